@@ -1,0 +1,256 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ApiObject, App } from 'cdk8s';
+import { metricNames, promqlErrors } from '../lib/contract/promql';
+import { SecretRef } from '../lib/core/secret-ref';
+import { Stage } from '../lib/core/stage';
+import { Workload } from '../lib/core/workload';
+import { postgresConnection } from '../lib/foundation/database';
+import { minioObservability } from '../lib/foundation/minio-observability';
+import { postgresObservability } from '../lib/foundation/postgres-observability';
+import { grafanaObservability } from '../lib/monitoring/grafana-observability';
+import {
+  gpuObservability,
+  kubernetesObservability,
+  nodeObservability,
+} from '../lib/monitoring/kubernetes-observability';
+import { overviewDashboard } from '../lib/monitoring/overview-dashboard';
+import { prometheusObservability } from '../lib/monitoring/prometheus-observability';
+import { type Dashboard, dashboardJson } from '../lib/observability/dashboard';
+import { Observability } from '../lib/observability/observability';
+import { tritonObservability } from '../lib/serving/triton-observability';
+import { mlflowObservability } from '../lib/training/mlflow-observability';
+import { airflowObservability } from '../lib/workflow/airflow-observability';
+
+const RUNBOOKS = join(__dirname, '..', 'docs', 'runbooks');
+
+describe('dashboards', () => {
+  const { dashboards } = everything();
+
+  test('have a uid each, the overview among them', () => {
+    const uids = dashboards.map(({ uid }) => uid);
+    expect(new Set(uids).size).toBe(uids.length);
+    expect(uids).toContain('mlops-overview');
+    for (const uid of uids) expect(uid).toMatch(/^mlops-[a-z]+$/);
+  });
+
+  test.each(dashboards.map((dashboard) => [dashboard.uid, dashboard] as const))(
+    '%s renders with panels of their own number and place',
+    (_, dashboard) => {
+      const { panels } = render(dashboard);
+      expect(panels.map(({ id }) => id)).toEqual(panels.map((_, index) => index + 1));
+      for (const { targets } of panels) {
+        const refIds = (targets ?? []).map(({ refId }) => refId);
+        expect(new Set(refIds).size).toBe(refIds.length);
+      }
+      expect(overlaps(panels.map(({ gridPos }) => gridPos))).toEqual([]);
+      expect(Math.max(...panels.map(({ gridPos }) => gridPos.x + gridPos.w))).toBeLessThanOrEqual(24);
+    },
+  );
+
+  test.each(dashboards.map((dashboard) => [dashboard.uid, dashboard] as const))(
+    '%s asks for known metrics, in well-formed PromQL',
+    (_, dashboard) => {
+      const { observability } = everything();
+      for (const { name, expr } of dashboard.rows.flatMap(({ signals }) => signals)) {
+        expect({ name, errors: promqlErrors(expr) }).toEqual({ name, errors: [] });
+        expect({ name, unknown: unknown(expr, observability) }).toEqual({ name, unknown: [] });
+      }
+      for (const { metric } of dashboard.variables ?? [])
+        expect(observability.knownMetrics).toContain(metric);
+    },
+  );
+
+  test('are the same bytes each time', () => {
+    const again = everything().dashboards.map(dashboardJson);
+    expect(dashboards.map(dashboardJson)).toEqual(again);
+    for (const json of again) expect(json).toMatch(/^\{\n {2}"[^]*\}\n$/);
+  });
+
+  test('lead back to the overview', () => {
+    for (const dashboard of dashboards) {
+      expect(render(dashboard).links[0]).toMatchObject({ type: 'link', url: '/d/mlops-overview' });
+    }
+  });
+
+  test('show a stat as its last value and a line with its legend', () => {
+    const [, stat, line] = render({
+      uid: 'mlops-example',
+      title: 'Example',
+      description: 'One of each.',
+      rows: [
+        {
+          title: 'Row',
+          signals: [
+            { name: 'Now', description: 'Now.', unit: 'bool', expr: 'up', as: 'stat' },
+            { name: 'Over time', description: 'Then.', unit: 's', expr: 'up', by: ['model', 'version'] },
+          ],
+        },
+      ],
+    }).panels;
+    expect(stat).toMatchObject({
+      type: 'stat',
+      description: 'Now.',
+      options: { reduceOptions: { calcs: ['lastNotNull'] } },
+      targets: [{ legendFormat: 'Now', instant: true }],
+    });
+    expect(line).toMatchObject({
+      type: 'timeseries',
+      options: { legend: { showLegend: true } },
+      fieldConfig: { defaults: { unit: 's' } },
+      targets: [{ legendFormat: '{{model}} {{version}}', datasource: { uid: 'prometheus' } }],
+    });
+  });
+});
+
+describe('alerts', () => {
+  const { rules, observability } = everything();
+
+  test('have a name each', () => {
+    const names = rules.map(({ alert }) => alert);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test.each(rules.map((rule) => [rule.alert, rule] as const))(
+    '%s asks for known metrics, in well-formed PromQL',
+    (_, { expr }) => {
+      expect(promqlErrors(expr)).toEqual([]);
+      expect(unknown(expr, observability)).toEqual([]);
+      // Grafana's variables mean nothing to Prometheus.
+      expect(expr).not.toMatch(/\$/);
+    },
+  );
+
+  test.each(rules.map(({ alert }) => alert))('%s has a runbook', (alert) => {
+    const file = join(RUNBOOKS, `${alert}.md`);
+    expect(existsSync(file)).toBe(true);
+    const text = readFileSync(file, 'utf8');
+    const headings = text.split('\n').filter((line) => line.startsWith('#'));
+    expect(headings).toEqual([`# ${alert}`, '## Meaning', '## Impact', '## First commands', '## Fix']);
+    const commands = /```sh\n([^]*?)```/.exec(text)?.[1]?.trim().split('\n') ?? [];
+    expect(commands).toHaveLength(3);
+    for (const command of commands) expect(command).toMatch(/^kubectl /);
+    for (const [, other] of text.matchAll(/\]\((\w+\.md)\)/g)) {
+      expect(readdirSync(RUNBOOKS)).toContain(other);
+    }
+  });
+});
+
+test('every runbook has an alert', () => {
+  const alerts = everything().rules.map(({ alert }) => `${alert}.md`);
+  expect(readdirSync(RUNBOOKS).sort()).toEqual([...alerts].sort());
+});
+
+test('monitors have a name each and take their job from the label of their system', () => {
+  const monitors = everything().objects.filter(({ kind }) => /^(Service|Pod)Monitor$/.test(kind));
+  const names = monitors.map(({ kind, metadata }) => `${kind} ${metadata.namespace} ${metadata.name}`);
+  expect(new Set(names).size).toBe(names.length);
+  for (const { spec } of monitors) expect(spec.jobLabel).toBe('app.kubernetes.io/name');
+});
+
+test('no object holds an empty list, which the API server would drop', () => {
+  const custom = everything().objects.filter(({ apiVersion }) =>
+    apiVersion.startsWith('monitoring.coreos.com'),
+  );
+  expect(JSON.stringify(custom)).not.toContain('[]');
+});
+
+test('the exporter logs in to Postgres with a role of its own', () => {
+  const exporter = everything().objects.find(
+    ({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'postgres-exporter',
+  );
+  const { env } = exporter.spec.template.spec.containers[0];
+  const names = env.map(({ name }: { name: string }) => name);
+  // Kubernetes replaces `$(PGHOST)` only where it stands after PGHOST.
+  expect(names.indexOf('DATA_SOURCE_URI')).toBeGreaterThan(names.indexOf('PGDATABASE'));
+  expect(env).toContainEqual({
+    name: 'PGPASSWORD',
+    valueFrom: { secretKeyRef: { name: 'postgres-monitoring', key: 'password' } },
+  });
+});
+
+interface Place {
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+}
+
+interface Panel {
+  id: number;
+  gridPos: Place;
+  targets?: { refId: string }[];
+}
+
+function render(dashboard: Dashboard): { panels: Panel[]; links: unknown[] } {
+  return JSON.parse(dashboardJson(dashboard));
+}
+
+function overlaps(places: Place[]): [Place, Place][] {
+  return places.flatMap((a, index) =>
+    places
+      .slice(index + 1)
+      .filter((b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h)
+      .map((b): [Place, Place] => [a, b]),
+  );
+}
+
+function unknown(expr: string, observability: Observability): string[] {
+  return metricNames(expr).filter((name) => !observability.knownMetrics.has(name));
+}
+
+/** Every room's say, with stand-ins for what the rooms would build. */
+function everything() {
+  const stage = new Stage(new App({ outdir: '/tmp/unused' }), 'stage', { file: 'stage' });
+  const observability = new Observability();
+  const postgres = standIn(stage, 'postgres', 'server', { postgres: 5432 });
+  const password = new SecretRef('postgres-monitoring', ['password']).key('password');
+  const database = {
+    monitoringClient: () =>
+      postgresConnection(postgres.endpoint('postgres'), {
+        database: 'postgres',
+        username: 'monitoring',
+        password,
+      }),
+  };
+  postgresObservability(stage, { observability, database });
+  minioObservability(stage, { observability, server: standIn(stage, 'minio', 'server', { s3: 9000 }) });
+  airflowObservability(stage, { observability });
+  mlflowObservability(stage, { observability, server: standIn(stage, 'mlflow', 'server', { http: 5000 }) });
+  tritonObservability(stage, {
+    observability,
+    server: standIn(stage, 'triton', 'server', { metrics: 8002 }),
+  });
+  prometheusObservability(stage, {
+    observability,
+    operator: standIn(stage, 'prometheus-operator', 'operator', { http: 8080 }),
+  });
+  kubernetesObservability(stage, {
+    observability,
+    kubeStateMetrics: standIn(stage, 'kube-state-metrics', 'exporter', { http: 8080 }),
+  });
+  nodeObservability(stage, { observability });
+  gpuObservability(stage, { observability });
+  grafanaObservability(stage, { observability, server: standIn(stage, 'grafana', 'server', { http: 3000 }) });
+  const objects = stage.node
+    .findAll()
+    .filter((construct) => ApiObject.isApiObject(construct))
+    .map((object) => (object as ApiObject).toJson());
+  const rules: { alert: string; expr: string }[] = objects
+    .filter(({ kind }) => kind === 'PrometheusRule')
+    .flatMap(({ spec }) => spec.groups.flatMap((group: { rules: unknown[] }) => group.rules));
+  return { observability, objects, rules, dashboards: [overviewDashboard(), ...observability.dashboards] };
+}
+
+function standIn(stage: Stage, system: string, component: string, ports: Record<string, number>): Workload {
+  return new Workload(stage, system, {
+    name: system,
+    system,
+    component,
+    ports,
+    image: 'example/image:1',
+    user: { uid: 1000, gid: 1000 },
+    cpu: { request: '10m' },
+    memory: { request: '16Mi' },
+  });
+}

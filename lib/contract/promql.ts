@@ -1,0 +1,122 @@
+import { type SyntaxNode } from '@lezer/common';
+import { parser } from '@prometheus-io/lezer-promql';
+import { children, typeError } from './promql-types';
+
+/**
+ * What is wrong with a PromQL expression, each with its position; nothing when it is
+ * well-formed. Grafana's variables may stand in it.
+ */
+export function promqlErrors(expr: string): string[] {
+  const syntax = findings(expr, (node) => (node.type.isError ? unexpected(expr, node) : undefined));
+  if (syntax.length > 0) return syntax;
+  return findings(expr, (node) => typeError(expr, node) ?? wrongSelector(expr, node));
+}
+
+/**
+ * The metrics an expression reads, sorted. Of a regular expression on `__name__`, its
+ * alternatives: one that is no plain name comes back as it stands, so that it is found
+ * unknown. A name that a Grafana variable is part of is left out.
+ *
+ * @throws if the expression is malformed.
+ */
+export function metricNames(expr: string): string[] {
+  const errors = promqlErrors(expr);
+  if (errors.length > 0) throw new Error(`'${expr}' is no PromQL: ${errors[0]}`);
+  const names = new Set<string>();
+  visit(expr, (node) => {
+    for (const name of namesAt(expr, node)) if (!name.includes('$')) names.add(name);
+  });
+  return [...names].sort();
+}
+
+function findings(expr: string, problemAt: (node: SyntaxNode) => string | undefined): string[] {
+  const found: string[] = [];
+  visit(expr, (node) => {
+    const problem = problemAt(node);
+    if (problem) found.push(`at ${node.from}: ${problem}, in '${excerpt(expr, node.from)}'`);
+  });
+  return found;
+}
+
+function visit(expr: string, enter: (node: SyntaxNode) => void): void {
+  parser.parse(withoutVariables(expr)).iterate({ enter: ({ node }) => enter(node) });
+}
+
+// Every stand-in is as long as its variable, so that positions are those of the original.
+function withoutVariables(expr: string): string {
+  return expr
+    .replace(/\$\{?__(range|interval)_m?s\}?/g, (variable) => '1'.padStart(variable.length))
+    .replace(/\$\{?__(rate_interval|interval|range)\b\}?/g, (variable) => '5m'.padStart(variable.length))
+    .replace(
+      /(\[(?:[^\]]*:)?\s*|\boffset\s+)(\$\w+|\$\{\w+\})/g,
+      (_, before: string, variable: string) => before + '5m'.padStart(variable.length),
+    )
+    .replace(/\$\{[^}]+\}|\$\w+/g, (variable) => variable.replace(/\W/g, '_'));
+}
+
+function unexpected(expr: string, node: SyntaxNode): string {
+  const text = expr.slice(node.from, node.to);
+  if (text) return `unexpected '${text}'`;
+  return node.from >= expr.trimEnd().length ? 'unexpected end' : 'something is missing';
+}
+
+function wrongSelector(expr: string, node: SyntaxNode): string | undefined {
+  if (node.name === 'VectorSelector' && !node.getChild('Identifier')) {
+    const matchers = children(node.getChild('LabelMatchers'));
+    const narrow = matchers.some((matcher) => !matchesAbsence(expr, matcher));
+    return narrow ? undefined : 'a selector needs a name, or a label with a value';
+  }
+  const pattern = node.name === 'StringLiteral' && operatorOf(node).endsWith('Regex');
+  return pattern && !regExp(expr, node) ? 'a broken regular expression' : undefined;
+}
+
+// Whether a matcher takes series that lack its label.
+function matchesAbsence(expr: string, matcher: SyntaxNode): boolean {
+  const value = matcher.getChild('StringLiteral');
+  const operator = matcher.getChild('MatchOp');
+  if (!value || !operator) return false;
+  const matchesNothing = operatorOf(value).endsWith('Regex')
+    ? (regExp(expr, value)?.test('') ?? false)
+    : unquoted(expr, value) === '';
+  return operatorOf(value).startsWith('Eql') === matchesNothing;
+}
+
+// RE2 spells flags and named groups in ways that JavaScript does not know.
+function regExp(expr: string, pattern: SyntaxNode): RegExp | undefined {
+  const source = unquoted(expr, pattern)
+    .replace(/\(\?[imsU]+(:?)\)?/g, (_, group: string) => (group ? '(?:' : ''))
+    .replace(/\(\?P</g, '(?<');
+  try {
+    return new RegExp(`^(?:${source})$`);
+  } catch {
+    return undefined;
+  }
+}
+
+function namesAt(expr: string, node: SyntaxNode): string[] {
+  if (node.name === 'Identifier' && node.parent?.name === 'VectorSelector')
+    return [expr.slice(node.from, node.to)];
+  if (node.name !== 'StringLiteral') return [];
+  const matcher = node.parent;
+  // {"name"}: a quoted name without an operator.
+  if (matcher?.name === 'QuotedLabelName' && matcher.parent?.name === 'LabelMatchers')
+    return [unquoted(expr, node)];
+  const label = matcher?.getChild('LabelName') ?? matcher?.getChild('QuotedLabelName');
+  if (!label || !/^["'`]?__name__["'`]?$/.test(expr.slice(label.from, label.to))) return [];
+  if (operatorOf(node) === 'EqlSingle') return [unquoted(expr, node)];
+  return operatorOf(node) === 'EqlRegex' ? unquoted(expr, node).split('|') : [];
+}
+
+function operatorOf(value: SyntaxNode): string {
+  return value.parent?.getChild('MatchOp')?.firstChild?.name ?? '';
+}
+
+function unquoted(expr: string, node: SyntaxNode): string {
+  const text = expr.slice(node.from + 1, node.to - 1);
+  return expr[node.from] === '`' ? text : text.replace(/\\(.)/g, '$1');
+}
+
+function excerpt(expr: string, from: number): string {
+  const start = Math.max(0, from - 20);
+  return `${start > 0 ? '…' : ''}${expr.slice(start, from + 20)}${from + 20 < expr.length ? '…' : ''}`;
+}

@@ -1,0 +1,85 @@
+import { k8s } from 'cdk8s-plus-28';
+import { DefinitionError } from './definition-error';
+
+/** What a pod must ask for to get its accelerators. */
+export interface AcceleratedPod {
+  /** Extended resources, the same in requests and limits. */
+  readonly limits: Record<string, k8s.Quantity>;
+  readonly runtimeClassName?: string;
+  readonly tolerations?: k8s.Toleration[];
+  readonly nodeSelector?: Record<string, string>;
+}
+
+export interface NvidiaProps {
+  /**
+   * Whole GPUs a pod asks for.
+   * @default 1
+   */
+  readonly count?: number;
+
+  /**
+   * RuntimeClass under which containers see the GPU.
+   * k3s makes `nvidia` by itself where it finds the NVIDIA container toolkit.
+   * @default nvidia
+   */
+  readonly runtimeClassName?: string;
+
+  /**
+   * Labels of the nodes that have GPUs.
+   * @default - any node that offers nvidia.com/gpu
+   */
+  readonly nodeSelector?: Record<string, string>;
+}
+
+/** The GPUs of a pod, or none. The only place that says `nvidia.com/gpu`. */
+export class Accelerator {
+  static none(): Accelerator {
+    return new Accelerator(0, {});
+  }
+
+  /** @throws DefinitionError when `count` is not a whole number of at least 1. */
+  static nvidia(props: NvidiaProps = {}): Accelerator {
+    const count = props.count ?? 1;
+    if (!Number.isInteger(count) || count < 1) {
+      throw new DefinitionError('accelerator.count', 'must be a whole number of GPUs, at least 1', count);
+    }
+    return new Accelerator(count, props);
+  }
+
+  private constructor(
+    /** Whole GPUs; 0 where there are none. */
+    readonly count: number,
+    private readonly props: NvidiaProps,
+  ) {}
+
+  get present(): boolean {
+    return this.count > 0;
+  }
+
+  get runtimeClassName(): string | undefined {
+    return this.present ? (this.props.runtimeClassName ?? 'nvidia') : undefined;
+  }
+
+  /** The same kind of accelerator in another number; 0 gives none. */
+  withCount(count: number): Accelerator {
+    return count === 0 ? Accelerator.none() : Accelerator.nvidia({ ...this.props, count });
+  }
+
+  forPod(): AcceleratedPod {
+    if (!this.present) return { limits: {} };
+    return {
+      // A Quantity, not a number: cdk8s drops plain values at this path.
+      limits: { 'nvidia.com/gpu': k8s.Quantity.fromNumber(this.count) },
+      ...this.forAgent(),
+    };
+  }
+
+  /** For pods that look at every GPU of a node without taking one. */
+  forAgent(): Omit<AcceleratedPod, 'limits'> {
+    return {
+      runtimeClassName: this.runtimeClassName,
+      nodeSelector: this.props.nodeSelector,
+      tolerations: [{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }],
+    };
+  }
+}

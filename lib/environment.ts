@@ -1,0 +1,147 @@
+import { z } from 'zod';
+import { Accelerator } from './core/accelerator';
+import type { PagesProps } from './core/page';
+import { parse } from './core/parse';
+import type { Bytes } from './core/quantity';
+import { rules, type Span } from './core/rules';
+import { SecretRef } from './core/secret-ref';
+import { Database } from './foundation/database';
+import { ObjectStore } from './foundation/object-store';
+
+/** A cluster the platform runs on. Everything has a default: name only what differs. */
+export interface EnvironmentProps {
+  /** @default - Postgres in the cluster, 10Gi */
+  readonly database?: Database;
+
+  /** @default - MinIO in the cluster, 50Gi */
+  readonly objectStore?: ObjectStore;
+
+  /**
+   * What each Triton server computes on.
+   * @default - no GPU
+   */
+  readonly accelerator?: Accelerator;
+
+  /**
+   * GPUs in the whole cluster, Triton's among them; training may have the rest.
+   * @default - as many as Triton takes
+   */
+  readonly gpus?: number;
+
+  /** @default 1 */
+  readonly tritonReplicas?: number;
+
+  /** @default 1 */
+  readonly mlflowReplicas?: number;
+
+  /** @default 1 */
+  readonly airflowApiServerReplicas?: number;
+
+  /**
+   * Airflow tasks that run at the same time.
+   * @default 8
+   */
+  readonly parallelism?: number;
+
+  /**
+   * Pages open at `<name>.<domain>`. Browsers lead every name under localhost to this machine.
+   * @default mlops.localhost
+   */
+  readonly domain?: string;
+
+  /** @default - the cluster's default class */
+  readonly ingressClass?: string;
+
+  /**
+   * Namespace of the ingress controller; k3s runs Traefik in kube-system.
+   * @default kube-system
+   */
+  readonly ingressNamespace?: string;
+
+  /**
+   * Secret of type kubernetes.io/tls for `*.<domain>`.
+   * @default - plain http
+   */
+  readonly tlsSecretName?: string;
+
+  /** @default - the cluster's default storage class */
+  readonly storageClass?: string;
+
+  /**
+   * How long Prometheus keeps samples.
+   * @default 15d
+   */
+  readonly metricsRetention?: Span;
+
+  /** @default 10Gi */
+  readonly metricsStorage?: Bytes;
+}
+
+const schema = z
+  .strictObject({
+    database: z
+      .custom<Database>(hasBind, 'must be Database.inCluster(…) or Database.external(…)')
+      .prefault(() => Database.inCluster()),
+    objectStore: z
+      .custom<ObjectStore>(hasBind, 'must be ObjectStore.inCluster(…) or ObjectStore.external(…)')
+      .prefault(() => ObjectStore.inCluster()),
+    accelerator: z
+      .custom<Accelerator>(
+        (value) => value instanceof Accelerator,
+        'must be Accelerator.none() or Accelerator.nvidia(…)',
+      )
+      .prefault(() => Accelerator.none()),
+    gpus: rules.gpus().optional(),
+    tritonReplicas: rules.whole(1, 100).default(1),
+    mlflowReplicas: rules.whole(1, 20).default(1),
+    airflowApiServerReplicas: rules.whole(1, 20).default(1),
+    parallelism: rules.whole(1, 1000).default(8),
+    domain: rules.host().default('mlops.localhost'),
+    ingressClass: rules.dnsLabel(63).optional(),
+    ingressNamespace: rules.dnsLabel(63).default('kube-system'),
+    tlsSecretName: rules.dnsLabel(63).optional(),
+    storageClass: rules.dnsLabel(63).optional(),
+    metricsRetention: rules.span().default('15d'),
+    metricsStorage: rules.bytes().default('10Gi'),
+  })
+  .refine(
+    ({ accelerator, tritonReplicas, gpus }) => (gpus ?? Infinity) >= accelerator.count * tritonReplicas,
+    {
+      path: ['gpus'],
+      error: 'must not be fewer than Triton takes (accelerator.count × tritonReplicas)',
+    },
+  );
+
+/** A cluster whose every value is checked and whose defaults are filled in. */
+export interface Environment extends z.output<typeof schema> {
+  readonly pages: PagesProps;
+  /** GPUs that Triton leaves to training. */
+  readonly trainingGpus: number;
+  /** Secrets that the cluster's owner must have put there. */
+  readonly externalSecrets: readonly SecretRef[];
+}
+
+/** @throws DefinitionErrors with every violation: its path, the value, and the way out. */
+export function defineEnvironment(props: EnvironmentProps): Environment {
+  const values = parse(schema, props, 'environment');
+  const triton = values.accelerator.count * values.tritonReplicas;
+  return {
+    ...values,
+    pages: {
+      domain: values.domain,
+      controllerNamespace: values.ingressNamespace,
+      ingressClass: values.ingressClass,
+      tlsSecretName: values.tlsSecretName,
+    },
+    trainingGpus: (values.gpus ?? triton) - triton,
+    externalSecrets: [
+      ...values.database.externalSecrets,
+      ...values.objectStore.externalSecrets,
+      ...(values.tlsSecretName ? [SecretRef.external(values.tlsSecretName, ['tls.crt', 'tls.key'])] : []),
+    ],
+  };
+}
+
+function hasBind(value: unknown): boolean {
+  return typeof (value as { bind?: unknown } | undefined)?.bind === 'function';
+}

@@ -1,0 +1,21 @@
+/** What MinIO says at /minio/v2/metrics/cluster, as far as the platform asks for it. */
+export const MINIO_METRICS = [
+  'minio_cluster_bucket_total',
+  'minio_cluster_capacity_usable_free_bytes',
+  'minio_cluster_capacity_usable_total_bytes',
+  'minio_cluster_drive_offline_total',
+  'minio_cluster_drive_online_total',
+  'minio_cluster_health_status',
+  'minio_cluster_usage_object_total',
+  'minio_cluster_usage_total_bytes',
+  'minio_node_process_uptime_seconds',
+  'minio_s3_requests_4xx_errors_total',
+  'minio_s3_requests_5xx_errors_total',
+  'minio_s3_requests_errors_total',
+  'minio_s3_requests_inflight_total',
+  'minio_s3_requests_rejected_auth_total',
+  'minio_s3_requests_total',
+  'minio_s3_requests_waiting_total',
+  'minio_s3_traffic_received_bytes',
+  'minio_s3_traffic_sent_bytes',
+] as const;

@@ -1,0 +1,21 @@
+# Makes each missing bucket, and for each client a key and the policy in
+# /provision/<client>.json. A variable SECRET_KEY_<client> names a client.
+set -eu
+until mc --quiet ready store >/dev/null 2>&1; do
+  echo 'waiting for MinIO'
+  sleep 2
+done
+for bucket in $BUCKETS; do
+  mc --quiet mb --ignore-existing "store/$bucket"
+  mc --quiet version enable "store/$bucket"
+done
+for variable in $(env | sed -n 's/^\(SECRET_KEY_[a-z]*\)=.*/\1/p' | sort); do
+  client=${variable#SECRET_KEY_}
+  eval "secret=\$$variable"
+  mc --quiet admin user add store "$client" "$secret" >/dev/null
+  mc --quiet admin policy create store "$client" "/provision/$client.json" >/dev/null
+  # Attaching what is attached already is an error to mc; what counts is that it is there.
+  mc --quiet admin policy attach store "$client" --user "$client" >/dev/null 2>&1 ||
+    mc --quiet admin policy entities store --user "$client" | grep -qw "$client"
+  echo "client $client is there"
+done

@@ -1,0 +1,10 @@
+export { Accelerator, type NvidiaProps } from './core/accelerator';
+export { DefinitionError, DefinitionErrors } from './core/definition-error';
+export { SecretRef } from './core/secret-ref';
+export { type Environment, defineEnvironment, type EnvironmentProps } from './environment';
+export { Database } from './foundation/database';
+export { ObjectStore } from './foundation/object-store';
+export { definePipeline, type PipelineDefinition, type PipelineProps } from './pipeline/definition';
+export { loadPipelines } from './pipeline/load';
+export { Platform } from './platform';
+export { synthesize } from './synth/synthesize';

@@ -1,0 +1,8 @@
+/** What Grafana says at /metrics, as far as the platform asks for it. */
+export const GRAFANA_METRICS = [
+  'grafana_datasource_request_total',
+  'grafana_http_request_duration_seconds_bucket',
+  'grafana_http_request_duration_seconds_count',
+  'grafana_http_request_duration_seconds_sum',
+  'grafana_stat_totals_dashboard',
+] as const;

@@ -1,0 +1,135 @@
+import { Construct } from 'constructs';
+import { images } from '../core/images';
+import { Page, type PagesProps, pageUrl } from '../core/page';
+import { httpProbe } from '../core/probe';
+import type { Bytes } from '../core/quantity';
+import { Claim, ConfigFiles, type Mount, scratch } from '../core/volume';
+import { Workload } from '../core/workload';
+import { metricNames } from '../contract/promql';
+import type { Secrets } from '../foundation/secrets';
+import { type Dashboard, dashboardJson } from '../observability/dashboard';
+import type { Observability } from '../observability/observability';
+import { grafanaObservability } from './grafana-observability';
+import { OVERVIEW_UID, overviewDashboard } from './overview-dashboard';
+
+export interface GrafanaProps {
+  readonly secrets: Secrets;
+  readonly observability: Observability;
+  readonly pages: PagesProps;
+  /** @default 1Gi */
+  readonly storage?: Bytes;
+  /** @default - the cluster's default storage class */
+  readonly storageClass?: string;
+}
+
+const DASHBOARDS = '/etc/grafana/dashboards';
+
+/** Shows a person what Prometheus knows; opens on the lifecycle overview. */
+export class Grafana extends Construct {
+  readonly server: Workload;
+
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: GrafanaProps,
+  ) {
+    super(scope, id);
+    const login = props.secrets.generate('grafana-admin', { password: 'password' });
+    const claim = new Claim(this, 'data', {
+      name: 'grafana-data',
+      size: props.storage ?? '1Gi',
+      storageClass: props.storageClass,
+    });
+    const overview = showable(overviewDashboard(), props.observability.knownMetrics);
+    const dashboards = [overview, ...props.observability.dashboards];
+    this.server = new Workload(this, 'server', {
+      name: 'grafana',
+      system: 'grafana',
+      component: 'server',
+      image: images.grafana,
+      // The image's user; its SQLite file takes one writer.
+      user: { uid: 472, gid: 472 },
+      strategy: 'Recreate',
+      ports: { http: 3000 },
+      env: {
+        GF_SECURITY_ADMIN_PASSWORD: login.key('password'),
+        GF_SERVER_ROOT_URL: pageUrl('grafana', props.pages),
+        GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: `${DASHBOARDS}/${OVERVIEW_UID}/${OVERVIEW_UID}.json`,
+        GF_ANALYTICS_REPORTING_ENABLED: 'false',
+        GF_ANALYTICS_CHECK_FOR_UPDATES: 'false',
+        GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES: 'false',
+        GF_NEWS_NEWS_FEED_ENABLED: 'false',
+        GF_PLUGINS_PREINSTALL_DISABLED: 'true',
+        GF_USERS_ALLOW_SIGN_UP: 'false',
+      },
+      cpu: { request: '50m' },
+      memory: { request: '128Mi', limit: '512Mi' },
+      mounts: [
+        claim.mountAt('/var/lib/grafana'),
+        scratch('tmp', '/tmp', '128Mi'),
+        this.file('grafana-datasources', 'datasources.yaml', dataSources(props.observability)).mountAt(
+          '/etc/grafana/provisioning/datasources',
+        ),
+        this.file('grafana-providers', 'providers.yaml', PROVIDERS).mountAt(
+          '/etc/grafana/provisioning/dashboards',
+        ),
+        ...dashboards.map((dashboard) => this.dashboard(dashboard)),
+      ],
+      startupProbe: httpProbe('/api/health', 'http', { periodSeconds: 2, failureThreshold: 90 }),
+      readinessProbe: httpProbe('/api/health', 'http', { periodSeconds: 10 }),
+      livenessProbe: httpProbe('/api/health', 'http', { periodSeconds: 20, failureThreshold: 5 }),
+    });
+    props.observability.prometheus().open(this.server.firewall);
+    new Page(this, 'page', this.server, 'http', props.pages);
+    grafanaObservability(this, { observability: props.observability, server: this.server });
+  }
+
+  private file(name: string, file: string, content: string): ConfigFiles {
+    return new ConfigFiles(this, name, { name, files: { [file]: content } });
+  }
+
+  /** One ConfigMap a dashboard: a ConfigMap holds one MiB at most. Grafana reads a change by itself. */
+  private dashboard(dashboard: Dashboard): Mount {
+    const name = `dashboard-${dashboard.uid}`;
+    const files = this.file(name, `${dashboard.uid}.json`, dashboardJson(dashboard));
+    return { ...files.mountAt(`${DASHBOARDS}/${dashboard.uid}`), contentHash: undefined };
+  }
+}
+
+/** What this environment can show of a dashboard: an external object store has no metrics here. */
+function showable(dashboard: Dashboard, known: ReadonlySet<string>): Dashboard {
+  const rows = dashboard.rows
+    .map((row) => ({
+      ...row,
+      signals: row.signals.filter(({ expr }) => metricNames(expr).every((metric) => known.has(metric))),
+    }))
+    .filter(({ signals }) => signals.length > 0);
+  return { ...dashboard, rows };
+}
+
+function dataSources(observability: Observability): string {
+  const { host, port } = observability.prometheus();
+  return `apiVersion: 1
+prune: true
+datasources:
+  - name: Prometheus
+    uid: prometheus
+    type: prometheus
+    access: proxy
+    url: http://${host}:${port}
+    isDefault: true
+    jsonData:
+      httpMethod: POST
+      timeInterval: 30s
+`;
+}
+
+const PROVIDERS = `apiVersion: 1
+providers:
+  - name: mlops-platform
+    folder: MLOps platform
+    type: file
+    disableDeletion: true
+    options:
+      path: ${DASHBOARDS}
+`;

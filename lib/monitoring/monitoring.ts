@@ -1,0 +1,51 @@
+import type { Construct } from 'constructs';
+import type { Accelerator } from '../core/accelerator';
+import type { PagesProps } from '../core/page';
+import type { Bytes } from '../core/quantity';
+import { Stage } from '../core/stage';
+import type { Secrets } from '../foundation/secrets';
+import type { Observability } from '../observability/observability';
+import { Grafana } from './grafana';
+import { gpuObservability, kubernetesObservability, nodeObservability } from './kubernetes-observability';
+import { kubeStateMetrics } from './kube-state-metrics';
+import { dcgmExporter, devicePlugin, nodeExporter } from './node-agents';
+import { Prometheus } from './prometheus';
+import { prometheusObservability } from './prometheus-observability';
+import { prometheusOperator } from './prometheus-operator';
+
+export interface MonitoringProps {
+  readonly secrets: Secrets;
+  readonly observability: Observability;
+  readonly pages: PagesProps;
+  /** The GPUs of the cluster's nodes, or none. */
+  readonly accelerator: Accelerator;
+  /** @default 15d */
+  readonly retention?: string;
+  /** @default 10Gi */
+  readonly storage?: Bytes;
+  /** @default - the cluster's default storage class */
+  readonly storageClass?: string;
+}
+
+/** Watches everything that came before it, and shows it. The last room: it hears what all others measure. */
+export class Monitoring extends Stage {
+  readonly grafana: Grafana;
+  readonly prometheus: Prometheus;
+
+  constructor(scope: Construct, id: string, props: MonitoringProps) {
+    super(scope, id, { file: '50-monitoring' });
+    const { observability } = props;
+    const operator = prometheusOperator(this);
+    prometheusObservability(this, { observability, operator });
+    kubernetesObservability(this, { observability, kubeStateMetrics: kubeStateMetrics(this) });
+    nodeExporter(this);
+    nodeObservability(this, { observability });
+    if (props.accelerator.present) {
+      devicePlugin(this, props.accelerator);
+      dcgmExporter(this, props.accelerator);
+      gpuObservability(this, { observability });
+    }
+    this.grafana = new Grafana(this, 'grafana', props);
+    this.prometheus = new Prometheus(this, 'prometheus', props);
+  }
+}

@@ -1,0 +1,89 @@
+import type { Construct } from 'constructs';
+import { type k8s } from 'cdk8s-plus-28';
+import type { Accelerator } from '../core/accelerator';
+import { images } from '../core/images';
+import { NodeAgent } from '../core/node-agent';
+import { httpProbe } from '../core/probe';
+
+/** Says what a node's CPUs, memory, disks and network do. */
+export function nodeExporter(scope: Construct): NodeAgent {
+  return new NodeAgent(scope, 'node-exporter', {
+    name: 'node-exporter',
+    image: images.nodeExporter,
+    args: [
+      '--path.procfs=/host/proc',
+      '--path.sysfs=/host/sys',
+      '--path.rootfs=/host/root',
+      '--web.listen-address=:9100',
+      // Container mounts and virtual interfaces come and go by the hundred.
+      '--collector.filesystem.mount-points-exclude=^/(dev|proc|sys|run/k3s/containerd/.+|run/containerd/.+|var/lib/kubelet/pods/.+|var/lib/docker/.+)($|/)',
+      '--collector.netdev.device-exclude=^(veth.*|cni.*|flannel.*)$',
+    ],
+    ports: { metrics: 9100 },
+    cpu: { request: '20m' },
+    memory: { request: '32Mi', limit: '128Mi' },
+    // It reads the host's own /proc and network counters; nothing else would show the node.
+    pod: {
+      hostNetwork: true,
+      hostPid: true,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: 65534,
+        runAsGroup: 65534,
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+      tolerations: [{ operator: 'Exists', effect: 'NoSchedule' }],
+    },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    },
+    volumes: [
+      hostPath('proc', '/proc', '/host/proc'),
+      hostPath('sys', '/sys', '/host/sys'),
+      hostPath('root', '/', '/host/root'),
+    ],
+    readinessProbe: httpProbe('/', 'metrics'),
+  });
+}
+
+/** Offers a node's GPUs to the scheduler. */
+export function devicePlugin(scope: Construct, accelerator: Accelerator): NodeAgent {
+  return new NodeAgent(scope, 'device-plugin', {
+    name: 'nvidia-device-plugin',
+    image: images.devicePlugin,
+    // Without a GPU on the node it waits instead of failing.
+    env: [{ name: 'FAIL_ON_INIT_ERROR', value: 'false' }],
+    cpu: { request: '10m' },
+    memory: { request: '32Mi', limit: '256Mi' },
+    pod: accelerator.forAgent(),
+    // The kubelet's socket folder belongs to root.
+    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+    volumes: [
+      hostPath('device-plugins', '/var/lib/kubelet/device-plugins', '/var/lib/kubelet/device-plugins', false),
+    ],
+  });
+}
+
+/** Says what the GPUs do. */
+export function dcgmExporter(scope: Construct, accelerator: Accelerator): NodeAgent {
+  return new NodeAgent(scope, 'dcgm-exporter', {
+    name: 'dcgm-exporter',
+    image: images.dcgmExporter,
+    env: [{ name: 'DCGM_EXPORTER_KUBERNETES', value: 'true' }],
+    ports: { metrics: 9400 },
+    cpu: { request: '50m' },
+    memory: { request: '128Mi', limit: '512Mi' },
+    pod: accelerator.forAgent(),
+    // Profiling counters need SYS_ADMIN; without it utilisation is all there is.
+    securityContext: { runAsUser: 0, capabilities: { add: ['SYS_ADMIN'] } },
+    volumes: [hostPath('pod-resources', '/var/lib/kubelet/pod-resources', '/var/lib/kubelet/pod-resources')],
+    readinessProbe: httpProbe('/health', 'metrics', { periodSeconds: 10 }),
+  });
+}
+
+function hostPath(name: string, path: string, mountPath: string, readOnly = true) {
+  const volume: k8s.Volume = { name, hostPath: { path } };
+  return { volume, mount: { mountPath, readOnly: readOnly || undefined } };
+}

@@ -1,0 +1,209 @@
+import { k8s } from 'cdk8s-plus-28';
+import { Construct } from 'constructs';
+import {
+  Alertmanager,
+  AlertmanagerSpecResourcesLimits,
+  AlertmanagerSpecResourcesRequests,
+  AlertmanagerSpecStorageVolumeClaimTemplateSpecResourcesRequests,
+  Prometheus as PrometheusResource,
+  PrometheusSpecAlertingAlertmanagersPort,
+  PrometheusSpecResourcesLimits,
+  PrometheusSpecResourcesRequests,
+  PrometheusSpecStorageVolumeClaimTemplateSpecResourcesRequests,
+} from '../../imports/monitoring.coreos.com';
+import { Firewall } from '../core/firewall';
+import { images } from '../core/images';
+import { restrictedPod } from '../core/pod-defaults';
+import type { Bytes } from '../core/quantity';
+import { ServiceIdentity } from '../core/service-identity';
+import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../core/stage';
+import { type Observability, PROMETHEUS } from '../observability/observability';
+
+export interface PrometheusProps {
+  readonly observability: Observability;
+
+  /**
+   * How long samples are kept, as Prometheus spells it.
+   * @default 15d
+   */
+  readonly retention?: string;
+
+  /** @default 10Gi */
+  readonly storage?: Bytes;
+
+  /** @default - the cluster's default storage class */
+  readonly storageClass?: string;
+
+  /** @default - 512Mi, at most 2Gi */
+  readonly memory?: { readonly request: Bytes; readonly limit: Bytes };
+}
+
+const USER = { uid: 65534, gid: 65534 };
+const PODS = { ...PROMETHEUS.labels, 'app.kubernetes.io/component': 'server' };
+const ALERTMANAGER_PODS = {
+  'app.kubernetes.io/name': 'alertmanager',
+  'app.kubernetes.io/component': 'server',
+};
+const ALERTMANAGER_PORT = 9093;
+
+/** Prometheus and Alertmanager, run by the operator from what stands here. */
+export class Prometheus extends Construct {
+  readonly firewall: Firewall;
+  readonly alertmanagerFirewall: Firewall;
+
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: PrometheusProps,
+  ) {
+    super(scope, id);
+    this.firewall = new Firewall(this, 'firewall', {
+      name: 'prometheus',
+      namespace: PLATFORM_NAMESPACE,
+      pods: PODS,
+    });
+    this.alertmanagerFirewall = new Firewall(this, 'alertmanager-firewall', {
+      name: 'alertmanager',
+      namespace: PLATFORM_NAMESPACE,
+      pods: ALERTMANAGER_PODS,
+    });
+    this.openEdges();
+    service(this, PROMETHEUS.service, PODS, PROMETHEUS.port);
+    service(this, 'alertmanager', ALERTMANAGER_PODS, ALERTMANAGER_PORT);
+    this.server();
+    this.alertmanager();
+  }
+
+  private openEdges(): void {
+    // Finding targets, and node-exporter on the nodes' own addresses.
+    this.firewall.allowToKubernetesApi();
+    this.firewall.allowToOutside(9100);
+    this.firewall.allowTo(this.alertmanagerFirewall, ALERTMANAGER_PORT);
+    // Both are scraped themselves.
+    this.firewall.allowTo(this.firewall, PROMETHEUS.port);
+    for (const { firewall, port } of this.props.observability.scraped) this.firewall.allowTo(firewall, port);
+    for (const caller of this.props.observability.callers) caller.allowTo(this.firewall, PROMETHEUS.port);
+    // Its routing sends mail or chat messages to wherever it is told.
+    this.alertmanagerFirewall.allowToOutside(443);
+  }
+
+  private server(): void {
+    const identity = new ServiceIdentity(this, 'identity', {
+      name: 'prometheus',
+      namespace: PLATFORM_NAMESPACE,
+      grants: [PLATFORM_NAMESPACE, STEPS_NAMESPACE, NODES_NAMESPACE].map((namespace) => ({
+        namespace,
+        rules: [
+          { apiGroups: [''], resources: ['endpoints', 'pods', 'services'], verbs: ['get', 'list', 'watch'] },
+          { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list', 'watch'] },
+        ],
+      })),
+    });
+    const memory = this.props.memory ?? { request: '512Mi', limit: '2Gi' };
+    new PrometheusResource(this, 'prometheus', {
+      metadata: { name: 'prometheus' },
+      spec: {
+        image: images.prometheus,
+        version: version(images.prometheus),
+        replicas: 1,
+        serviceAccountName: identity.name,
+        podMetadata: { labels: PODS },
+        securityContext: restrictedPod(USER),
+        // Every monitor and rule of the platform's namespaces, without labels to know.
+        serviceMonitorSelector: {},
+        serviceMonitorNamespaceSelector: {},
+        podMonitorSelector: {},
+        podMonitorNamespaceSelector: {},
+        ruleSelector: {},
+        ruleNamespaceSelector: {},
+        // Airflow pushes its metrics here, so that it needs no exporter.
+        enableOtlpReceiver: true,
+        retention: this.props.retention ?? '15d',
+        storage: {
+          volumeClaimTemplate: {
+            spec: {
+              accessModes: ['ReadWriteOnce'],
+              storageClassName: this.props.storageClass,
+              resources: {
+                requests: {
+                  storage: PrometheusSpecStorageVolumeClaimTemplateSpecResourcesRequests.fromString(
+                    this.props.storage ?? '10Gi',
+                  ),
+                },
+              },
+            },
+          },
+        },
+        resources: {
+          requests: {
+            cpu: PrometheusSpecResourcesRequests.fromString('100m'),
+            memory: PrometheusSpecResourcesRequests.fromString(memory.request),
+          },
+          limits: { memory: PrometheusSpecResourcesLimits.fromString(memory.limit) },
+        },
+        alerting: {
+          alertmanagers: [
+            {
+              name: 'alertmanager',
+              namespace: PLATFORM_NAMESPACE,
+              port: PrometheusSpecAlertingAlertmanagersPort.fromString('web'),
+            },
+          ],
+        },
+      },
+    });
+  }
+
+  private alertmanager(): void {
+    const identity = new ServiceIdentity(this, 'alertmanager-identity', {
+      name: 'alertmanager',
+      namespace: PLATFORM_NAMESPACE,
+      grants: [],
+    });
+    new Alertmanager(this, 'alertmanager', {
+      metadata: { name: 'alertmanager' },
+      spec: {
+        image: images.alertmanager,
+        version: version(images.alertmanager),
+        replicas: 1,
+        serviceAccountName: identity.name,
+        automountServiceAccountToken: false,
+        podMetadata: { labels: ALERTMANAGER_PODS },
+        securityContext: restrictedPod(USER),
+        storage: {
+          volumeClaimTemplate: {
+            spec: {
+              accessModes: ['ReadWriteOnce'],
+              storageClassName: this.props.storageClass,
+              resources: {
+                requests: {
+                  storage: AlertmanagerSpecStorageVolumeClaimTemplateSpecResourcesRequests.fromString('1Gi'),
+                },
+              },
+            },
+          },
+        },
+        resources: {
+          requests: {
+            cpu: AlertmanagerSpecResourcesRequests.fromString('10m'),
+            memory: AlertmanagerSpecResourcesRequests.fromString('32Mi'),
+          },
+          limits: { memory: AlertmanagerSpecResourcesLimits.fromString('128Mi') },
+        },
+      },
+    });
+  }
+}
+
+/** A Service with a name of ours: the operator's own are headless. */
+function service(scope: Construct, name: string, pods: Record<string, string>, port: number): void {
+  new k8s.KubeService(scope, `service-${name}`, {
+    metadata: { name, labels: pods },
+    spec: { selector: pods, ports: [{ name: 'web', port, targetPort: k8s.IntOrString.fromString('web') }] },
+  });
+}
+
+/** The operator adapts its arguments to the version, which a tag of the image ends in. */
+function version(image: string): string {
+  return image.slice(image.lastIndexOf(':') + 1);
+}

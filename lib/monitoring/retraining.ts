@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { rules, type Span } from '../core/rules';
+
+/** What starts a retraining besides the schedule. */
+export interface Retraining {
+  /** @default true */
+  readonly onDrift?: boolean;
+  /**
+   * The live model's error, in the gate's metric on labels that arrived later, beyond which it is retrained.
+   * @default - never for its error
+   */
+  readonly onError?: number;
+  /**
+   * After a retraining, how long none is started by an alert, however many fire.
+   * @default 24h
+   */
+  readonly cooldown?: Span;
+}
+
+export const retrainingSchema = z.strictObject({
+  onDrift: z.boolean().default(true),
+  onError: rules.finite().optional(),
+  cooldown: rules.span().default('24h'),
+});
+
+/** Checked, with its defaults filled in. */
+export type RetrainingDefinition = z.output<typeof retrainingSchema>;

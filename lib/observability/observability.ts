@@ -1,0 +1,137 @@
+import { Construct } from 'constructs';
+import {
+  PrometheusRule,
+  PrometheusRuleSpecGroupsRulesExpr,
+  ServiceMonitor,
+} from '../../imports/monitoring.coreos.com';
+import type { Endpoint } from '../core/connection';
+import type { Firewall } from '../core/firewall';
+import { PLATFORM_NAMESPACE } from '../core/stage';
+import type { SecretKey } from '../core/secret-ref';
+import type { Workload } from '../core/workload';
+import { type Alert, alertingRule } from './alert';
+import type { Dashboard } from './dashboard';
+
+/** Metrics that Prometheus fetches from one port of a workload. */
+export interface Scrape {
+  readonly workload: Workload;
+  readonly port: string;
+  /** @default /metrics */
+  readonly path?: string;
+  /** @default 30s */
+  readonly interval?: string;
+  /** @default - none asked for */
+  readonly basicAuth?: { readonly username: SecretKey; readonly password: SecretKey };
+  /** The metrics it is known to emit, for the check that no alert or panel asks for another. */
+  readonly metrics: readonly string[];
+}
+
+/** Everything that is watched about one system. */
+export interface WatchProps {
+  /** As in `app.kubernetes.io/name`. */
+  readonly system: string;
+  /** @default - none: it pushes, or somebody else scrapes it */
+  readonly scrapes?: readonly Scrape[];
+  /** Metrics it pushes over OTLP. */
+  readonly pushes?: readonly string[];
+  readonly alerts?: readonly Alert[];
+  readonly dashboard?: Dashboard;
+}
+
+/** Where Prometheus answers and takes OTLP; the monitoring room puts it there. */
+export const PROMETHEUS = {
+  service: 'prometheus',
+  port: 9090,
+  labels: { 'app.kubernetes.io/name': 'prometheus' },
+} as const;
+
+/**
+ * How any room says what it measures. Rooms come before monitoring in a model's
+ * life, so what they say is gathered here and monitoring makes it happen.
+ */
+export class Observability {
+  readonly dashboards: Dashboard[] = [];
+  /** Who is scraped, and who pushes: the edges of Prometheus' own firewall. */
+  readonly scraped: { firewall: Firewall; port: number }[] = [];
+  readonly callers: Firewall[] = [];
+  private readonly metrics = new Set<string>(BUILT_IN_METRICS);
+
+  /** Scrapes, alerts and a dashboard for one system, in the room's own chart. */
+  watch(scope: Construct, props: WatchProps): void {
+    const watched = new Construct(scope, `watch-${props.system}`);
+    for (const scrape of props.scrapes ?? []) this.scrape(watched, props.system, scrape);
+    for (const metric of props.pushes ?? []) this.metrics.add(metric);
+    if (props.alerts?.length) alertRules(watched, props.system, props.alerts);
+    if (props.dashboard) this.dashboards.push(props.dashboard);
+  }
+
+  /** Metrics that come to Prometheus by another way than a workload of ours. */
+  knows(metrics: readonly string[]): void {
+    for (const metric of metrics) this.metrics.add(metric);
+  }
+
+  /** Every metric that something in the platform is known to emit. */
+  get knownMetrics(): ReadonlySet<string> {
+    return this.metrics;
+  }
+
+  /** Prometheus' HTTP API, its OTLP receiver included. */
+  prometheus(): Endpoint {
+    return {
+      host: `${PROMETHEUS.service}.${PLATFORM_NAMESPACE}.svc`,
+      port: PROMETHEUS.port,
+      open: (from) => this.callers.push(from),
+    };
+  }
+
+  private scrape(scope: Construct, system: string, scrape: Scrape): void {
+    const { workload } = scrape;
+    const port = workload.endpoint(scrape.port).port;
+    this.scraped.push({ firewall: workload.firewall, port });
+    this.knows(scrape.metrics);
+    new ServiceMonitor(scope, `${workload.name}-${scrape.port}`, {
+      metadata: { name: workload.name, namespace: workload.namespace },
+      spec: {
+        selector: { matchLabels: workload.selector },
+        jobLabel: 'app.kubernetes.io/name',
+        endpoints: [
+          {
+            port: scrape.port,
+            path: scrape.path ?? '/metrics',
+            interval: scrape.interval ?? '30s',
+            basicAuth: scrape.basicAuth && {
+              username: { name: scrape.basicAuth.username.secret.name, key: scrape.basicAuth.username.key },
+              password: { name: scrape.basicAuth.password.secret.name, key: scrape.basicAuth.password.key },
+            },
+          },
+        ],
+      },
+    });
+  }
+}
+
+/** What Prometheus adds by itself to every scrape and every rule. */
+const BUILT_IN_METRICS = [
+  'up',
+  'scrape_duration_seconds',
+  'scrape_samples_scraped',
+  'ALERTS',
+  'ALERTS_FOR_STATE',
+];
+
+function alertRules(scope: Construct, system: string, alerts: readonly Alert[]): void {
+  new PrometheusRule(scope, 'alerts', {
+    metadata: { name: system },
+    spec: {
+      groups: [
+        {
+          name: system,
+          rules: alerts.map((alert) => ({
+            ...alertingRule(alert, system),
+            expr: PrometheusRuleSpecGroupsRulesExpr.fromString(alert.expr),
+          })),
+        },
+      ],
+    },
+  });
+}

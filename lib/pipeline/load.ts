@@ -1,0 +1,61 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { DefinitionErrors, show } from '../core/definition-error';
+import type { PipelineDefinition } from './definition';
+import type { PipelineSource } from './pipeline';
+
+/** The two functions that only a model's owner can write. */
+const OWNERS_FUNCTIONS = ['features', 'train'];
+
+/**
+ * Every pipeline of a folder, sorted by name: `<folder>/<name>/pipeline.ts`, which
+ * exports `pipeline`, beside `model.py`.
+ * @throws DefinitionErrors for an empty folder, a missing file or function, or a name that is not its folder's.
+ */
+export function loadPipelines(folder: string): PipelineSource[] {
+  const names = existsSync(folder)
+    ? readdirSync(folder, { withFileTypes: true })
+        .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+        .map((entry) => entry.name)
+        .sort()
+    : [];
+  const shown = relative(process.cwd(), folder) || folder;
+  if (names.length === 0) {
+    throw new DefinitionErrors('no pipeline to synthesize:', [
+      `${shown}: must hold a folder for each model, as in ${join(shown, 'trip-duration', 'pipeline.ts')}, got none`,
+    ]);
+  }
+  return names.map((name) => load(join(folder, name), join(shown, name), name));
+}
+
+function load(folder: string, shown: string, name: string): PipelineSource {
+  const problems: string[] = [];
+  const missing = ['pipeline.ts', 'model.py'].filter((file) => !existsSync(join(folder, file)));
+  for (const file of missing) problems.push(`${join(shown, file)}: is required, got no such file`);
+  if (problems.length > 0)
+    throw new DefinitionErrors(`pipeline ${show(name)} cannot be synthesized:`, problems);
+
+  const model = readFileSync(join(folder, 'model.py'), 'utf8');
+  for (const wanted of OWNERS_FUNCTIONS) {
+    if (!new RegExp(`^def ${wanted}\\(`, 'm').test(model)) {
+      problems.push(
+        `${join(shown, 'model.py')}: must define the function '${wanted}' at its top level, got none`,
+      );
+    }
+  }
+  // A definition's module is known only by its path; it is checked when it calls definePipeline.
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const { pipeline } = require(join(folder, 'pipeline.ts')) as { pipeline?: PipelineDefinition };
+  if (!pipeline) {
+    problems.push(
+      `${join(shown, 'pipeline.ts')}: must export 'pipeline', made by definePipeline, got nothing`,
+    );
+  } else if (pipeline.name !== name) {
+    problems.push(
+      `${join(shown, 'pipeline.ts')}: name must be its folder's, '${name}', got ${show(pipeline.name)}`,
+    );
+  }
+  if (problems.length > 0)
+    throw new DefinitionErrors(`pipeline ${show(name)} cannot be synthesized:`, problems);
+  return { definition: pipeline!, model };
+}

@@ -1,0 +1,67 @@
+import type { App } from 'cdk8s';
+import { Foundation } from './foundation/foundation';
+import { Monitoring } from './monitoring/monitoring';
+import { Observability } from './observability/observability';
+import { Pipeline, type PipelineSource } from './pipeline/pipeline';
+import { Triton } from './serving/triton';
+import { MLflow } from './training/mlflow';
+import { Airflow } from './workflow/airflow';
+import type { Environment } from './environment';
+
+/** The lifecycle from top to bottom, for one environment. */
+export class Platform {
+  readonly observability = new Observability();
+  readonly foundation: Foundation;
+  readonly workflow: Airflow;
+  readonly tracking: MLflow;
+  readonly serving: Triton;
+  readonly monitoring: Monitoring;
+
+  constructor(app: App, environment: Environment, pipelines: readonly PipelineSource[]) {
+    const { observability } = this;
+    const { pages } = environment;
+
+    this.foundation = new Foundation(app, 'foundation', { ...environment, observability, pages });
+    const { secrets, database, objectStore } = this.foundation;
+    const ground = { secrets, database, objectStore, observability, pages };
+
+    this.workflow = new Airflow(app, 'workflow', {
+      ...ground,
+      apiServerReplicas: environment.airflowApiServerReplicas,
+      parallelism: environment.parallelism,
+    });
+    this.tracking = new MLflow(app, 'training', { ...ground, replicas: environment.mlflowReplicas });
+    this.serving = new Triton(app, 'serving', {
+      ...ground,
+      accelerator: environment.accelerator,
+      replicas: environment.tritonReplicas,
+    });
+
+    const { stepPods } = this.workflow;
+    stepPods.uses(
+      objectStore.client({
+        name: 'steps',
+        namespace: stepPods.namespace,
+        buckets: { data: 'write', mlflow: 'write', models: 'write' },
+      }),
+      this.tracking.client(),
+      this.serving.client(),
+    );
+    for (const pipeline of pipelines) {
+      new Pipeline(app, pipeline, {
+        objectStore,
+        stepPods,
+        trainingGpus: environment.trainingGpus,
+        accelerator: environment.accelerator,
+      });
+    }
+
+    this.monitoring = new Monitoring(app, 'monitoring', {
+      ...ground,
+      accelerator: environment.accelerator,
+      retention: environment.metricsRetention,
+      storage: environment.metricsStorage,
+      storageClass: environment.storageClass,
+    });
+  }
+}

@@ -1,0 +1,20 @@
+import { Construct } from 'constructs';
+import type { ServedModelDefinition } from './served-model';
+
+export interface DeploymentProps {
+  readonly name: string;
+  readonly serving: ServedModelDefinition;
+  /** Bucket of the model repository. */
+  readonly bucket: string;
+}
+
+/** Stage 4: the model's place in Triton's model repository, and how Triton serves it. */
+export class Deployment extends Construct {
+  /** Read by the step `deploy`. */
+  readonly spec;
+
+  constructor(scope: Construct, id: string, props: DeploymentProps) {
+    super(scope, id);
+    this.spec = { model: props.name, bucket: props.bucket, prefix: `${props.name}/`, ...props.serving };
+  }
+}

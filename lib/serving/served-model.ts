@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { rules } from '../core/rules';
+
+/** How Triton serves a model. */
+export interface ServedModel {
+  /**
+   * Most rows in one batch that Triton puts together from several requests.
+   * @default 256
+   */
+  readonly maxBatchSize?: number;
+  /**
+   * Microseconds a request may wait for others to share its batch.
+   * @default 500
+   */
+  readonly maxQueueDelayMicroseconds?: number;
+  /**
+   * Copies of the model that compute at the same time, on each server.
+   * @default 1
+   */
+  readonly instances?: number;
+  /**
+   * One request in this many is traced, and its features counted for drift.
+   * @default 10
+   */
+  readonly traceOneIn?: number;
+}
+
+export const servedModelSchema = z.strictObject({
+  maxBatchSize: rules.whole(1, 65536).default(256),
+  maxQueueDelayMicroseconds: rules.whole(0, 1_000_000).default(500),
+  instances: rules.whole(1, 64).default(1),
+  traceOneIn: rules.whole(1, 1_000_000).default(10),
+});
+
+/** Checked, with its defaults filled in. */
+export type ServedModelDefinition = z.output<typeof servedModelSchema>;

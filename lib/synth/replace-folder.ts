@@ -1,0 +1,62 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { DefinitionErrors } from '../core/definition-error';
+
+/**
+ * Puts a whole new folder in the place of an old one: written aside, then swapped,
+ * so that a failure leaves the old one as it was and no stale file survives.
+ * @param files path below the folder to content
+ * @param header how every file of ours begins; a folder with any other file is not ours to replace
+ * @throws DefinitionErrors when the folder holds a file that was not generated.
+ */
+export function replaceFolder(folder: string, files: ReadonlyMap<string, string>, header: string): void {
+  const target = resolve(folder);
+  refuseForeignFiles(target, header);
+  mkdirSync(dirname(target), { recursive: true });
+  // Beside the target: a rename across file systems would be a copy.
+  const aside = mkdtempSync(join(dirname(target), '.synth-'));
+  try {
+    const fresh = join(aside, 'new');
+    for (const [path, content] of files) {
+      mkdirSync(dirname(join(fresh, path)), { recursive: true });
+      writeFileSync(join(fresh, path), content);
+    }
+    swap(target, fresh, join(aside, 'old'));
+  } finally {
+    rmSync(aside, { recursive: true, force: true });
+  }
+}
+
+function swap(target: string, fresh: string, old: string): void {
+  const existed = existsSync(target);
+  if (existed) renameSync(target, old);
+  try {
+    renameSync(fresh, target);
+  } catch (error) {
+    if (existed) renameSync(old, target);
+    throw error;
+  }
+}
+
+function refuseForeignFiles(folder: string, header: string): void {
+  if (!existsSync(folder)) return;
+  const foreign = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => !readFileSync(path, 'utf8').startsWith(header));
+  if (foreign.length > 0) {
+    throw new DefinitionErrors(
+      `${folder} will not be replaced, because it holds files that no synth wrote; move them, or write elsewhere:`,
+      foreign,
+    );
+  }
+}

@@ -1,0 +1,161 @@
+import type { Construct } from 'constructs';
+import type { Connection, EnvValue } from '../core/connection';
+import { images } from '../core/images';
+import { Page, type PagesProps, pageUrl } from '../core/page';
+import { commandProbe, httpProbe } from '../core/probe';
+import { lifecycleProgram } from '../core/program';
+import type { SecretRef } from '../core/secret-ref';
+import { PLATFORM_NAMESPACE, Stage, STEPS_NAMESPACE } from '../core/stage';
+import { ConfigFiles, scratch } from '../core/volume';
+import { Workload } from '../core/workload';
+import type { IDatabase } from '../foundation/database';
+import type { IObjectStore } from '../foundation/object-store';
+import type { Secrets } from '../foundation/secrets';
+import type { Observability } from '../observability/observability';
+import { mlflowObservability } from './mlflow-observability';
+
+export interface MLflowProps {
+  readonly secrets: Secrets;
+  readonly database: IDatabase;
+  readonly objectStore: IObjectStore;
+  readonly observability: Observability;
+  readonly pages: PagesProps;
+
+  /** @default 1 */
+  readonly replicas?: number;
+}
+
+/** Where runs are tracked and models registered. */
+export interface ITracking {
+  /** Address and login, as the `MLFLOW_TRACKING_*` variables that MLflow's client reads. */
+  client(): Connection;
+}
+
+/** MLflow: every run tracked, every good model registered; both on Postgres and S3. */
+export class MLflow extends Stage implements ITracking {
+  readonly server: Workload;
+  private readonly login: SecretRef;
+
+  constructor(scope: Construct, id: string, props: MLflowProps) {
+    super(scope, id, { file: '30-training' });
+    this.login = props.secrets.generate(
+      'mlflow-login',
+      { username: { literal: 'admin' }, password: 'password' },
+      [PLATFORM_NAMESPACE, STEPS_NAMESPACE],
+    );
+    const session = props.secrets.generate('mlflow-session', { 'secret-key': 'password' });
+    const files = new ConfigFiles(this, 'files', {
+      name: 'mlflow-files',
+      files: {
+        'basic_auth.ini': BASIC_AUTH,
+        'migrate_mlflow.py': lifecycleProgram('migrate_mlflow.py'),
+        'mlflow_ready.py': lifecycleProgram('mlflow_ready.py'),
+      },
+    });
+    this.server = new Workload(this, 'server', {
+      name: 'mlflow',
+      system: 'mlflow',
+      component: 'server',
+      image: images.mlflow,
+      user: { uid: 1000, gid: 1000 },
+      replicas: props.replicas,
+      ports: { http: PORT },
+      command: ['mlflow', 'server'],
+      args: [
+        '--host=0.0.0.0',
+        `--port=${PORT}`,
+        '--workers=1',
+        '--app-name=basic-auth',
+        // Steps write artifacts straight to S3: proxied, a large one fills this pod's memory.
+        '--no-serve-artifacts',
+        `--default-artifact-root=s3://${props.objectStore.bucket('mlflow')}/artifacts`,
+        '--expose-prometheus=/tmp/prometheus',
+        // A busy worker would be killed after five seconds.
+        '--uvicorn-opts=--timeout-worker-healthcheck 60',
+      ],
+      env: this.settings(props.pages, session),
+      initSteps: [{ name: 'migrate', command: ['python', '/files/migrate_mlflow.py'] }],
+      cpu: { request: '100m' },
+      memory: { request: '512Mi', limit: '1536Mi' },
+      mounts: [scratch('tmp', '/tmp', '1Gi'), files.mountAt('/files')],
+      startupProbe: httpProbe('/health', 'http', { periodSeconds: 2, failureThreshold: 150 }),
+      readinessProbe: commandProbe(['python', '/files/mlflow_ready.py'], {
+        periodSeconds: 15,
+        timeoutSeconds: 10,
+      }),
+      livenessProbe: httpProbe('/health', 'http', {
+        periodSeconds: 20,
+        timeoutSeconds: 10,
+        failureThreshold: 6,
+      }),
+    });
+    this.server.uses(
+      props.database.client('mlflow'),
+      props.objectStore.client({ name: 'mlflow', buckets: { mlflow: 'write' } }),
+    );
+    new Page(this, 'page', this.server, 'http', props.pages);
+    mlflowObservability(this, {
+      observability: props.observability,
+      server: this.server,
+      basicAuth: { username: this.login.key('username'), password: this.login.key('password') },
+    });
+  }
+
+  client(): Connection {
+    const endpoint = this.server.endpoint('http');
+    return {
+      endpoint,
+      env: {
+        MLFLOW_TRACKING_URI: `http://${endpoint.host}:${endpoint.port}`,
+        MLFLOW_TRACKING_USERNAME: this.login.key('username'),
+        MLFLOW_TRACKING_PASSWORD: this.login.key('password'),
+      },
+    };
+  }
+
+  private settings(pages: PagesProps, session: SecretRef): Record<string, EnvValue> {
+    return {
+      HOME: '/tmp',
+      // libpq finds host, role and password in the PG* variables.
+      MLFLOW_BACKEND_STORE_URI: 'postgresql+psycopg2:///',
+      MLFLOW_AUTH_CONFIG_PATH: '/files/basic_auth.ini',
+      MLFLOW_AUTH_ADMIN_USERNAME: this.login.key('username'),
+      MLFLOW_AUTH_ADMIN_PASSWORD: this.login.key('password'),
+      MLFLOW_FLASK_SERVER_SECRET_KEY: session.key('secret-key'),
+      MLFLOW_SERVER_ALLOWED_HOSTS: allowedHosts(`mlflow.${pages.domain}`).join(','),
+      MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: pageUrl('mlflow', pages),
+      // Its runner takes 240 MB, and nothing here uses it.
+      MLFLOW_SERVER_ENABLE_JOB_EXECUTION: 'false',
+      MLFLOW_DISABLE_TELEMETRY: 'true',
+      MLFLOW_S3_ENDPOINT_URL: '$(AWS_ENDPOINT_URL_S3)',
+    };
+  }
+}
+
+const PORT = 5000;
+
+/** Its users live beside its runs: each has a version table of its own. */
+const BASIC_AUTH = `[mlflow]
+default_permission = READ
+database_uri = postgresql+psycopg2:///
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+auth_cache_ttl_seconds = 60
+`;
+
+/**
+ * MLflow answers 403 to any other Host. Its list replaces the defaults, so
+ * what Prometheus says (a pod's address) and what a port-forward says
+ * (localhost) is written out again.
+ */
+function allowedHosts(pageHost: string): string[] {
+  const service = ['mlflow', `mlflow.${PLATFORM_NAMESPACE}`, `mlflow.${PLATFORM_NAMESPACE}.svc`];
+  const privateNetworks = ['10.*', '192.168.*', ...Array.from({ length: 16 }, (_, i) => `172.${16 + i}.*`)];
+  return [
+    ...service.flatMap((host) => [host, `${host}:${PORT}`]),
+    pageHost,
+    `${pageHost}:*`,
+    'localhost:*',
+    '127.0.0.1:*',
+    ...privateNetworks,
+  ];
+}

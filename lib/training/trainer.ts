@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import type { Bytes, Cpu, Range } from '../core/quantity';
+import { rules, type Span } from '../core/rules';
+
+/** What a training step gets. */
+export interface Trainer {
+  /** @default - 500m, unlimited */
+  readonly cpu?: Range<Cpu>;
+  /** @default - 1Gi, at most 2Gi */
+  readonly memory?: Range<Bytes>;
+  /**
+   * Whole GPUs, where the environment has GPUs; elsewhere training runs on the CPU.
+   * @default - none
+   */
+  readonly gpu?: number;
+  /**
+   * After which a training run is stopped as failed.
+   * @default 1h
+   */
+  readonly timeout?: Span;
+}
+
+export const trainerSchema = z.strictObject({
+  cpu: rules.cpuRange().prefault({ request: '500m' }),
+  memory: rules.bytesRange().prefault({ request: '1Gi', limit: '2Gi' }),
+  gpu: rules.gpus().optional(),
+  timeout: rules.span().default('1h'),
+});
+
+/** Checked, with its defaults filled in. */
+export type TrainerDefinition = z.output<typeof trainerSchema>;

@@ -1,0 +1,54 @@
+import type { Endpoint, EnvValue } from '../core/connection';
+import type { SecretRef } from '../core/secret-ref';
+
+export interface AirflowSettings {
+  readonly keys: SecretRef;
+  /** Where a person opens Airflow. */
+  readonly pageUrl: string;
+  /** Where the other components reach the api-server. */
+  readonly apiServer: string;
+  readonly logBucket: string;
+  readonly prometheus: Endpoint;
+  readonly parallelism: number;
+}
+
+/** Airflow's configuration, the same for every component. `$(NAME)` is filled in by the kubelet. */
+export function airflowSettings(settings: AirflowSettings): Record<string, EnvValue> {
+  const { keys, prometheus } = settings;
+  return {
+    AIRFLOW__API__BASE_URL: settings.pageUrl,
+    AIRFLOW__API__SECRET_KEY: keys.key('api-secret-key'),
+    AIRFLOW__API__WORKERS: '1',
+    // Unset, each process makes its own and tasks die of "Signature verification failed".
+    AIRFLOW__API_AUTH__JWT_SECRET: keys.key('jwt-secret'),
+    AIRFLOW__CORE__AUTH_MANAGER: 'airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager',
+    AIRFLOW__CORE__EXECUTION_API_SERVER_URL: `${settings.apiServer}/execution/`,
+    AIRFLOW__CORE__EXECUTOR: 'LocalExecutor',
+    AIRFLOW__CORE__FERNET_KEY: keys.key('fernet-key'),
+    // Pods are found by address: no DNS name leads to a pod of a Deployment.
+    AIRFLOW__CORE__HOSTNAME_CALLABLE: 'airflow.utils.net.get_host_ip_address',
+    AIRFLOW__CORE__LOAD_EXAMPLES: 'False',
+    AIRFLOW__CORE__PARALLELISM: String(settings.parallelism),
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN:
+      'postgresql+psycopg2://$(PGUSER):$(PGPASSWORD)@$(PGHOST):$(PGPORT)/$(PGDATABASE)',
+    // A task's log would otherwise vanish with its pod.
+    AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: `s3://${settings.logBucket}/logs`,
+    AIRFLOW__LOGGING__REMOTE_LOGGING: 'True',
+    AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID: 'object_store',
+    AIRFLOW__METRICS__OTEL_ON: 'True',
+    AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK: 'True',
+    AIRFLOW__USAGE_DATA_COLLECTION__ENABLED: 'False',
+    AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT: '60',
+    // A deferred step that resumes before its supervisor saw it end is marked failed; this narrows the window.
+    AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL: '1',
+    AIRFLOW_CONN_OBJECT_STORE: JSON.stringify({
+      conn_type: 'aws',
+      login: '$(AWS_ACCESS_KEY_ID)',
+      password: '$(AWS_SECRET_ACCESS_KEY)',
+      extra: { endpoint_url: '$(AWS_ENDPOINT_URL_S3)', region_name: '$(AWS_DEFAULT_REGION)' },
+    }),
+    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `http://${prometheus.host}:${prometheus.port}/api/v1/otlp/v1/metrics`,
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+    OTEL_SERVICE_NAME: 'airflow',
+  };
+}

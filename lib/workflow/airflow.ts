@@ -1,0 +1,176 @@
+import type { Construct } from 'constructs';
+import type { EnvValue } from '../core/connection';
+import { images } from '../core/images';
+import { Page, type PagesProps, pageUrl } from '../core/page';
+import { commandProbe, httpProbe } from '../core/probe';
+import { lifecycleProgram } from '../core/program';
+import type { Grant } from '../core/service-identity';
+import { Stage, STEPS_NAMESPACE } from '../core/stage';
+import { ConfigFiles, scratch } from '../core/volume';
+import { Workload, type WorkloadProps } from '../core/workload';
+import type { IDatabase } from '../foundation/database';
+import type { IObjectStore } from '../foundation/object-store';
+import type { Secrets } from '../foundation/secrets';
+import type { Observability } from '../observability/observability';
+import { airflowObservability } from './airflow-observability';
+import { airflowSettings } from './airflow-settings';
+import { StepPods } from './step-pods';
+
+export interface AirflowProps {
+  readonly secrets: Secrets;
+  readonly database: IDatabase;
+  readonly objectStore: IObjectStore;
+  readonly observability: Observability;
+  readonly pages: PagesProps;
+
+  /**
+   * Api-servers. The scheduler and the others stay at one.
+   * @default 1
+   */
+  readonly apiServerReplicas?: number;
+
+  /**
+   * Tasks that run at the same time; most of them only watch a step pod.
+   * @default 8
+   */
+  readonly parallelism?: number;
+}
+
+/** Runs every step of every model's life, on a schedule or on an event. */
+export class Airflow extends Stage {
+  readonly stepPods: StepPods;
+  readonly apiServer: Workload;
+  private readonly env: Readonly<Record<string, EnvValue>>;
+
+  constructor(scope: Construct, id: string, props: AirflowProps) {
+    super(scope, id, { file: '20-workflow' });
+    const keys = props.secrets.generate('airflow', {
+      'admin-password': 'password',
+      'api-secret-key': 'password',
+      'fernet-key': 'fernet',
+      'jwt-secret': 'password',
+    });
+    this.env = airflowSettings({
+      keys,
+      pageUrl: pageUrl('airflow', props.pages),
+      apiServer: `http://${API_SERVER}.${this.namespace}.svc:${API_PORT}`,
+      logBucket: props.objectStore.bucket('airflow-logs'),
+      prometheus: props.observability.prometheus(),
+      parallelism: props.parallelism ?? 8,
+    });
+    this.stepPods = new StepPods(this, 'step-pods');
+    this.apiServer = this.component('api-server', {
+      ports: { http: API_PORT },
+      memory: { request: '400Mi', limit: '1536Mi' },
+      replicas: props.apiServerReplicas,
+      env: { ADMIN_PASSWORD: keys.key('admin-password') },
+      // `db migrate` holds a database-wide lock, so several api-servers may start at once.
+      initSteps: [
+        { name: 'migrate', args: ['db', 'migrate'] },
+        { name: 'admin-user', args: ['bash', '-ec', ADMIN_USER] },
+      ],
+      startupProbe: httpProbe('/api/v2/version', 'http', STARTUP),
+      readinessProbe: httpProbe('/api/v2/monitor/health', 'http', { periodSeconds: 10 }),
+      livenessProbe: httpProbe('/api/v2/version', 'http', LIVENESS),
+    });
+    const scheduler = this.component('scheduler', {
+      ports: { health: 8974, logs: 8793 },
+      memory: { request: '600Mi', limit: '2Gi' },
+      strategy: 'Recreate',
+      grants: LAUNCH_STEPS,
+      startupProbe: httpProbe('/health', 'health', STARTUP),
+      readinessProbe: httpProbe('/health', 'health', { periodSeconds: 10 }),
+      livenessProbe: httpProbe('/health', 'health', LIVENESS),
+    });
+    const probe = new ConfigFiles(this, 'probe', {
+      name: 'airflow-probe',
+      files: { 'job_alive.py': lifecycleProgram('airflow_job_alive.py') },
+    });
+    const dagProcessor = this.component('dag-processor', {
+      // Parsing bursts past 512Mi, where it would be killed for ever.
+      memory: { request: '300Mi', limit: '1Gi' },
+      ...jobProbes(probe, 'DagProcessorJob'),
+    });
+    const triggerer = this.component('triggerer', {
+      ports: { logs: 8794 },
+      memory: { request: '300Mi', limit: '1Gi' },
+      grants: LAUNCH_STEPS,
+      ...jobProbes(probe, 'TriggererJob'),
+    });
+
+    const database = props.database.client('airflow');
+    const logs = props.objectStore.client({ name: 'airflow', buckets: { 'airflow-logs': 'write' } });
+    for (const workload of [this.apiServer, scheduler, dagProcessor, triggerer]) {
+      workload.uses(database, logs);
+      props.observability.prometheus().open(workload.firewall);
+      if (workload !== this.apiServer) this.apiServer.endpoint('http').open(workload.firewall);
+    }
+    // The api-server shows the logs of tasks that still run.
+    for (const worker of [scheduler, triggerer]) worker.endpoint('logs').open(this.apiServer.firewall);
+    new Page(this, 'page', this.apiServer, 'http', props.pages, 'airflow');
+    airflowObservability(this, props);
+  }
+
+  private component(
+    component: string,
+    props: Partial<WorkloadProps> & Pick<WorkloadProps, 'memory'>,
+  ): Workload {
+    return new Workload(this, component, {
+      name: `airflow-${component}`,
+      system: 'airflow',
+      component,
+      image: images.airflow,
+      user: AIRFLOW_USER,
+      args: [component],
+      cpu: { request: '100m' },
+      initSteps: [
+        { name: 'wait-for-migration', args: ['db', 'check-migrations', '--migration-wait-timeout=600'] },
+      ],
+      terminationGracePeriodSeconds: 60,
+      ...props,
+      env: { ...this.env, ...props.env, POD_IP: { fieldPath: 'status.podIP' } },
+      // AIRFLOW_HOME receives airflow.cfg and logs; one emptyDir serves both paths.
+      mounts: [
+        scratch('home', '/opt/airflow', '2Gi'),
+        scratch('home', '/tmp', '2Gi', 'tmp'),
+        ...(props.mounts ?? []),
+      ],
+    });
+  }
+}
+
+/** uid of the official image; its group is root's. */
+const AIRFLOW_USER = { uid: 50000, gid: 0 };
+const API_SERVER = 'airflow-api-server';
+const API_PORT = 8080;
+const STARTUP = { periodSeconds: 2, failureThreshold: 150 };
+const LIVENESS = { periodSeconds: 20, failureThreshold: 5 };
+
+/** Safe to repeat: the first line fails where the user exists, the second sets the password it should have. */
+const ADMIN_USER = [
+  'airflow users create --role Admin --username admin --password "$ADMIN_PASSWORD" --email admin@example.invalid --firstname Platform --lastname Admin ||',
+  'airflow users reset-password --username admin --password "$ADMIN_PASSWORD"',
+].join(' ');
+
+/** What KubernetesPodOperator needs: `patch` marks failed pods, `list` finds a pod again after a restart. */
+const LAUNCH_STEPS: Grant[] = [
+  {
+    namespace: STEPS_NAMESPACE,
+    rules: [
+      { apiGroups: [''], resources: ['pods'], verbs: ['create', 'delete', 'get', 'list', 'patch', 'watch'] },
+      { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] },
+      { apiGroups: [''], resources: ['events'], verbs: ['list', 'watch'] },
+    ],
+  },
+];
+
+/** For the components that have no health endpoint. */
+function jobProbes(probe: ConfigFiles, jobType: string) {
+  const command = ['python', '/probe/job_alive.py', jobType];
+  return {
+    mounts: [probe.mountAt('/probe')],
+    startupProbe: commandProbe(command, { periodSeconds: 3, failureThreshold: 120, timeoutSeconds: 10 }),
+    readinessProbe: commandProbe(command, { periodSeconds: 30, timeoutSeconds: 10 }),
+    livenessProbe: commandProbe(command, { periodSeconds: 60, timeoutSeconds: 20, failureThreshold: 5 }),
+  };
+}

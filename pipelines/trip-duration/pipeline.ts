@@ -1,0 +1,36 @@
+import { definePipeline } from '../../lib';
+
+/** Zones of the NYC taxi map; 264 and 265 stand for unknown. */
+const zone = { type: 'int', min: 1, max: 265 } as const;
+
+/** How long will a green taxi be on its way? */
+export const pipeline = definePipeline({
+  name: 'trip-duration',
+  owner: 'Taxi team <taxi@example.com>',
+  description: 'Minutes of a green taxi trip in New York, from what is known when it begins',
+  source: {
+    type: 'http',
+    url: 'https://d37ci6vzurychx.cloudfront.net/trip-data/green_tripdata_{{ month }}.parquet',
+    monthsUntilPublished: 2,
+  },
+  schedule: '0 6 1 * *',
+  schema: {
+    columns: {
+      lpep_pickup_datetime: { type: 'datetime' },
+      lpep_dropoff_datetime: { type: 'datetime' },
+      trip_distance: { type: 'float', min: 0, max: 100 },
+      PULocationID: zone,
+      DOLocationID: zone,
+    },
+    timestamp: 'lpep_pickup_datetime',
+    features: {
+      trip_distance: { type: 'float', min: 0, max: 100 },
+      hour: { type: 'int', min: 0, max: 23 },
+      weekday: { type: 'int', min: 0, max: 6 },
+      pickup_zone: zone,
+      dropoff_zone: zone,
+    },
+    target: { name: 'minutes', type: 'float', min: 1, max: 120 },
+  },
+  gate: { metric: 'mae', better: 'lower', limit: 10 },
+});

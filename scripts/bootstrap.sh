@@ -1,0 +1,963 @@
+#!/usr/bin/env bash
+#
+# Puts k3s, kubectl, k9s and helm on a bare Linux machine, so that
+# `kubectl apply -f dist` has a cluster to talk to. `--help` says the rest.
+
+set -Eeuo pipefail
+umask 022
+
+# --- Versions and checksums: the only place they are written -----------------
+#
+# kubectl may be one minor away from the cluster, no further (Kubernetes skew
+# policy). A pin is the sha256 of the file that is downloaded; it is checked on
+# top of the checksum file the project publishes beside the file. An empty pin
+# means that only the published file is checked.
+#
+# Where each was seen:
+#   k3s      version: nixpkgs (k3s 1_34) and k3s's own installer logs for both
+#            architectures. No pin: no list that is checked by more than one
+#            party carries the hash of this binary, and a wrong pin would stop
+#            every machine.
+#   kubectl  version and both hashes: kubespray, kubectl_checksums.
+#   k9s      version and both hashes: rancher/shell (Makefile) and k9s's brew formula.
+#   helm     version and both hashes: Helm's release notes and rancher/shell.
+K3S_VERSION="v1.34.5+k3s1"
+K3S_SHA256_AMD64=""
+K3S_SHA256_ARM64=""
+
+KUBECTL_VERSION="v1.34.4"
+KUBECTL_SHA256_AMD64="d50c359d95e0841eaad08ddc27c7be37cba8fdccfba5c8e2ded65e121ff112db"
+KUBECTL_SHA256_ARM64="5b982c0644ab1e27780246b9085a5886651b4a7ed86243acbb2bacc1bea01dda"
+
+K9S_VERSION="v0.50.18"
+K9S_SHA256_AMD64="0b697ed4aa80997f7de4deeed6f1fba73df191b28bf691b1f28d2f45fa2a9e9b"
+K9S_SHA256_ARM64="d3dcc051d6be26ee911c00f583412802ebe203a189e51bc079332cb410c83b38"
+
+HELM_VERSION="v3.20.2"
+HELM_SHA256_AMD64="258e830a9e613c8a7a302d6059b4bb3b9758f2f3e1bb8ea0d707ce10a9a72fea"
+HELM_SHA256_ARM64="5ea2d6bc2cda3f8edf985e028809f5a9278f404fb8ab24044de9b7cb9b79a691"
+
+ALL_TOOLS=(k3s kubectl k9s helm)
+
+# --- Paths -------------------------------------------------------------------
+#
+# For tests only: BOOTSTRAP_ROOT is put in front of every path below (and of
+# /proc, /sys, /dev and home directories), and BOOTSTRAP_WAIT_SECONDS is how
+# long to wait for the node. sudo drops both unless told to keep them.
+ROOT="${BOOTSTRAP_ROOT:-}"
+WAIT_SECONDS="${BOOTSTRAP_WAIT_SECONDS:-240}"
+
+BIN_DIR="$ROOT/usr/local/bin"
+UNIT_FILE="$ROOT/etc/systemd/system/k3s.service"
+UNIT_ENV_FILE="$ROOT/etc/systemd/system/k3s.service.env"
+STATE_DIR="$ROOT/var/lib/mlops-lifecycle"
+MANIFEST="$STATE_DIR/installed"
+K3S_KUBECONFIG="$ROOT/etc/rancher/k3s/k3s.yaml"
+K3S_DATA="$ROOT/var/lib/rancher/k3s"
+# What a running k3s makes. Only those that were not there before are removed.
+K3S_DIRS=("$ROOT/etc/rancher/k3s" "$K3S_DATA" "$ROOT/run/k3s" "$ROOT/run/flannel"
+  "$ROOT/var/lib/kubelet" "$ROOT/var/lib/cni")
+
+# --- Exit codes --------------------------------------------------------------
+readonly E_UNSUPPORTED=2 E_PREFLIGHT=3 E_DOWNLOAD=4 E_NOT_READY=5 E_DECLINED=6 E_USAGE=64
+
+usage() {
+  cat <<HELP
+Usage: sudo scripts/bootstrap.sh [options]
+
+Puts k3s $K3S_VERSION, kubectl $KUBECTL_VERSION, k9s $K9S_VERSION and
+helm $HELM_VERSION on this Linux machine. Every download is checked against the
+checksum its project publishes before anything is installed or run. A second
+run finds what is there and does nothing.
+
+Options:
+  --only LIST   only these, comma-separated: k3s,kubectl,k9s,helm
+  --dry-run     print each action and do none of them (needs no root)
+  --uninstall   remove what this script installed, and only that; asks first.
+                Removing k3s removes the cluster with all its data.
+  --yes         do not ask (for --uninstall)
+  --help        this text
+
+Behind a proxy, let sudo keep the variables; they are also given to k3s:
+  sudo --preserve-env=http_proxy,https_proxy,no_proxy scripts/bootstrap.sh
+
+What was installed is listed in /var/lib/mlops-lifecycle/installed.
+
+Exit codes:
+  0   done, or nothing to do
+  1   a command failed unexpectedly; the message names it
+  2   this machine cannot run k3s (macOS, 32-bit, no systemd)
+  3   something must be put right first (not root, tool missing, port taken)
+  4   a download failed or did not match its checksum; nothing was installed
+  5   k3s was started but the node did not become ready; or could not be
+      removed whole
+  6   --uninstall was not confirmed; nothing was removed
+  64  wrong option
+HELP
+}
+
+say() { printf '%s\n' "$*"; }
+warn() { printf 'warning: %s\n' "$*" >&2; }
+die() {
+  local code="$1"
+  shift
+  printf 'error: %s\n' "$*" >&2
+  exit "$code"
+}
+
+# In a dry run, what would stop a real run is told and the plan goes on.
+stop_unless_dry() {
+  local code="$1"
+  shift
+  if ((DRY_RUN)); then
+    warn "a real run would stop here: $*"
+  else
+    die "$code" "$*"
+  fi
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# --- Options -----------------------------------------------------------------
+
+DRY_RUN=0
+UNINSTALL=0
+ASSUME_YES=0
+SELECTED=("${ALL_TOOLS[@]}")
+
+set_selected() {
+  local known tool
+  IFS=',' read -r -a SELECTED <<<"$1"
+  ((${#SELECTED[@]} > 0)) || die $E_USAGE "--only needs a list, such as --only kubectl,helm"
+  for tool in "${SELECTED[@]}"; do
+    for known in "${ALL_TOOLS[@]}"; do
+      [[ $tool == "$known" ]] && continue 2
+    done
+    die $E_USAGE "--only does not know '$tool'; it knows k3s, kubectl, k9s and helm"
+  done
+}
+
+parse_options() {
+  while (($# > 0)); do
+    case "$1" in
+      --help | -h)
+        usage
+        exit 0
+        ;;
+      --dry-run) DRY_RUN=1 ;;
+      --uninstall) UNINSTALL=1 ;;
+      --yes | -y) ASSUME_YES=1 ;;
+      --only)
+        (($# > 1)) || die $E_USAGE "--only needs a list, such as --only kubectl,helm"
+        set_selected "$2"
+        shift
+        ;;
+      --only=*) set_selected "${1#--only=}" ;;
+      *) die $E_USAGE "unknown option '$1'; scripts/bootstrap.sh --help lists the options" ;;
+    esac
+    shift
+  done
+}
+
+selected() {
+  local tool
+  for tool in "${SELECTED[@]}"; do
+    [[ $tool == "$1" ]] && return 0
+  done
+  return 1
+}
+
+# --- The machine -------------------------------------------------------------
+
+ARCH=""
+
+detect_machine() {
+  local os machine
+  os="$(uname -s)"
+  machine="$(uname -m)"
+
+  if [[ $os == Darwin ]]; then
+    cat >&2 <<MAC
+error: this is macOS, and k3s needs Linux. Either run k3s in Docker:
+  brew install k3d kubectl helm k9s
+  k3d cluster create mlops --image rancher/k3s:${K3S_VERSION/+/-}
+  kubectl apply -f dist/laptop
+or use a Linux virtual machine and run this script inside it:
+  brew install --cask multipass
+  multipass launch 24.04 --name mlops --cpus 4 --memory 12G --disk 60G
+  multipass shell mlops
+MAC
+    exit $E_UNSUPPORTED
+  fi
+  [[ $os == Linux ]] ||
+    die $E_UNSUPPORTED "this system is '$os'; k3s needs Linux. Use a Linux machine or virtual machine."
+
+  case "$machine" in
+    x86_64 | amd64) ARCH=amd64 ;;
+    aarch64 | arm64)
+      ARCH=arm64
+      warn "this machine is $machine. k3s, kubectl, k9s and helm run here, but Triton and some other" \
+        "images of the platform are built for amd64 only or are unproven on arm64: expect pods that do not start."
+      ;;
+    armv[1-9]* | arm | i?86 | x86)
+      die $E_UNSUPPORTED "this machine is 32-bit ($machine); the platform's images exist for 64-bit only." \
+        "Use an x86_64 machine, or a 64-bit operating system if the processor allows it."
+      ;;
+    *)
+      die $E_UNSUPPORTED "this machine is '$machine'; only x86_64 (proven) and aarch64 (with a warning) are known." \
+        "Use an x86_64 machine."
+      ;;
+  esac
+}
+
+is_wsl() { grep -qi microsoft "$ROOT/proc/version" 2>/dev/null; }
+
+require_systemd() {
+  [[ -d $ROOT/run/systemd/system ]] && return 0
+  if is_wsl; then
+    if grep -q '4\.4\.0-[0-9]*-Microsoft' "$ROOT/proc/version"; then
+      stop_unless_dry $E_UNSUPPORTED "this is WSL1, which has no Linux kernel to run k3s on." \
+        "In Windows: wsl --set-version <distribution> 2"
+      return 0
+    fi
+    stop_unless_dry $E_UNSUPPORTED "this is WSL2 without systemd, and k3s runs as a systemd service.
+Put these two lines into /etc/wsl.conf:
+
+[boot]
+systemd=true
+
+then in Windows run:
+  wsl --shutdown
+open Linux again and repeat:
+  sudo scripts/bootstrap.sh"
+    return 0
+  fi
+  stop_unless_dry $E_UNSUPPORTED "systemd is not running here (no /run/systemd/system), and k3s runs as a systemd" \
+    "service. Use a machine or virtual machine that boots with systemd (Ubuntu, Debian, Fedora), not a" \
+    "container; or take the client tools alone: --only kubectl,k9s,helm"
+}
+
+# GPU is one of: none, ready, no-driver, no-toolkit.
+GPU=none
+
+# No `grep -q` behind a pipe in this script: it closes the pipe early, the
+# writer dies of that, and pipefail takes it for a failure.
+
+nvidia_card_on_pci_bus() {
+  local device
+  for device in "$ROOT"/sys/bus/pci/devices/*; do
+    [[ -r $device/vendor && -r $device/class ]] || continue
+    # 0x10de is NVIDIA; class 0x03 is a display or 3D controller.
+    [[ $(<"$device/vendor") == 0x10de && $(<"$device/class") == 0x03* ]] && return 0
+  done
+  have lspci && lspci 2>/dev/null | grep -iE '(vga|3d|display).*nvidia' >/dev/null
+}
+
+nvidia_driver_answers() {
+  local smi
+  # WSL keeps the driver's tools out of the usual path.
+  for smi in nvidia-smi "$ROOT/usr/lib/wsl/lib/nvidia-smi"; do
+    have "$smi" && "$smi" -L 2>/dev/null | grep '^GPU ' >/dev/null && return 0
+  done
+  return 1
+}
+
+detect_gpu() {
+  if nvidia_driver_answers; then
+    if have nvidia-container-runtime || have nvidia-ctk; then
+      GPU=ready
+    else
+      GPU=no-toolkit
+    fi
+  elif [[ -e $ROOT/dev/nvidia0 ]] || nvidia_card_on_pci_bus; then
+    GPU=no-driver
+  fi
+}
+
+report_gpu() {
+  case "$GPU" in
+    ready) say "GPU: found, with driver and container toolkit. k3s finds the toolkit itself (RuntimeClass nvidia)." ;;
+    no-driver)
+      warn "an NVIDIA GPU is here but no driver answers (nvidia-smi -L). Going on without the GPU. To use it:" \
+        "install the driver (Ubuntu: sudo ubuntu-drivers install), reboot, install nvidia-container-toolkit," \
+        "then: sudo systemctl restart k3s"
+      ;;
+    no-toolkit)
+      warn "an NVIDIA GPU and its driver are here but not the container toolkit. Going on without the GPU." \
+        "To use it: install the package nvidia-container-toolkit from NVIDIA's repository," \
+        "then: sudo systemctl restart k3s"
+      ;;
+    *) say "GPU: none found." ;;
+  esac
+}
+
+# --- The list of what was installed ------------------------------------------
+#
+# One line each, tab-separated: kind, tool, version, sha256, path.
+# Written before the thing itself, so that a run that breaks off can be undone.
+
+# True when the list holds that path; sets SEEN_VERSION and SEEN_SHA256.
+is_recorded() { # kind path
+  local kind tool path
+  [[ -f $MANIFEST ]] || return 1
+  while IFS=$'\t' read -r kind tool SEEN_VERSION SEEN_SHA256 path; do
+    [[ $kind == "$1" && $path == "$2" && -n $tool ]] && return 0
+  done <"$MANIFEST"
+  return 1
+}
+
+forget() { # path
+  local line
+  [[ -f $MANIFEST ]] || return 0
+  while IFS= read -r line; do
+    [[ $line == *$'\t'"$1" ]] || printf '%s\n' "$line"
+  done <"$MANIFEST" >"$MANIFEST.new"
+  mv -f "$MANIFEST.new" "$MANIFEST"
+}
+
+record() { # kind tool version sha256 path
+  [[ -d $STATE_DIR ]] || install -d -m 0755 "$STATE_DIR"
+  if is_recorded "$1" "$5"; then
+    forget "$5"
+  fi
+  printf '%s\t%s\t%s\t%s\t%s\n' "$@" >>"$MANIFEST"
+}
+
+sha256_of() {
+  local sum
+  sum="$(sha256sum -- "$1")"
+  sum="${sum#\\}"
+  printf '%s' "${sum%% *}"
+}
+
+# Is the file at this path still the one that was recorded?
+unchanged() { # kind path
+  is_recorded "$1" "$2" && [[ -f $2 && "$(sha256_of "$2")" == "$SEEN_SHA256" ]]
+}
+
+# --- What has to be done -----------------------------------------------------
+
+version_of() {
+  case "$1" in
+    k3s) printf '%s' "$K3S_VERSION" ;;
+    kubectl) printf '%s' "$KUBECTL_VERSION" ;;
+    k9s) printf '%s' "$K9S_VERSION" ;;
+    helm) printf '%s' "$HELM_VERSION" ;;
+  esac
+}
+
+minor_of() { # v1.34.5+k3s1 -> 1.34
+  local version="${1#v}"
+  printf '%s' "${version%%.*}.$(cut -d. -f2 <<<"$version")"
+}
+
+NEEDED=()
+
+# A tool is ours when the list names its path. One that is not ours is left
+# alone: what somebody else put there is theirs to change.
+find_needed() {
+  local tool path
+  for tool in "${SELECTED[@]}"; do
+    path="$BIN_DIR/$tool"
+    if is_recorded binary "$path"; then
+      if [[ $SEEN_VERSION == "$(version_of "$tool")" ]] && unchanged binary "$path"; then
+        say "$tool $(version_of "$tool"): already installed."
+      else
+        NEEDED+=("$tool")
+      fi
+    elif [[ $tool == k3s ]]; then
+      foreign_k3s || NEEDED+=(k3s)
+    elif [[ -e $path || -L $path ]]; then
+      warn "$path was not put there by this script and is left as it is; the project tests $tool" \
+        "$(version_of "$tool"). To have that one, remove the file and run this again."
+    else
+      NEEDED+=("$tool")
+    fi
+  done
+}
+
+# True when a k3s that is not ours is here and will do.
+foreign_k3s() {
+  local path="" version=""
+  if [[ -e $BIN_DIR/k3s ]]; then
+    path="$BIN_DIR/k3s"
+  elif have k3s; then
+    path="$(command -v k3s)"
+  elif [[ -e $UNIT_FILE ]] && ! is_recorded file "$UNIT_FILE"; then
+    stop_unless_dry $E_PREFLIGHT "$UNIT_FILE exists but was not written by this script, and there is no k3s" \
+      "binary. Remove that unit, then run this again."
+  fi
+  [[ -n $path ]] || return 1
+  version="$("$path" --version 2>/dev/null | awk '$1 == "k3s" && $2 == "version" { print $3 }')" || true
+  if [[ -n $version && "$(minor_of "$version")" == "$(minor_of "$K3S_VERSION")" ]]; then
+    say "k3s $version is already here, not put there by this script: left as it is." \
+      "Its kubeconfig is /etc/rancher/k3s/k3s.yaml."
+    return 0
+  fi
+  stop_unless_dry $E_PREFLIGHT "$path is k3s '${version:-of unknown version}', not put there by this script; the" \
+    "project tests $K3S_VERSION. Upgrade or remove it the way it was installed (often: k3s-uninstall.sh), or run" \
+    "this with --only kubectl,k9s,helm"
+  return 1
+}
+
+needed() {
+  local tool
+  for tool in ${NEEDED[@]+"${NEEDED[@]}"}; do
+    [[ $tool == "$1" ]] && return 0
+  done
+  return 1
+}
+
+# --- Before anything is done --------------------------------------------------
+
+require_root() {
+  (($(id -u) == 0)) && return 0
+  die $E_PREFLIGHT "this needs root, and runs as uid $(id -u). Run: sudo scripts/bootstrap.sh" \
+    "(or look first: scripts/bootstrap.sh --dry-run)"
+}
+
+require_tools() {
+  local missing=() tool
+  for tool in "$@"; do
+    have "$tool" || missing+=("$tool")
+  done
+  ((${#missing[@]} == 0)) ||
+    stop_unless_dry $E_PREFLIGHT "missing on this machine: ${missing[*]}. Install them with the package manager" \
+      "(Debian, Ubuntu: apt-get install curl coreutils tar gzip gawk; Fedora: dnf install the same)."
+}
+
+port_6443_taken() {
+  # In /proc/net/tcp, 192B is port 6443 and state 0A is listening.
+  local table
+  for table in "$ROOT/proc/net/tcp" "$ROOT/proc/net/tcp6"; do
+    [[ -r $table ]] && awk '$2 ~ /:192B$/ && $4 == "0A" { taken = 1 } END { exit !taken }' "$table" && return 0
+  done
+  return 1
+}
+
+check_room() {
+  local want_gb=20 size="laptop size" free_kb memory_kb place="$ROOT/var/lib"
+  if [[ $GPU == ready ]]; then
+    want_gb=40
+    size="with the GPU build of Triton"
+  fi
+  [[ -d $place ]] || place="${ROOT:-/}"
+  free_kb="$(df -Pk "$place" | awk 'NR == 2 { print $4 }')"
+  if [[ $free_kb =~ ^[0-9]+$ ]] && ((free_kb < want_gb * 1000 * 1000)); then
+    warn "$((free_kb / 1000 / 1000)) GB free under /var/lib; the images need about $want_gb GB ($size)." \
+      "Free some space, or pods will be evicted."
+  fi
+  memory_kb="$(awk '$1 == "MemTotal:" { print $2 }' "$ROOT/proc/meminfo" 2>/dev/null)" || true
+  # A machine sold with 8 GiB shows a little less.
+  if [[ $memory_kb =~ ^[0-9]+$ ]] && ((memory_kb < 7864320)); then
+    warn "$((memory_kb / 1024)) MiB of memory; the platform wants 8 GiB or more. Expect slow starts and pods that are killed."
+  fi
+}
+
+preflight() {
+  require_tools curl sha256sum tar gzip install awk
+  if needed k3s; then
+    require_systemd
+    if ! is_recorded binary "$BIN_DIR/k3s" && port_6443_taken; then
+      stop_unless_dry $E_PREFLIGHT "port 6443 is taken by another program, and the Kubernetes API needs it." \
+        "See which: sudo ss -ltnp 'sport = :6443'. Stop it, then run this again."
+    fi
+    check_room
+    if have getenforce && [[ "$(getenforce 2>/dev/null)" == Enforcing ]]; then
+      warn "SELinux is enforcing. k3s needs the policy package k3s-selinux there, which this script does not install;" \
+        "without it containers may be denied access to their files."
+    fi
+  fi
+}
+
+# --- Downloads ---------------------------------------------------------------
+
+WORK=""
+
+cleanup() {
+  [[ -z $WORK ]] || rm -rf -- "$WORK"
+  rm -f -- "$BIN_DIR"/.mlops-lifecycle.*.new 2>/dev/null || true
+}
+
+# Sets URL, SUMS_URL, FILE (name in the checksum file), PIN and MEMBER (path in
+# the archive, empty for a bare binary) for one tool.
+describe() {
+  local base suffix="" pins=()
+  MEMBER=""
+  case "$1" in
+    k3s)
+      [[ $ARCH == arm64 ]] && suffix=-arm64
+      base="https://github.com/k3s-io/k3s/releases/download/${K3S_VERSION/+/%2B}"
+      FILE="k3s$suffix"
+      SUMS_URL="$base/sha256sum-$ARCH.txt"
+      pins=("$K3S_SHA256_AMD64" "$K3S_SHA256_ARM64")
+      ;;
+    kubectl)
+      base="https://dl.k8s.io/release/$KUBECTL_VERSION/bin/linux/$ARCH"
+      FILE=kubectl
+      SUMS_URL="$base/kubectl.sha256"
+      pins=("$KUBECTL_SHA256_AMD64" "$KUBECTL_SHA256_ARM64")
+      ;;
+    k9s)
+      base="https://github.com/derailed/k9s/releases/download/$K9S_VERSION"
+      FILE="k9s_Linux_$ARCH.tar.gz"
+      SUMS_URL="$base/checksums.sha256"
+      pins=("$K9S_SHA256_AMD64" "$K9S_SHA256_ARM64")
+      MEMBER=k9s
+      ;;
+    helm)
+      base="https://get.helm.sh"
+      FILE="helm-$HELM_VERSION-linux-$ARCH.tar.gz"
+      SUMS_URL="$base/$FILE.sha256sum"
+      pins=("$HELM_SHA256_AMD64" "$HELM_SHA256_ARM64")
+      MEMBER="linux-$ARCH/helm"
+      ;;
+  esac
+  URL="$base/$FILE"
+  PIN="${pins[0]}"
+  [[ $ARCH == amd64 ]] || PIN="${pins[1]}"
+}
+
+fetch() { # url file -> curl's exit status
+  curl --proto '=https' --tlsv1.2 --fail --location --silent --show-error \
+    --connect-timeout 20 --retry 3 --retry-delay 2 --output "$2" "$1"
+}
+
+# Downloads and checks one tool; leaves the ready binary at $WORK/<tool>.
+# Nothing outside $WORK is touched.
+obtain() {
+  local tool="$1" expected actual
+  describe "$tool"
+  say "$tool: downloading $URL"
+  fetch "$SUMS_URL" "$WORK/$tool.sums" ||
+    die $E_DOWNLOAD "$tool: no checksum file at $SUMS_URL, so $FILE cannot be checked. Nothing was installed." \
+      "Check the network and proxy, then run this again."
+  fetch "$URL" "$WORK/$tool.download" ||
+    die $E_DOWNLOAD "$tool: could not download $URL. Nothing was installed. Check the network and proxy, then run this again."
+
+  # kubectl's file holds the hash alone; the others name the file beside it.
+  expected="$(awk -v file="$FILE" '
+    NF == 1 && NR == 1 { print $1; exit }
+    $2 == file || $2 == "*" file { print $1; exit }' "$WORK/$tool.sums")"
+  [[ $expected =~ ^[0-9a-f]{64}$ ]] ||
+    die $E_DOWNLOAD "$tool: $SUMS_URL holds no sha256 for $FILE (found '${expected:-nothing}'). Nothing was installed." \
+      "Open that address in a browser; a proxy's login page in its place is the usual cause."
+
+  actual="$(sha256_of "$WORK/$tool.download")"
+  [[ $actual == "$expected" ]] ||
+    die $E_DOWNLOAD "$tool: $FILE does not match its published checksum: expected $expected, got $actual. Nothing was" \
+      "installed. Run this again; if it repeats, something between here and $URL changes the file: do not use it."
+  [[ -z $PIN || $actual == "$PIN" ]] ||
+    die $E_DOWNLOAD "$tool: $FILE does not match the checksum pinned in this script: expected $PIN, got $actual. The" \
+      "release was changed after it was pinned. Nothing was installed. Do not use the file before the project says why."
+
+  if [[ -n $MEMBER ]]; then
+    mkdir "$WORK/$tool.unpacked"
+    tar -xzf "$WORK/$tool.download" -C "$WORK/$tool.unpacked" --no-same-owner "$MEMBER"
+    mv "$WORK/$tool.unpacked/$MEMBER" "$WORK/$tool"
+  else
+    mv "$WORK/$tool.download" "$WORK/$tool"
+  fi
+}
+
+# The new file is complete before it takes the old one's place.
+put_binary() {
+  local tool="$1" path="$BIN_DIR/$1" next="$BIN_DIR/.mlops-lifecycle.$1.new"
+  install -d -m 0755 "$BIN_DIR"
+  install -m 0755 "$WORK/$tool" "$next"
+  record binary "$tool" "$(version_of "$tool")" "$(sha256_of "$next")" "$path"
+  mv -f "$next" "$path"
+  say "$tool $(version_of "$tool"): installed at $path"
+}
+
+put_file() { # tool mode path; content on standard input
+  local next="$3.new"
+  install -d -m 0755 "$(dirname "$3")"
+  : >"$next"
+  chmod "$2" "$next"
+  cat >"$next"
+  record file "$1" - "$(sha256_of "$next")" "$3"
+  mv -f "$next" "$3"
+}
+
+# --- k3s as a service ---------------------------------------------------------
+#
+# k3s ships an install script that writes a unit and an uninstall script. It is
+# not used: its checksum is published nowhere apart from the script itself, and
+# it reaches for more than is wanted here. The unit below starts the verified
+# binary and nothing else, and --uninstall below undoes it.
+
+unit_text() {
+  # Never --default-runtime nvidia: without the container toolkit k3s then dies
+  # at start. k3s finds the toolkit itself and makes the RuntimeClass nvidia.
+  cat <<UNIT
+# Written by mlops-lifecycle, scripts/bootstrap.sh.
+[Unit]
+Description=k3s: Kubernetes on this machine
+Documentation=https://docs.k3s.io
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=notify
+EnvironmentFile=-$UNIT_ENV_FILE
+ExecStartPre=-/sbin/modprobe br_netfilter
+ExecStartPre=-/sbin/modprobe overlay
+ExecStart=$BIN_DIR/k3s server --write-kubeconfig-mode 600
+# Containers outlive a restart of k3s, and k3s manages their cgroups.
+KillMode=process
+Delegate=yes
+Restart=always
+RestartSec=5s
+TimeoutStartSec=0
+LimitNOFILE=1048576
+LimitNPROC=infinity
+LimitCORE=infinity
+TasksMax=infinity
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+}
+
+env_line() { # NAME value, quoted as systemd reads it
+  local value="$2"
+  [[ $value != *$'\n'* ]] || die $E_PREFLIGHT "the environment variable $1 holds a line break; set it to one line."
+  value="${value//\\/\\\\}"
+  printf '%s="%s"\n' "$1" "${value//\"/\\\"}"
+}
+
+# Addresses inside the cluster must not go through the proxy.
+proxy_text() {
+  local http="${http_proxy:-${HTTP_PROXY:-}}" https="${https_proxy:-${HTTPS_PROXY:-}}"
+  local none="${no_proxy:-${NO_PROXY:-}}"
+  [[ -n $http$https ]] || return 0
+  [[ -z $http ]] || env_line HTTP_PROXY "$http"
+  [[ -z $https ]] || env_line HTTPS_PROXY "$https"
+  env_line NO_PROXY "${none:+$none,}127.0.0.0/8,10.42.0.0/16,10.43.0.0/16,.svc,.cluster.local"
+}
+
+start_k3s() {
+  local dir proxy
+  for dir in "${K3S_DIRS[@]}"; do
+    [[ -e $dir ]] || is_recorded dir "$dir" || record dir k3s - - "$dir"
+  done
+  proxy="$(proxy_text)"
+  if [[ -n $proxy ]]; then
+    put_file k3s 0600 "$UNIT_ENV_FILE" <<<"$proxy"
+    say "k3s: the proxy of this shell is given to the service ($UNIT_ENV_FILE)"
+  fi
+  unit_text | put_file k3s 0644 "$UNIT_FILE"
+  systemctl daemon-reload
+  systemctl enable k3s
+  systemctl restart --no-block k3s
+  wait_for_node
+}
+
+wait_for_node() {
+  local deadline=$((SECONDS + WAIT_SECONDS))
+  say "k3s: started; waiting up to $WAIT_SECONDS s for the node"
+  until "$BIN_DIR/k3s" kubectl --kubeconfig "$K3S_KUBECONFIG" get nodes --no-headers 2>/dev/null |
+    awk '$2 == "Ready" { ready = 1 } END { exit !ready }'; do
+    ((SECONDS < deadline)) ||
+      die $E_NOT_READY "k3s runs but its node is not ready after $WAIT_SECONDS s. Look at: sudo journalctl -u k3s -n 50" \
+        "Then run this again, or take it all back: sudo scripts/bootstrap.sh --uninstall"
+    sleep 2
+  done
+  say "k3s: the node is ready"
+}
+
+# --- kubeconfig ----------------------------------------------------------------
+
+KUBECONFIG_HINT=""
+
+# Copies k3s's kubeconfig to the person who called sudo. A file that is already
+# there is theirs (other clusters live in it) and is not touched.
+give_kubeconfig() {
+  local user="${SUDO_USER:-root}" home dir target
+  home="$(getent passwd "$user" | cut -d: -f6)"
+  [[ -n $home ]] ||
+    die $E_PREFLIGHT "the user '$user' has no home directory (getent passwd). Copy the file by hand: $K3S_KUBECONFIG"
+  dir="$ROOT$home/.kube"
+  target="$dir/config"
+  if [[ -e $target || -L $target ]] && ! is_recorded kubeconfig "$target"; then
+    target="$dir/mlops-lifecycle"
+    KUBECONFIG_HINT="export KUBECONFIG=$home/.kube/mlops-lifecycle"
+    if [[ -e $target || -L $target ]] && ! is_recorded kubeconfig "$target"; then
+      warn "$target was there before and is left as it is. The cluster's own kubeconfig is $K3S_KUBECONFIG"
+      return 0
+    fi
+  fi
+  # Ours, and changed since (a namespace chosen, a context renamed): theirs now.
+  if [[ -e $target ]] && ! unchanged kubeconfig "$target"; then
+    return 0
+  fi
+  if [[ -e $target && "$(sha256_of "$target")" == "$(sha256_of "$K3S_KUBECONFIG")" ]]; then
+    return 0
+  fi
+  if [[ ! -d $dir ]]; then
+    install -d -m 0700 "$dir"
+    chown "$(id -u "$user"):$(id -g "$user")" "$dir"
+  fi
+  install -m 0600 "$K3S_KUBECONFIG" "$target.new"
+  chown "$(id -u "$user"):$(id -g "$user")" "$target.new"
+  record kubeconfig k3s - "$(sha256_of "$target.new")" "$target"
+  mv -f "$target.new" "$target"
+  say "kubeconfig: written to $target for $user"
+  [[ -z $KUBECONFIG_HINT ]] || say "kubeconfig: $dir/config was there before and is untouched"
+}
+
+# --- Install -------------------------------------------------------------------
+
+print_plan() {
+  local tool
+  for tool in ${NEEDED[@]+"${NEEDED[@]}"}; do
+    describe "$tool"
+    say "would download $URL"
+    say "would check it against $SUMS_URL${PIN:+ and the pinned sha256 $PIN}"
+    [[ -z $MEMBER ]] || say "would take $MEMBER out of it"
+    say "would install it as $BIN_DIR/$tool"
+  done
+  if needed k3s; then
+    [[ -z "$(proxy_text)" ]] || say "would write the proxy settings to $UNIT_ENV_FILE"
+    say "would write $UNIT_FILE"
+    say "would run: systemctl daemon-reload; systemctl enable k3s; systemctl restart k3s"
+    say "would wait up to $WAIT_SECONDS s for the node"
+    say "would copy $K3S_KUBECONFIG to ~/.kube/config (to ~/.kube/mlops-lifecycle if the former exists)"
+  fi
+  ((${#NEEDED[@]} == 0)) || say "would list what was installed in $MANIFEST"
+}
+
+print_next() {
+  local folder=dist/laptop
+  selected k3s || return 0
+  [[ $GPU == ready ]] && folder=dist
+  say ""
+  say "Type next:"
+  [[ -z $KUBECONFIG_HINT ]] || say "  $KUBECONFIG_HINT"
+  say "  kubectl apply -f $folder"
+}
+
+install_all() {
+  local tool
+  ((DRY_RUN)) || require_root
+  # The list of what was installed cannot be read without these two.
+  require_tools awk sha256sum
+  find_needed
+  detect_gpu
+  if ((${#NEEDED[@]} > 0)); then
+    preflight
+  fi
+  report_gpu
+
+  if ((DRY_RUN)); then
+    print_plan
+    print_next
+    return 0
+  fi
+
+  if ((${#NEEDED[@]} > 0)); then
+    WORK="$(mktemp -d "${TMPDIR:-/tmp}/mlops-lifecycle.XXXXXXXX")"
+    # All are downloaded and checked before the first is installed.
+    for tool in "${NEEDED[@]}"; do
+      obtain "$tool"
+    done
+    for tool in "${NEEDED[@]}"; do
+      put_binary "$tool"
+    done
+  fi
+
+  if selected k3s && is_recorded binary "$BIN_DIR/k3s"; then
+    # The unit is missing when an earlier run broke off.
+    if needed k3s || ! is_recorded file "$UNIT_FILE" || [[ ! -f $UNIT_FILE ]]; then
+      require_systemd
+      start_k3s
+    elif ! systemctl is-active --quiet k3s; then
+      say "k3s: installed but not running; starting it"
+      systemctl start --no-block k3s
+      wait_for_node
+    fi
+    give_kubeconfig
+  fi
+
+  ((${#NEEDED[@]} > 0)) || say "Nothing to install."
+  print_next
+}
+
+# --- Uninstall -----------------------------------------------------------------
+
+# Prints the process ids of k3s's container shims and of everything below them.
+container_processes() {
+  ps -e -o pid= -o ppid= -o args= | awk -v data="$K3S_DATA/data/" '
+    { parent[$1] = $2
+      if (index($3, data) == 1 && $3 ~ /\/containerd-shim[^\/]*$/) doomed[$1] = 1 }
+    END {
+      do {
+        grew = 0
+        for (pid in parent)
+          if (!(pid in doomed) && (parent[pid] in doomed)) { doomed[pid] = 1; grew = 1 }
+      } while (grew)
+      for (pid in doomed) print pid
+    }'
+}
+
+# Prints the mount points below k3s's directories, deepest first. A directory
+# that is itself a mount (a disk of its own for the data) is the owner's.
+k3s_mounts() {
+  local path dir
+  while read -r _ path _; do
+    for dir in "${K3S_DIRS[@]/%//}" "$ROOT/run/netns/cni-"; do
+      if [[ $path == "$dir"* ]]; then
+        printf '%s\n' "$path"
+      fi
+    done
+  done <"$ROOT/proc/mounts" | sort -ru
+}
+
+remove_network() {
+  local link save restore
+  if have ip; then
+    while read -r link; do
+      ip link delete "$link" 2>/dev/null || true
+    done < <(ip -o link show 2>/dev/null | awk '
+      { name = $2; sub(/[@:].*/, "", name) }
+      / master cni0 / || name ~ /^(cni0|flannel\.1|flannel-v6\.1|flannel-wg|flannel-wg-v6|kube-ipvs0)$/ { print name }')
+    while read -r link; do
+      ip netns delete "$link" 2>/dev/null || true
+    done < <(ip netns list 2>/dev/null | awk '$1 ~ /^cni-/ { print $1 }')
+  fi
+  # Left behind, these rules would go on sending ports 80 and 443 to dead pods.
+  for save in iptables-save ip6tables-save; do
+    restore="${save%-save}-restore"
+    if have "$save" && have "$restore" && "$save" >"$WORK/rules" 2>/dev/null && grep -qE 'KUBE-|CNI-|flannel' "$WORK/rules"; then
+      grep -vE 'KUBE-|CNI-|flannel' "$WORK/rules" | "$restore" ||
+        warn "$restore refused the cleaned rules; those of k3s stay until the next boot."
+    fi
+  done
+}
+
+uninstall_k3s() {
+  local dir path pids still
+  systemctl disable --now k3s 2>/dev/null || true
+  pids="$(container_processes)"
+  if [[ -n $pids ]]; then
+    # Word splitting is wanted: one word per process id.
+    # shellcheck disable=SC2086
+    kill -9 $pids 2>/dev/null || true
+    sleep 1
+  fi
+  while read -r path; do
+    [[ -n $path ]] || continue
+    # The kernel writes a space in a path as \040.
+    path="$(printf '%b' "${path//\\0/\\00}")"
+    umount "$path" 2>/dev/null || umount -f "$path" 2>/dev/null || umount -l "$path" 2>/dev/null || true
+  done < <(k3s_mounts)
+  still="$(k3s_mounts)"
+  # Deleting below a mount would delete what is mounted there.
+  [[ -z $still ]] ||
+    die $E_NOT_READY "could not unmount: ${still//$'\n'/ }. k3s is stopped, nothing was deleted. Close what uses them" \
+      "(sudo fuser -vm PATH) or reboot, then run --uninstall again."
+  remove_network
+
+  for path in "$UNIT_FILE" "$UNIT_ENV_FILE"; do
+    remove_recorded file "$path"
+  done
+  systemctl daemon-reload
+  systemctl reset-failed k3s 2>/dev/null || true
+  for dir in "${K3S_DIRS[@]}"; do
+    if is_recorded dir "$dir"; then
+      rm -rf --one-file-system -- "$dir"
+      forget "$dir"
+    elif [[ -e $dir ]]; then
+      say "left: $dir was there before k3s"
+    fi
+  done
+  # Parents that k3s made; they go only when nothing else is in them.
+  rmdir "$ROOT/etc/rancher" "$ROOT/var/lib/rancher" 2>/dev/null || true
+  while read -r path; do
+    [[ -n $path ]] || continue
+    remove_recorded kubeconfig "$path"
+    rmdir "${path%/*}" 2>/dev/null || true
+  done < <(awk -F '\t' '$1 == "kubeconfig" { print $5 }' "$MANIFEST")
+}
+
+# Removes a file that is still as it was recorded; one that was changed since
+# is somebody's work and stays.
+remove_recorded() { # kind path
+  is_recorded "$1" "$2" || return 0
+  if [[ ! -e $2 ]]; then
+    :
+  elif unchanged "$1" "$2"; then
+    rm -f -- "$2"
+    say "removed: $2"
+  else
+    warn "$2 was changed since it was installed; it stays. Remove it by hand if it is not wanted."
+  fi
+  forget "$2"
+}
+
+uninstall_all() {
+  local answer paths=() path tool
+  ((DRY_RUN)) || require_root
+  require_tools awk sha256sum
+  if [[ ! -s $MANIFEST ]]; then
+    say "Nothing to remove: $MANIFEST lists nothing that this script installed."
+    return 0
+  fi
+  for tool in "${SELECTED[@]}"; do
+    while read -r path; do
+      paths+=("$path")
+    done < <(awk -F '\t' -v tool="$tool" '$2 == tool { print $5 }' "$MANIFEST")
+  done
+  if ((${#paths[@]} == 0)); then
+    say "Nothing to remove: of ${SELECTED[*]}, this script installed none."
+    return 0
+  fi
+
+  say "To be removed:"
+  printf '  %s\n' "${paths[@]}"
+  if selected k3s && grep -q $'^[a-z]*\tk3s\t' "$MANIFEST"; then
+    say "With k3s goes the cluster: every workload, and every volume under /var/lib/rancher/k3s."
+  fi
+  if ((DRY_RUN)); then
+    say "would ask, stop k3s and its containers, unmount, remove its network interfaces, then remove the above"
+    return 0
+  fi
+  if ((!ASSUME_YES)); then
+    printf 'Type yes to remove them: '
+    read -r answer || answer=""
+    [[ $answer == yes ]] || die $E_DECLINED "not confirmed (the answer was '$answer'); nothing was removed. Answer yes, or give --yes."
+  fi
+
+  if selected k3s && grep -q $'^[a-z]*\tk3s\t' "$MANIFEST"; then
+    require_tools ps umount
+    WORK="$(mktemp -d "${TMPDIR:-/tmp}/mlops-lifecycle.XXXXXXXX")"
+    uninstall_k3s
+  fi
+  for tool in "${SELECTED[@]}"; do
+    remove_recorded binary "$BIN_DIR/$tool"
+  done
+  if [[ ! -s $MANIFEST ]]; then
+    rm -f -- "$MANIFEST"
+    rmdir "$STATE_DIR" 2>/dev/null || true
+  fi
+  say "Removed."
+}
+
+# --- Main ----------------------------------------------------------------------
+
+main() {
+  parse_options "$@"
+  trap cleanup EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  trap 'printf "error: line %s: a command failed: %s\n" "$LINENO" "$BASH_COMMAND" >&2' ERR
+  detect_machine
+  if ((UNINSTALL)); then
+    uninstall_all
+  else
+    install_all
+  fi
+}
+
+main "$@"

@@ -110,7 +110,11 @@ const schema = z
       path: ['gpus'],
       error: 'must not be fewer than Triton takes (accelerator.count × tritonReplicas)',
     },
-  );
+  )
+  .refine(({ accelerator, gpus }) => gpus === undefined || accelerator.present, {
+    path: ['gpus'],
+    error: 'needs an accelerator, which says what kind of GPU these are: Accelerator.nvidia(…)',
+  });
 
 /** A cluster whose every value is checked and whose defaults are filled in. */
 export interface Environment extends z.output<typeof schema> {

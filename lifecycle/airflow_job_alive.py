@@ -7,6 +7,7 @@ comes from libpq's `PG*` variables.
 
 import os
 import sys
+from contextlib import closing
 
 import psycopg2
 
@@ -18,12 +19,19 @@ SELECT 1 FROM job
 """
 
 
-def main(job_type: str) -> int:
-    """Return the exit status for a job type."""
-    with psycopg2.connect("", connect_timeout=5) as connection, connection.cursor() as cursor:
-        cursor.execute(ALIVE, (job_type, os.environ["POD_IP"]))
-        return 0 if cursor.fetchone() else 1
+def main(job_type: str, hostname: str) -> int:
+    """Return the exit status for the job of this type on this host."""
+    try:
+        with closing(psycopg2.connect("", connect_timeout=5)) as connection, connection.cursor() as cursor:
+            cursor.execute(ALIVE, (job_type, hostname))
+            alive = cursor.fetchone() is not None
+    except psycopg2.Error as error:
+        print(f"the database cannot be asked: {error}".strip())
+        return 1
+    if not alive:
+        print(f"no {job_type} on {hostname} has had a heartbeat for 60 seconds")
+    return 0 if alive else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], os.environ["POD_IP"]))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kubernetes_api import Call, Request, api_server
+from kubernetes_api import Call, Refused, Request, api_server
 
 ALPHABET = string.ascii_letters + string.digits
 
@@ -24,20 +24,29 @@ RECIPES: Mapping[str, Callable[[], str]] = {
 }
 
 
-def make_missing(plan: dict[str, Any], call: Call) -> list[str]:
-    """Create every Secret of the plan that does not exist; return a line for each.
+def make_missing(plan: dict[str, Any], call: Call, say: Callable[[str], None] = print) -> list[str]:
+    """Create every Secret of the plan that does not exist, and say a line for each.
 
-    Raises RuntimeError when the API server refuses for any reason but existence.
+    One that is refused does not stop the others; what was refused is returned, a line each.
+    Raises OSError when the API server cannot be reached.
     """
-    lines = []
+    refused = []
     for entry in plan["secrets"]:
-        first, *others = entry["namespaces"]
-        values = {key: _value(recipe) for key, recipe in entry["keys"].items()}
-        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-        lines.append(_create(first, entry["name"], data, call))
-        for namespace in others:
-            lines.append(_create(namespace, entry["name"], _read(first, entry["name"], call), call))
-    return lines
+        try:
+            _make(entry, call, say)
+        except Refused as refusal:
+            refused.append(str(refusal))
+    return refused
+
+
+def _make(entry: dict[str, Any], call: Call, say: Callable[[str], None]) -> None:
+    first, *others = entry["namespaces"]
+    values = {key: _value(recipe) for key, recipe in entry["keys"].items()}
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    say(_create(first, entry["name"], data, call))
+    for namespace in others:
+        # What is copied is what was stored: another run may have been faster.
+        say(_create(namespace, entry["name"], _read(first, entry["name"], call), call))
 
 
 def _value(recipe: str | dict[str, str]) -> str:
@@ -58,17 +67,27 @@ def _create(namespace: str, name: str, data: dict[str, str], call: Call) -> str:
         return f"{namespace}/{name}: made"
     if answer.status == 409:
         return f"{namespace}/{name}: exists, left alone"
-    raise RuntimeError(f"{namespace}/{name}: the API server answered {answer.reason}")
+    raise Refused(f"{namespace}/{name} cannot be made: {answer.reason}")
 
 
 def _read(namespace: str, name: str, call: Call) -> dict[str, str]:
     answer = call(Request("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}"))
     if answer.status != 200:
-        raise RuntimeError(f"{namespace}/{name}: the API server answered {answer.reason}")
-    data: dict[str, str] = answer.body["data"]
+        raise Refused(f"{namespace}/{name} cannot be read: {answer.reason}")
+    data: dict[str, str] = answer.body.get("data", {})
     return data
 
 
+def main(plan: dict[str, Any], call: Call) -> int:
+    """Return the exit status. After 1 Kubernetes starts the Job again, after a longer wait each time."""
+    try:
+        refused = make_missing(plan, call)
+    except OSError as error:
+        refused = [f"the API server cannot be reached: {error}"]
+    for line in refused:
+        print(line, file=sys.stderr)
+    return 1 if refused else 0
+
+
 if __name__ == "__main__":
-    for line in make_missing(json.loads(Path(sys.argv[1]).read_text()), api_server()):
-        print(line)
+    sys.exit(main(json.loads(Path(sys.argv[1]).read_text()), api_server()))

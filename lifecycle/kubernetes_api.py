@@ -2,12 +2,13 @@
 
 import json
 import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 SERVER = "https://kubernetes.default.svc"
@@ -36,38 +37,54 @@ class Answer:
         return f"{self.status} {self.body.get('message', '')}".strip()
 
 
+class Refused(RuntimeError):
+    """The API server was asked for what cannot be done without, and said no."""
+
+
 Call = Callable[[Request], Answer]
 
 
-def api_server(account: Path = ACCOUNT, server: str = SERVER) -> Call:
+def api_server(account: Path = ACCOUNT, server: str = SERVER, seconds: float = 30) -> Call:
     """Return a function that calls the API server as this account.
 
-    It raises OSError (`urllib.error.URLError` among them) when the server cannot be reached.
+    It raises OSError when no API server answers: nothing listens, the certificate is not of the
+    account's CA, the answer stays away for so many seconds, breaks off, or is a success without JSON.
     """
-    context = ssl.create_default_context(cafile=str(account / "ca.crt")) if server.startswith("https") else None
 
     def call(request: Request) -> Answer:
-        # Read anew each time: the kubelet renews the token.
-        token = (account / "token").read_text()
-        http = urllib.request.Request(
-            server + request.path,
-            method=request.method,
-            data=None if request.body is None else request.body.encode(),
-            headers={"Authorization": f"Bearer {token}", "Content-Type": request.content_type},
-        )
-        try:
-            with urllib.request.urlopen(http, context=context, timeout=30) as response:
-                return Answer(response.status, json.load(response))
-        except urllib.error.HTTPError as error:
-            return Answer(error.code, _message(error.read()))
+        # Read anew each time: the kubelet renews the token, and the CA with it.
+        token = (account / "token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": request.content_type}
+        body = None if request.body is None else request.body.encode()
+        with closing(_connection(account, server, seconds)) as connection:
+            try:
+                connection.request(request.method, request.path, body, headers)
+                response = connection.getresponse()
+                return _answer(response.status, response.read())
+            except HTTPException as error:
+                raise ConnectionError(f"no whole answer from {server}: {error!r}") from error
 
     return call
 
 
-def _message(body: bytes) -> dict[str, Any]:
-    """The API server answers in JSON, a proxy before it or a missing path in text."""
+def _connection(account: Path, server: str, seconds: float) -> HTTPConnection:
+    # Not urllib: it would send the token wherever HTTPS_PROXY or a redirect points.
+    url = urlsplit(server)
+    if url.scheme == "http":
+        return HTTPConnection(url.netloc, timeout=seconds)
+    context = ssl.create_default_context(cafile=str(account / "ca.crt"))
+    return HTTPSConnection(url.netloc, timeout=seconds, context=context)
+
+
+def _answer(status: int, body: bytes) -> Answer:
+    """The API server answers in JSON; a proxy before it and a missing path answer in text."""
     try:
         parsed = json.loads(body)
     except ValueError:
-        return {"message": body.decode(errors="replace").strip()}
-    return parsed if isinstance(parsed, dict) else {"message": str(parsed)}
+        parsed = None
+    if isinstance(parsed, dict):
+        return Answer(status, parsed)
+    text = " ".join(body.decode(errors="replace").split())[:200]
+    if status < 300:
+        raise ConnectionError(f"this is no API server, it answered {status} {text}")
+    return Answer(status, {"message": text})

@@ -14,13 +14,12 @@ umask 022
 # means that only the published file is checked.
 #
 # Where each was seen:
-#   k3s      version: nixpkgs (k3s 1_34) and k3s's own installer logs for both
-#            architectures. No pin: no list that is checked by more than one
-#            party carries the hash of this binary, and a wrong pin would stop
-#            every machine.
+#   k3s      version: a package list in nixpkgs' form and an installer log for
+#            arm64. No pin: no list that more than one party checks carries the
+#            hash of this binary, and a wrong pin would stop every machine.
 #   kubectl  version and both hashes: kubespray, kubectl_checksums.
-#   k9s      version and both hashes: rancher/shell (Makefile) and k9s's brew formula.
-#   helm     version and both hashes: Helm's release notes and rancher/shell.
+#   k9s      version and both hashes: a Makefile of rancher/shell's kind, and k9s's brew formula.
+#   helm     version and both hashes: Helm's release notes, and the same Makefile.
 K3S_VERSION="v1.34.5+k3s1"
 K3S_SHA256_AMD64=""
 K3S_SHA256_ARM64=""

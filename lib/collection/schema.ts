@@ -60,9 +60,9 @@ const feature = z.strictObject({ type: z.enum(['float', 'int']), ...bounds }).re
 
 export const dataSchemaSchema = z
   .strictObject({
-    columns: z.record(rules.identifier(), column).refine(notEmpty, 'must name at least one column'),
+    columns: rules.named(column).refine(notEmpty, 'must name at least one column'),
     timestamp: rules.identifier(),
-    features: z.record(rules.identifier(), feature).refine(notEmpty, 'must name at least one feature'),
+    features: rules.named(feature).refine(notEmpty, 'must name at least one feature'),
     target: z
       .strictObject({ name: rules.identifier(), type: z.enum(['float', 'int']), ...bounds })
       .refine(inOrder, ordered),
@@ -72,7 +72,7 @@ export const dataSchemaSchema = z
     path: ['timestamp'],
     error: 'must name one of the columns, of type datetime',
   })
-  .refine(({ features, target }) => !(target.name in features), {
+  .refine(({ features, target }) => !Object.hasOwn(features, target.name), {
     path: ['target', 'name'],
     error: 'must not be a feature too: the model would be told the answer',
   })

@@ -35,9 +35,10 @@ export const sourceSchema = z.strictObject({
       "must be an http or https address without spaces, as in 'https://example.com/trips-{{ month }}.parquet'",
     )
     .refine(
-      (url) => !/\/\/[^/]*@/.test(url),
-      'must not carry a user or password: dist is readable by everyone',
+      (url) => !/^[^:]*:\/\/[^/?#]*@|[?&][^=&]*(password|secret|token|signature|api_?key)[^=&]*=/i.test(url),
+      'must not carry a user, password or token: dist is readable by everyone',
     )
+    .refine(opensToSteps, "must be on port 80 or 443: the step pods' firewall opens no other to the outside")
     .refine(
       (url) => placeholders(url).every((name) => PLACEHOLDERS.includes(name)),
       `may quote ${PLACEHOLDERS.map((name) => `{{ ${name} }}`).join(', ')} and nothing else`,
@@ -54,12 +55,24 @@ export const sourceSchema = z.strictObject({
 export type SourceDefinition = z.output<typeof sourceSchema>;
 
 function isHttpUrl(url: string): boolean {
-  const filled = url.replace(/\{\{[^{}]*\}\}/g, '0');
+  const filled = fill(url);
   return (
-    /^https?:\/\/[^\s"'<>\\^`{|}]+$/.test(filled) && URL.canParse(filled) && new URL(filled).hostname !== ''
+    // What is not printable ASCII must be percent-encoded in a URL.
+    /^https?:\/\/[!-~]+$/.test(filled) && !/["'<>\\^`{|}]/.test(filled) && URL.canParse(filled)
   );
 }
 
+function opensToSteps(url: string): boolean {
+  const filled = fill(url);
+  if (!URL.canParse(filled)) return true;
+  const { hostname, port } = new URL(filled);
+  return ['', '80', '443'].includes(port) || /\.svc(\.cluster\.local)?$/.test(hostname);
+}
+
+function fill(url: string): string {
+  return url.replace(/\{\{[^{}]*\}\}/g, '0');
+}
+
 function placeholders(url: string): string[] {
-  return [...url.matchAll(/\{\{\s*([^{}]*?)\s*\}\}/g)].map((match) => match[1]!);
+  return [...url.matchAll(/\{\{ *([^{}]*?) *\}\}/g)].map((match) => match[1]!);
 }

@@ -1,6 +1,6 @@
 import { type Manifest, podsOf, strings, title } from './manifests';
 
-const IN_CLUSTER = /\b([a-z0-9][-a-z0-9]*)\.([a-z0-9][-a-z0-9]*)\.svc(?:\.cluster\.local)?(?::(\d+))?/g;
+const IN_CLUSTER = /\b([a-z0-9][-a-z0-9]*)\.([a-z0-9][-a-z0-9]*)\.svc\b(?:\.cluster\.local)?(?::(\d+))?/g;
 
 /** Every in-cluster address leads to a Service and a port of it; every address of MLflow is on its allow-list. */
 export function checkAddresses(manifests: readonly Manifest[]): string[] {

@@ -35,7 +35,7 @@ function checkImages(manifests: readonly Manifest[]): string[] {
   return images.flatMap(({ owner, image }) => {
     const tag = /:([^/:@]+)(@sha256:[0-9a-f]{64})?$/.exec(image)?.[1];
     if (tag === undefined) return [`${owner}: image '${image}' has no tag; pin one in lib/core/images.ts`];
-    if (/^(latest|main|master|edge|nightly|stable)$/.test(tag)) {
+    if (/(^|[-._])(latest|main|master|edge|nightly|stable|dev)($|[-._])/i.test(tag)) {
       return [`${owner}: image '${image}' moves; pin a version in lib/core/images.ts`];
     }
     return [];
@@ -43,15 +43,18 @@ function checkImages(manifests: readonly Manifest[]): string[] {
 }
 
 /** Variables whose value is a secret by their name. */
-const SECRET_NAME = /(PASSWORD|SECRET|TOKEN|CREDENTIAL|PRIVATE_KEY|API_KEY|ACCESS_KEY|FERNET|_PASS$)/i;
+const SECRET_NAME =
+  /(PASSWORD|SECRET|TOKEN|CREDENTIAL|PRIVATE_KEY|API_KEY|ACCESS_KEY|FERNET|PASSWD|PASSPHRASE|_(PASS|PWD)$)/i;
 
 /** Values that are secrets by their look, wherever they stand. */
 const SECRET_LOOK: [RegExp, string][] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----/, 'a private key'],
   [/\bAKIA[0-9A-Z]{16}\b/, 'an AWS access key'],
   [/\b(ghp|gho|ghs|github_pat)_[A-Za-z0-9_]{20,}/, 'a GitHub token'],
+  [/\b(glpat|xox[abprs]|sk_live|hf|AIza)[-_]?[A-Za-z0-9_-]{24,}/, 'an access token'],
   [/\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\./, 'a JSON web token'],
-  [/\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@$'"]+:(?!\$\()[^\s:/@'"]+@/i, 'a URL with a password'],
+  [/\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@'"]*:(?!\$\()[^\s/@'",]+@/i, 'a URL with a password'],
+  [/--[\w-]*(password|passwd|secret|token|api-key)[= ](?!["']?\$)[^\s]+/i, 'a password among arguments'],
 ];
 
 function checkSecrets(manifests: readonly Manifest[]): string[] {
@@ -81,18 +84,20 @@ function checkSecrets(manifests: readonly Manifest[]): string[] {
   return [...secrets, ...named, ...looks];
 }
 
-/** A value made only of other variables, or the name of a client, tells nobody anything. */
+/** A value made only of other variables tells nobody anything. */
 function quotesAnother(value: string): boolean {
-  return /\$\([A-Za-z_][A-Za-z0-9_]*\)/.test(value);
+  return /^(\$\([A-Za-z_][A-Za-z0-9_]*\))+$/.test(value);
 }
 
-const MEBIBYTE = 2 ** 20;
+/** `kubectl apply` keeps a copy of an object in an annotation, and annotations hold this much. */
+const APPLICABLE_BYTES = 262_144;
 
-function checkSizes(manifests: readonly Manifest[]): string[] {
+/** What is too large for `kubectl apply` to take. */
+export function checkSizes(manifests: readonly Manifest[]): string[] {
   return manifests.flatMap((manifest) => {
-    const bytes = manifest.kind === 'ConfigMap' ? Buffer.byteLength(JSON.stringify(manifest.data ?? {})) : 0;
-    return bytes < MEBIBYTE
+    const bytes = Buffer.byteLength(JSON.stringify(manifest));
+    return bytes < APPLICABLE_BYTES
       ? []
-      : [`${title(manifest)}: holds ${bytes} bytes, and a ConfigMap holds ${MEBIBYTE} at most`];
+      : [`${title(manifest)}: has ${bytes} bytes, and kubectl apply takes fewer than ${APPLICABLE_BYTES}`];
   });
 }

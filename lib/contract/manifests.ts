@@ -27,6 +27,7 @@ interface Container {
       configMapKeyRef?: { name: string; key: string };
     };
   }[];
+  readonly envFrom?: { secretRef?: { name: string }; configMapRef?: { name: string } }[];
   readonly volumeMounts?: { name: string; mountPath: string }[];
 }
 
@@ -54,7 +55,7 @@ export function title(manifest: Manifest): string {
 export function podsOf(manifests: readonly Manifest[]): Pod[] {
   return manifests.flatMap((manifest): Pod[] => {
     if (manifest.kind === 'Prometheus' || manifest.kind === 'Alertmanager') return [operatorPod(manifest)];
-    const template = manifest.spec?.template;
+    const template = templateOf(manifest);
     if (!template?.spec?.containers) return [];
     const containers: Container[] = template.spec.containers;
     const ports = containers.flatMap((container) => container.ports ?? []);
@@ -71,6 +72,12 @@ export function podsOf(manifests: readonly Manifest[]): Pod[] {
       },
     ];
   });
+}
+
+function templateOf(manifest: Manifest) {
+  if (manifest.kind === 'Pod') return manifest;
+  if (manifest.kind === 'CronJob') return manifest.spec.jobTemplate.spec.template;
+  return manifest.spec?.template;
 }
 
 /** The operator names the port `web`, on the port that the program itself has. */

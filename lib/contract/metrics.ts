@@ -6,6 +6,19 @@ interface Query {
   readonly expr: string;
 }
 
+interface Panel {
+  readonly title: string;
+  readonly targets?: readonly { readonly expr: string }[];
+  readonly panels?: readonly Panel[];
+}
+
+interface Dashboard {
+  readonly panels: readonly Panel[];
+  readonly templating?: {
+    readonly list?: readonly { readonly name: string; readonly definition?: string }[];
+  };
+}
+
 /** Every expression in an alert or a dashboard is PromQL, and asks for metrics that something emits. */
 export function checkMetrics(manifests: readonly Manifest[], known: ReadonlySet<string>): string[] {
   const queries = manifests.flatMap((manifest) => [...ruleQueries(manifest), ...dashboardQueries(manifest)]);
@@ -38,12 +51,21 @@ function ruleQueries(manifest: Manifest): Query[] {
 function dashboardQueries(manifest: Manifest): Query[] {
   if (manifest.kind !== 'ConfigMap' || !manifest.metadata.name.startsWith('dashboard-')) return [];
   return Object.values(manifest.data as Record<string, string>).flatMap((json) => {
-    const { panels } = JSON.parse(json) as { panels: { title: string; targets?: { expr: string }[] }[] };
-    return panels.flatMap((panel) =>
-      (panel.targets ?? []).map(({ expr }) => ({
-        where: `${title(manifest)}: panel '${panel.title}'`,
-        expr,
-      })),
-    );
+    const { panels, templating } = JSON.parse(json) as Dashboard;
+    return [
+      // A row that is closed holds its panels itself.
+      ...panels
+        .flatMap((panel) => [panel, ...(panel.panels ?? [])])
+        .flatMap((panel) =>
+          (panel.targets ?? []).map(({ expr }) => ({
+            where: `${title(manifest)}: panel '${panel.title}'`,
+            expr,
+          })),
+        ),
+      ...(templating?.list ?? []).flatMap(({ name, definition }) => {
+        const metric = /^label_values\((.+),[^,]*\)$/.exec(definition ?? '')?.[1];
+        return metric ? [{ where: `${title(manifest)}: variable '${name}'`, expr: metric }] : [];
+      }),
+    ];
   });
 }

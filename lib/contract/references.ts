@@ -1,3 +1,4 @@
+import { CLUSTER_SCOPED } from '../core/stage';
 import { type Manifest, matches, type Pod, podsOf, title } from './manifests';
 
 /** A Secret that exists once the platform runs: generated in the cluster, or declared external. */
@@ -61,6 +62,13 @@ function checkPod(pod: Pod, manifests: readonly Manifest[], index: ReadonlySet<s
         );
       }
     }
+    for (const { configMapRef } of container.envFrom ?? []) {
+      if (configMapRef && !index.has(key('ConfigMap', pod.namespace, configMapRef.name))) {
+        problems.push(
+          `${pod.owner}: reads ConfigMap '${configMapRef.name}', which does not exist in ${pod.namespace}`,
+        );
+      }
+    }
     for (const { name, valueFrom } of container.env ?? []) {
       const reference = valueFrom?.configMapKeyRef;
       if (!reference) continue;
@@ -79,18 +87,37 @@ function checkPod(pod: Pod, manifests: readonly Manifest[], index: ReadonlySet<s
 }
 
 function checkPodSecrets(pod: Pod, secrets: readonly KnownSecret[]): string[] {
-  return [...pod.initContainers, ...pod.containers].flatMap((container) =>
-    (container.env ?? []).flatMap(({ name, valueFrom }) => {
-      const reference = valueFrom?.secretKeyRef;
-      if (!reference) return [];
-      return missing(`${pod.owner}: ${name}`, reference, pod.namespace, secrets);
-    }),
-  );
+  const volumes: { name: string; secret?: { secretName: string; items?: { key: string }[] } }[] =
+    pod.containers.length > 0 ? (pod.spec.volumes ?? []) : [];
+  return [
+    ...volumes.flatMap(({ name, secret }) =>
+      secret
+        ? (secret.items ?? [{ key: undefined }]).flatMap(({ key }) =>
+            missing(
+              `${pod.owner}: volume '${name}'`,
+              { name: secret.secretName, key },
+              pod.namespace,
+              secrets,
+            ),
+          )
+        : [],
+    ),
+    ...[...pod.initContainers, ...pod.containers].flatMap(({ name: container, env, envFrom }) => [
+      ...(envFrom ?? []).flatMap(({ secretRef }) =>
+        secretRef ? missing(`${pod.owner}: container '${container}'`, secretRef, pod.namespace, secrets) : [],
+      ),
+      ...(env ?? []).flatMap(({ name, valueFrom }) =>
+        valueFrom?.secretKeyRef
+          ? missing(`${pod.owner}: ${name}`, valueFrom.secretKeyRef, pod.namespace, secrets)
+          : [],
+      ),
+    ]),
+  ];
 }
 
 function checkMonitorSecrets(manifest: Manifest, secrets: readonly KnownSecret[]): string[] {
   const endpoints: { basicAuth?: Record<string, { name: string; key: string }> }[] =
-    manifest.spec?.endpoints ?? [];
+    manifest.spec?.endpoints ?? manifest.spec?.podMetricsEndpoints ?? [];
   return endpoints.flatMap(({ basicAuth }) =>
     Object.entries(basicAuth ?? {}).flatMap(([part, reference]) =>
       missing(`${title(manifest)}: basicAuth.${part}`, reference, manifest.metadata.namespace!, secrets),
@@ -110,9 +137,10 @@ function checkIngressSecret(manifest: Manifest, secrets: readonly KnownSecret[])
   );
 }
 
+/** A reference without a key is to the whole Secret. */
 function missing(
   who: string,
-  reference: { name: string; key: string },
+  reference: { name: string; key?: string },
   namespace: string,
   secrets: readonly KnownSecret[],
 ): string[] {
@@ -124,7 +152,7 @@ function missing(
       `${who} wants Secret '${reference.name}' in ${namespace}, which is neither generated nor declared external`,
     ];
   }
-  if (secret.keys.includes(reference.key)) return [];
+  if (reference.key === undefined || secret.keys.includes(reference.key)) return [];
   return [
     `${who} wants key '${reference.key}' of Secret '${reference.name}', which has ${secret.keys.join(', ')}`,
   ];
@@ -132,7 +160,12 @@ function missing(
 
 function checkNamespace(manifest: Manifest, index: ReadonlySet<string>): string[] {
   const { namespace } = manifest.metadata;
-  if (!namespace || index.has(key('Namespace', undefined, namespace))) return [];
+  if (!namespace) {
+    return CLUSTER_SCOPED.includes(manifest.kind)
+      ? []
+      : [`${title(manifest)}: stands in no namespace, and would land in 'default'`];
+  }
+  if (index.has(key('Namespace', undefined, namespace))) return [];
   return [`${title(manifest)}: stands in namespace '${namespace}', which does not exist`];
 }
 

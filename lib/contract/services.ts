@@ -1,5 +1,14 @@
 import { type Manifest, matches, type Pod, podsOf, title } from './manifests';
 
+interface Backend {
+  readonly name: string;
+  readonly port: { readonly name?: string; readonly number?: number };
+}
+
+interface Rule {
+  readonly http: { readonly paths: readonly { readonly backend: { readonly service: Backend } }[] };
+}
+
 /** Every Service selects a pod and a port that exist; every Ingress a Service and a port. */
 export function checkServices(manifests: readonly Manifest[]): string[] {
   const pods = podsOf(manifests);
@@ -14,7 +23,11 @@ export function checkServices(manifests: readonly Manifest[]): string[] {
 
 function podsBehind(service: Manifest, pods: readonly Pod[]): Pod[] {
   return pods.filter(
-    (pod) => pod.namespace === service.metadata.namespace && matches(pod.labels, service.spec.selector),
+    (pod) =>
+      pod.namespace === service.metadata.namespace &&
+      // Without a selector it has no pods but those that somebody lists by hand.
+      service.spec.selector !== undefined &&
+      matches(pod.labels, service.spec.selector),
   );
 }
 
@@ -22,7 +35,7 @@ function checkService(service: Manifest, pods: readonly Pod[]): string[] {
   const behind = podsBehind(service, pods);
   if (behind.length === 0) {
     return [
-      `${title(service)}: selects no pod: none in its namespace has ${JSON.stringify(service.spec.selector)}`,
+      `${title(service)}: selects no pod: none in its namespace has ${JSON.stringify(service.spec.selector ?? {})}`,
     ];
   }
   return (service.spec.ports as { name: string; targetPort?: string | number; port: number }[]).flatMap(
@@ -42,19 +55,20 @@ function checkService(service: Manifest, pods: readonly Pod[]): string[] {
 }
 
 function checkIngress(ingress: Manifest, services: readonly Manifest[]): string[] {
-  const backends: { name: string; port: { name: string } }[] = ingress.spec.rules.flatMap(
-    (rule: { http: { paths: { backend: { service: { name: string; port: { name: string } } } }[] } }) =>
-      rule.http.paths.map((path) => path.backend.service),
+  const backends: Backend[] = ((ingress.spec.rules ?? []) as Rule[]).flatMap(({ http }) =>
+    http.paths.map(({ backend }) => backend.service),
   );
   return backends.flatMap((backend) => {
     const service = services.find(
       ({ metadata }) => metadata.name === backend.name && metadata.namespace === ingress.metadata.namespace,
     );
     if (!service) return [`${title(ingress)}: leads to Service '${backend.name}', which does not exist`];
-    const names = service.spec.ports.map((port: { name: string }) => port.name);
-    if (names.includes(backend.port.name)) return [];
+    const ports: { name: string; port: number }[] = service.spec.ports;
+    const wanted = backend.port.name ?? backend.port.number;
+    if (ports.some(({ name, port }) => wanted === name || wanted === port)) return [];
+    const names = ports.map(({ name }) => name);
     return [
-      `${title(ingress)}: leads to port '${backend.port.name}' of ${title(service)}, which has ${names.join(', ')}`,
+      `${title(ingress)}: leads to port '${wanted}' of ${title(service)}, which has ${names.join(', ')}`,
     ];
   });
 }

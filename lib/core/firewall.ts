@@ -32,9 +32,8 @@ export class Firewall extends Construct {
     this.policy = new k8s.KubeNetworkPolicy(this, 'policy', {
       metadata: { name: props.name, namespace: props.namespace },
       spec: {
-        podSelector: { matchLabels: props.pods },
+        podSelector: this.podSelector(),
         policyTypes: ['Egress', 'Ingress'],
-        // The API server drops empty lists, and an object it changed is never `unchanged`.
         ingress: Lazy.any({ produce: () => orNothing(render(this.ingress, 'from')) }),
         egress: Lazy.any({ produce: () => [DNS, ...render(this.egress, 'to')] }),
       },
@@ -76,8 +75,13 @@ export class Firewall extends Construct {
   private asPeer(): k8s.NetworkPolicyPeer {
     return {
       namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': this.props.namespace } },
-      podSelector: { matchLabels: this.props.pods },
+      podSelector: this.podSelector(),
     };
+  }
+
+  private podSelector(): k8s.LabelSelector {
+    // Empty maps are dropped by the API server, and an object it changed is never `unchanged`.
+    return Object.keys(this.props.pods).length > 0 ? { matchLabels: this.props.pods } : {};
   }
 }
 

@@ -1,5 +1,6 @@
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
+import { Firewall } from './firewall';
 import { resources } from './pod-defaults';
 import type { Bytes, Cpu, Range } from './quantity';
 import { ServiceIdentity } from './service-identity';
@@ -29,11 +30,15 @@ export interface NodeAgentProps {
  * itself, in the one namespace where Pod Security lets it.
  */
 export class NodeAgent extends Construct {
+  /** Stands around its pods, unless they are on the node's own network, where no firewall reaches. */
+  readonly firewall?: Firewall;
+
   constructor(scope: Construct, id: string, props: NodeAgentProps) {
     super(scope, id);
     const labels = { 'app.kubernetes.io/name': props.name, 'app.kubernetes.io/component': 'agent' };
     const metadata = { name: props.name, namespace: NODES_NAMESPACE, labels };
     const identity = new ServiceIdentity(this, 'identity', { ...metadata, grants: [] });
+    if (!props.pod?.hostNetwork) this.firewall = new Firewall(this, 'firewall', { ...metadata, pods: labels });
     new k8s.KubeDaemonSet(this, 'daemon-set', {
       metadata,
       spec: {

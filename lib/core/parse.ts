@@ -13,7 +13,7 @@ export function parse<T>(schema: z.ZodType<T>, input: unknown, subject: string):
     `${subject} cannot be synthesized:`,
     result.error.issues.map((issue) => {
       const path = issue.path.map(String).join('.') || '(the definition itself)';
-      return `${path}: ${issue.message}, got ${show(valueAt(input, issue.path))}`;
+      return `${path}: ${issue.message}, got ${show(received(input, issue))}`;
     }),
   );
 }
@@ -22,7 +22,9 @@ export function parse<T>(schema: z.ZodType<T>, input: unknown, subject: string):
 function wording(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'unrecognized_keys':
-      return `has the unknown key ${issue.keys.map((key) => `'${key}'`).join(', ')}; mend its spelling or leave it out`;
+      return `has the unknown key ${issue.keys.map((key) => `'${key}'`).join(', ')}; its keys are ${knownKeys(issue)}`;
+    case 'invalid_key':
+      return `is no name: it ${issue.issues.map(({ message }) => message).join(', and it ')}`;
     case 'invalid_type':
       return issue.input === undefined ? 'is required' : `must be ${article(issue.expected)}`;
     case 'invalid_value':
@@ -34,8 +36,20 @@ function wording(issue: z.core.$ZodRawIssue): string | undefined {
   }
 }
 
+function knownKeys(issue: z.core.$ZodRawIssue): string {
+  return Object.keys((issue.inst as z.ZodObject).shape).join(', ');
+}
+
 function article(type: string): string {
   return `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`;
+}
+
+/** Of unknown keys, these alone; of a bad key, the key; of anything else, the value. */
+function received(input: unknown, issue: z.core.$ZodIssue): unknown {
+  const value = valueAt(input, issue.path);
+  if (issue.code === 'invalid_key') return issue.path.at(-1);
+  if (issue.code !== 'unrecognized_keys') return value;
+  return Object.fromEntries(issue.keys.map((key) => [key, valueAt(value, [key])]));
 }
 
 function valueAt(input: unknown, path: PropertyKey[]): unknown {

@@ -10,15 +10,21 @@ export type Cron = string;
 
 const PRESETS = ['@hourly', '@daily', '@weekly', '@monthly', '@yearly'];
 
+const IDENTIFIER =
+  "must be letters, digits and underscores, not two of these in front, as in 'trip_distance'";
+
+/** What ends a line, turns its direction, or is no text at all. */
+const UNREADABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
+
 /** Rules that definitions share. Each says what is wrong and the way out. */
 export const rules = {
   /** One line of text that a person reads. */
   line: (maximum: number) =>
     z
       .string()
-      .min(1, 'must not be empty')
       .max(maximum, `must be at most ${maximum} characters`)
-      .refine((text) => !/\p{Cc}/u.test(text), 'must be one line without control characters'),
+      .refine((text) => text.trim() !== '', 'must not be empty')
+      .refine((text) => !UNREADABLE.test(text), 'must be one line without control characters'),
 
   /** A name that becomes names of objects in the cluster. */
   dnsLabel: (maximum: number) =>
@@ -38,14 +44,27 @@ export const rules = {
     z
       .string()
       .max(63, 'must be at most 63 characters')
-      .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be letters, digits and underscores, as in 'trip_distance'"),
+      // Two underscores in front are Prometheus' own, and one such name is JavaScript's.
+      .regex(/^(?!__)[A-Za-z_][A-Za-z0-9_]*$/, IDENTIFIER),
+
+  /** Values by their names, which are identifiers. */
+  named: <T extends z.ZodType>(value: T) =>
+    // Zod drops this key without a word.
+    z
+      .any()
+      .refine((names) => !Object.hasOwn(Object(names), '__proto__'), {
+        path: ['__proto__'],
+        error: `is no name: it ${IDENTIFIER}`,
+      })
+      .pipe(z.record(rules.identifier(), value)),
 
   /** A host that DNS knows, or an address. */
   host: () =>
     z
       .string()
+      .max(200, 'must be at most 200 characters')
       .regex(
-        /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+        /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/,
         "must be a host name without scheme, port or path, as in 'db.example.com'",
       ),
 
@@ -72,12 +91,10 @@ export const rules = {
       .refine(notAbove(parseBytes), { path: ['request'], error: 'must not be above its limit' }),
 
   gpus: () =>
-    z
-      .number()
-      .refine(
-        (count) => Number.isInteger(count) && count >= 1,
-        'must be a whole number of GPUs, at least 1; leave it out for none',
-      ),
+    number(
+      (count) => Number.isInteger(count) && count >= 1,
+      'must be a whole number of GPUs, at least 1; leave it out for none',
+    ),
 
   span: () =>
     z.custom<Span>(
@@ -94,20 +111,21 @@ export const rules = {
       ),
 
   whole: (minimum: number, maximum: number) =>
-    z
-      .number()
-      .refine(
-        (value) => Number.isInteger(value) && value >= minimum && value <= maximum,
-        `must be a whole number from ${minimum} to ${maximum}`,
-      ),
+    number(
+      (value) => Number.isInteger(value) && value >= minimum && value <= maximum,
+      `must be a whole number from ${minimum} to ${maximum}`,
+    ),
 
   between: (minimum: number, maximum: number) =>
-    z
-      .number()
-      .refine((value) => value >= minimum && value <= maximum, `must be between ${minimum} and ${maximum}`),
+    number((value) => value >= minimum && value <= maximum, `must be between ${minimum} and ${maximum}`),
 
-  finite: () => z.number().refine(Number.isFinite, 'must be a finite number'),
+  finite: () => number(Number.isFinite, 'must be a finite number'),
 };
+
+/** A number, refused in the same words whether it is the wrong one or none at all. */
+function number(check: (value: number) => boolean, problem: string) {
+  return z.number(problem).refine(check, problem);
+}
 
 function notAbove<T extends string>(parse: (text: string) => number | undefined) {
   return ({ request, limit }: Range<T>) => limit === undefined || parse(request)! <= parse(limit)!;
@@ -115,8 +133,8 @@ function notAbove<T extends string>(parse: (text: string) => number | undefined)
 
 function isCron(text: string): boolean {
   if (text.startsWith('@')) return PRESETS.includes(text);
-  // cron-parser also takes six fields (seconds) and fewer; Airflow takes five.
-  if (!/^\S+( \S+){4}$/.test(text)) return false;
+  // cron-parser also takes six fields (seconds), fewer, and letters such as H, which it fills at random.
+  if (!/^(?:[\d*,/-]|[A-Za-z]{3})+(?: (?:[\d*,/-]|[A-Za-z]{3})+){4}$/.test(text)) return false;
   try {
     cronParser.parse(text);
     return true;

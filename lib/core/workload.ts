@@ -194,7 +194,7 @@ export class Workload extends Construct {
         spec: {
           ...spec,
           revisionHistoryLimit: 3,
-          strategy: { type: this.props.strategy ?? 'RollingUpdate' },
+          strategy: STRATEGIES[this.props.strategy ?? 'RollingUpdate'],
         },
       });
     }
@@ -307,6 +307,15 @@ export class Workload extends Construct {
     };
   }
 }
+
+/** Written out in full: kubectl sees a change in every apply where the API server filled in the rest. */
+const STRATEGIES: Record<'RollingUpdate' | 'Recreate', k8s.DeploymentStrategy> = {
+  Recreate: { type: 'Recreate' },
+  RollingUpdate: {
+    type: 'RollingUpdate',
+    rollingUpdate: { maxSurge: k8s.IntOrString.fromNumber(1), maxUnavailable: k8s.IntOrString.fromNumber(0) },
+  },
+};
 
 function volumeMount(mount: Mount): k8s.VolumeMount {
   return { name: mount.volume.name, mountPath: mount.path, subPath: mount.subPath, readOnly: mount.readOnly };

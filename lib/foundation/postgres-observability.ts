@@ -49,7 +49,7 @@ const LONG_TRANSACTION_SECONDS = 30 * 60;
 
 const exporterUp = isUp('postgres', 'Exporter');
 
-export const postgresUp: Signal = {
+const postgresUp: Signal = {
   name: 'Postgres',
   description: 'Whether the exporter can log in to Postgres.',
   unit: 'bool',
@@ -70,7 +70,7 @@ const longestTransaction: Signal = {
   description:
     'Age of the oldest open transaction of each database. An old one holds locks and keeps dead rows.',
   unit: 's',
-  expr: 'max by (datname) (pg_stat_activity_max_tx_duration{state!="idle"})',
+  expr: 'max by (datname) (pg_stat_activity_max_tx_duration{backend_type="client backend", state!="idle"})',
   by: ['datname'],
 };
 

@@ -50,7 +50,7 @@ const xidErrors: Signal = {
 const ALERTS: Alert[] = [
   {
     name: 'GpuExporterDown',
-    expr: `${dcgmExporterUp.expr} == 0 or min by (node) (up{job="dcgm-exporter"}) == 0`,
+    expr: 'min by (node) (up{job="dcgm-exporter"}) == 0 or absent(up{job="dcgm-exporter"})',
     for: '10m',
     severity: 'warning',
     summary:

@@ -17,7 +17,6 @@ export function grafanaObservability(scope: Construct, props: GrafanaObservabili
     system: 'grafana',
     scrapes: [{ workload: props.server, port: 'http', metrics: GRAFANA_METRICS }],
     alerts: ALERTS,
-    dashboard: DASHBOARD,
   });
 }
 
@@ -52,7 +51,8 @@ const ALERTS: Alert[] = [
   },
 ];
 
-const DASHBOARD: Dashboard = {
+/** Apart from the rest, because Grafana must know every dashboard before it is there to be watched. */
+export const grafanaDashboard: Dashboard = {
   uid: 'mlops-grafana',
   title: 'Grafana',
   description: 'The pages that show the rest.',

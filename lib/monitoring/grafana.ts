@@ -9,7 +9,7 @@ import { metricNames } from '../contract/promql';
 import type { Secrets } from '../foundation/secrets';
 import { type Dashboard, dashboardJson } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';
-import { grafanaObservability } from './grafana-observability';
+import { grafanaDashboard, grafanaObservability } from './grafana-observability';
 import { OVERVIEW_UID, overviewDashboard } from './overview-dashboard';
 
 export interface GrafanaProps {
@@ -41,7 +41,7 @@ export class Grafana extends Construct {
       storageClass: props.storageClass,
     });
     const overview = showable(overviewDashboard(), props.observability.knownMetrics);
-    const dashboards = [overview, ...props.observability.dashboards];
+    const dashboards = [overview, ...props.observability.dashboards, grafanaDashboard];
     this.server = new Workload(this, 'server', {
       name: 'grafana',
       system: 'grafana',

@@ -8,7 +8,7 @@ import type { Observability } from '../observability/observability';
 import { Grafana } from './grafana';
 import { gpuObservability, kubernetesObservability, nodeObservability } from './kubernetes-observability';
 import { kubeStateMetrics } from './kube-state-metrics';
-import { dcgmExporter, devicePlugin, nodeExporter } from './node-agents';
+import { DCGM_EXPORTER_PORT, dcgmExporter, devicePlugin, nodeExporter } from './node-agents';
 import { Prometheus } from './prometheus';
 import { prometheusObservability } from './prometheus-observability';
 import { prometheusOperator } from './prometheus-operator';
@@ -21,7 +21,7 @@ export interface MonitoringProps {
   readonly accelerator: Accelerator;
   /** @default 15d */
   readonly retention?: string;
-  /** @default 10Gi */
+  /** Of Prometheus. @default 10Gi */
   readonly storage?: Bytes;
   /** @default - the cluster's default storage class */
   readonly storageClass?: string;
@@ -42,10 +42,16 @@ export class Monitoring extends Stage {
     nodeObservability(this, { observability });
     if (props.accelerator.present) {
       devicePlugin(this, props.accelerator);
-      dcgmExporter(this, props.accelerator);
+      const { firewall } = dcgmExporter(this, props.accelerator);
+      observability.scraped.push({ firewall: firewall!, port: DCGM_EXPORTER_PORT });
       gpuObservability(this, { observability });
     }
-    this.grafana = new Grafana(this, 'grafana', props);
+    this.grafana = new Grafana(this, 'grafana', {
+      secrets: props.secrets,
+      observability,
+      pages: props.pages,
+      storageClass: props.storageClass,
+    });
     this.prometheus = new Prometheus(this, 'prometheus', props);
   }
 }

@@ -66,13 +66,15 @@ export function devicePlugin(scope: Construct, accelerator: Accelerator): NodeAg
   });
 }
 
+export const DCGM_EXPORTER_PORT = 9400;
+
 /** Says what the GPUs do. */
 export function dcgmExporter(scope: Construct, accelerator: Accelerator): NodeAgent {
   return new NodeAgent(scope, 'dcgm-exporter', {
     name: 'dcgm-exporter',
     image: images.dcgmExporter,
     env: [{ name: 'DCGM_EXPORTER_KUBERNETES', value: 'true' }],
-    ports: { metrics: 9400 },
+    ports: { metrics: DCGM_EXPORTER_PORT },
     cpu: { request: '50m' },
     memory: { request: '128Mi', limit: '512Mi' },
     pod: accelerator.forAgent(),

@@ -45,7 +45,7 @@ const memoryFree: Signal = {
 const ALERTS: Alert[] = [
   {
     name: 'NodeExporterDown',
-    expr: `${nodeExporterUp.expr} == 0 or min by (node) (up{job="node-exporter"}) == 0`,
+    expr: 'min by (node) (up{job="node-exporter"}) == 0 or absent(up{job="node-exporter"})',
     for: '10m',
     severity: 'warning',
     summary:

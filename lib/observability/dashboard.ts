@@ -54,7 +54,7 @@ export interface DashboardVariable {
 }
 
 /** Grafana's data source. Its uid is fixed, so that a dashboard works as soon as it is loaded. */
-export const DATA_SOURCE = { type: 'prometheus', uid: 'prometheus' } as const;
+const DATA_SOURCE = { type: 'prometheus', uid: 'prometheus' } as const;
 
 /** The dashboard that Grafana opens with. */
 export const OVERVIEW_UID = 'mlops-overview';

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { DefinitionErrors, show } from '../core/definition-error';
-import type { PipelineDefinition } from './definition';
+import { definePipeline, type PipelineDefinition } from './definition';
 import type { PipelineSource } from './pipeline';
 
 /** The two functions that only a model's owner can write. */
@@ -25,7 +25,7 @@ export function loadPipelines(folder: string): PipelineSource[] {
       `${shown}: must hold a folder for each model, as in ${join(shown, 'trip-duration', 'pipeline.ts')}, got none`,
     ]);
   }
-  return names.map((name) => load(join(folder, name), join(shown, name), name));
+  return names.map((name) => load(resolve(folder, name), join(shown, name), name));
 }
 
 function load(folder: string, shown: string, name: string): PipelineSource {
@@ -57,5 +57,6 @@ function load(folder: string, shown: string, name: string): PipelineSource {
   }
   if (problems.length > 0)
     throw new DefinitionErrors(`pipeline ${show(name)} cannot be synthesized:`, problems);
-  return { definition: pipeline!, model };
+  // Once more, because only the type checker says that definePipeline made it.
+  return { definition: definePipeline(pipeline!), model };
 }

@@ -1,5 +1,6 @@
 import { dump } from 'js-yaml';
 import { CUSTOM_RESOURCES, CUSTOM_RESOURCES_LABEL, customResourceKey } from '../core/custom-resource';
+import { DefinitionError } from '../core/definition-error';
 import { OWNERSHIP_LABELS, PLATFORM_NAMESPACE } from '../core/stage';
 import type { Manifest } from '../contract/manifests';
 
@@ -33,8 +34,11 @@ function isCustom({ apiVersion }: Manifest): boolean {
 }
 
 function keyOf({ kind, metadata }: Manifest): string {
+  const plural = CUSTOM_RESOURCES.plurals[kind];
+  if (!plural)
+    throw new DefinitionError('CUSTOM_RESOURCES.plurals', 'must have the plural of each kind', kind);
   return customResourceKey({
-    plural: CUSTOM_RESOURCES.plurals[kind]!,
+    plural,
     namespace: metadata.namespace!,
     name: metadata.name,
   });

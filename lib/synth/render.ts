@@ -1,7 +1,7 @@
 import { ApiObject, App } from 'cdk8s';
 import { checkContract } from '../contract/contract';
 import type { Manifest } from '../contract/manifests';
-import { DefinitionErrors } from '../core/definition-error';
+import { DefinitionErrors, show } from '../core/definition-error';
 import { CLUSTER_SCOPED, type Stage } from '../core/stage';
 import type { Environment } from '../environment';
 import type { PipelineSource } from '../pipeline/pipeline';
@@ -24,6 +24,7 @@ export function render(
   pipelines: readonly PipelineSource[],
 ): Rendered {
   const subject = `environment '${name}'`;
+  refuseTwins(subject, pipelines);
   const app = new App({ outdir: 'unused' });
   const platform = new Platform(app, environment, pipelines);
 
@@ -45,6 +46,18 @@ export function render(
     metrics: platform.observability.knownMetrics,
   });
   return files;
+}
+
+function refuseTwins(subject: string, pipelines: readonly PipelineSource[]): void {
+  const names = pipelines.map(({ definition }) => definition.name);
+  const twins = names.filter((name, i) => names.indexOf(name) !== i);
+  if (twins.length === 0) return;
+  throw new DefinitionErrors(
+    `${subject} is invalid:`,
+    twins.map(
+      (name) => `pipelines: must each have a name of their own; rename one of two, got ${show(name)}`,
+    ),
+  );
 }
 
 function manifestOf(object: ApiObject): Manifest {

@@ -1,0 +1,149 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { laptop } from '../environments/laptop';
+import { production } from '../environments/production';
+import { workstation } from '../environments/workstation';
+import { loadPipelines, synthesize } from '../lib';
+import { podsOf, strings, title } from '../lib/contract/manifests';
+import { images } from '../lib/core/images';
+import { appliedObjects, customResources, DIST, ENVIRONMENTS, filesOf } from './support/dist';
+import { randomTokens } from './support/secret-scan';
+import { validate } from './support/schema-validator';
+
+const objects = new Map(ENVIRONMENTS.map((environment) => [environment, appliedObjects(environment)]));
+
+test('dist is what a fresh synth writes', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dist-'));
+  try {
+    synthesize({
+      environments: { '.': workstation, laptop, production },
+      pipelines: loadPipelines(join(__dirname, '../pipelines')),
+      outdir: join(folder, 'dist'),
+    });
+    const [fresh, committed] = [filesOf(join(folder, 'dist')), filesOf(DIST)];
+    expect(Object.keys(fresh)).toEqual(Object.keys(committed));
+    // File by file, so that a difference is shown in its own lines; `npm run synth` takes it over.
+    for (const [path, text] of Object.entries(fresh))
+      expect(`${path}\n${committed[path]}`).toBe(`${path}\n${text}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+describe.each(ENVIRONMENTS)('dist/%s', (environment) => {
+  const applied = objects.get(environment)!;
+  const custom = customResources(applied);
+  const pods = podsOf([...applied, ...custom]);
+  const containers = pods.flatMap((pod) =>
+    [...pod.initContainers, ...pod.containers].map((container) => ({ pod, container })),
+  );
+
+  test('every object fits the schema of its kind, and no key is unknown', () => {
+    expect([...applied, ...custom].flatMap((object) => validate(object))).toEqual([]);
+  });
+
+  test('no custom resource stands beside its definition in one apply', () => {
+    expect(applied.filter(({ apiVersion }) => apiVersion.startsWith('monitoring.coreos.com/'))).toEqual([]);
+    expect(custom.length).toBeGreaterThan(10);
+  });
+
+  test('no object is a Secret, and nothing in it looks like secret material', () => {
+    expect(applied.filter(({ kind }) => kind === 'Secret')).toEqual([]);
+    const suspicious = applied
+      .filter(({ kind }) => kind !== 'CustomResourceDefinition')
+      .flatMap((object) =>
+        [...strings(object)].flatMap(({ path, text }) =>
+          randomTokens(text).map((token) => `${title(object)}: ${path}: ${token}`),
+        ),
+      );
+    expect(suspicious).toEqual([]);
+  });
+
+  test('every image is one of lib/core/images.ts', () => {
+    const known: readonly string[] = Object.values(images);
+    expect(
+      containers.map(({ container }) => container.image).filter((image) => !known.includes(image)),
+    ).toEqual([]);
+  });
+
+  test('every container says what it needs and where its memory stops', () => {
+    const without = containers.filter(({ container }) => {
+      const { requests, limits } =
+        (container as { resources?: { requests?: object; limits?: object } }).resources ?? {};
+      return !requests || !('cpu' in requests) || !('memory' in requests) || !limits || !('memory' in limits);
+    });
+    expect(without.map(({ pod, container }) => `${pod.owner}: ${container.name}`)).toEqual([]);
+  });
+
+  test('every pod outside mlops-nodes is restricted and writes to no root file system', () => {
+    for (const { pod, container } of containers.filter(
+      ({ pod: { namespace } }) => namespace !== 'mlops-nodes',
+    )) {
+      expect({ owner: pod.owner, ...pod.spec.securityContext }).toMatchObject({
+        owner: pod.owner,
+        runAsNonRoot: true,
+        seccompProfile: { type: 'RuntimeDefault' },
+      });
+      expect({ owner: pod.owner, ...container }).toMatchObject({
+        owner: pod.owner,
+        name: container.name,
+        securityContext: {
+          allowPrivilegeEscalation: false,
+          capabilities: { drop: ['ALL'] },
+          readOnlyRootFilesystem: true,
+        },
+      });
+    }
+  });
+
+  test('every namespace denies by default, and all but mlops-nodes enforce restricted pods', () => {
+    const namespaces = applied.filter(({ kind }) => kind === 'Namespace');
+    for (const { metadata } of namespaces) {
+      expect([metadata.name, metadata.labels?.['pod-security.kubernetes.io/enforce']]).toEqual([
+        metadata.name,
+        metadata.name === 'mlops-nodes' ? 'privileged' : 'restricted',
+      ]);
+      const deny = applied.find(({ kind, metadata: { name, namespace } }) => {
+        return kind === 'NetworkPolicy' && name === 'default-deny' && namespace === metadata.name;
+      });
+      expect(deny?.spec).toEqual({ podSelector: {}, policyTypes: ['Egress', 'Ingress'] });
+    }
+    expect(namespaces).toHaveLength(3);
+  });
+
+  test('only who has rights through the Kubernetes API gets a token', () => {
+    const bound = new Set(
+      applied
+        .filter(({ kind }) => kind.endsWith('RoleBinding'))
+        .flatMap(({ subjects }) =>
+          (subjects as { namespace: string; name: string }[]).map((s) => `${s.namespace}/${s.name}`),
+        ),
+    );
+    const withToken = podsOf(applied).filter(({ spec }) => spec.automountServiceAccountToken);
+    for (const pod of withToken) expect(bound).toContain(`${pod.namespace}/${pod.spec.serviceAccountName}`);
+  });
+});
+
+test.each([
+  'q8Zt3fKx0LmW9bVn2RcY7dHs5JpG1aEu',
+  'da39a3ee5e6b4b0d3255bfef95601890afd80709',
+  'Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ubw==',
+  'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+])('the scan for secret material finds %s', (secret) => {
+  expect(randomTokens(`password: ${secret}`)).toEqual([secret]);
+});
+
+test('GPUs are asked for on the workstation and in production, and nowhere on the laptop', () => {
+  const asking = (environment: string) =>
+    podsOf(objects.get(environment)!)
+      .filter(({ containers }) => JSON.stringify(containers).includes('nvidia.com/gpu'))
+      .map(({ owner, spec }) => [
+        owner,
+        spec.runtimeClassName,
+        spec.containers[0].resources.limits['nvidia.com/gpu'],
+      ]);
+  expect(asking('.')).toEqual([['Deployment mlops-platform/triton', 'nvidia', 1]]);
+  expect(asking('production')).toEqual([['Deployment mlops-platform/triton', 'nvidia', 1]]);
+  expect(asking('laptop')).toEqual([]);
+});

@@ -1,0 +1,16 @@
+/** The tokens of a text that look like random bytes in letters and digits, base64 or hex. */
+export function randomTokens(text: string): string[] {
+  return (text.match(/[A-Za-z0-9+/=_-]{20,}/g) ?? []).filter(isRandom);
+}
+
+/** By the entropy of a token's letters: words and paths stay below, random bytes go above. */
+function isRandom(token: string): boolean {
+  if (!/\d/.test(token) || !/[a-z]/i.test(token)) return false;
+  const counts = new Map<string, number>();
+  for (const letter of token) counts.set(letter, (counts.get(letter) ?? 0) + 1);
+  const bits = [...counts.values()].reduce(
+    (sum, n) => sum - (n / token.length) * Math.log2(n / token.length),
+    0,
+  );
+  return bits > (/^[0-9a-f]+$/.test(token) ? 3.2 : 4.2);
+}

@@ -1,4 +1,4 @@
-import { ChildProcess, spawn, spawnSync } from 'child_process';
+import { type ChildProcess, spawn, spawnSync } from 'child_process';
 import { createHash } from 'crypto';
 import * as fs from 'fs';
 import * as os from 'os';
@@ -24,7 +24,7 @@ type Tool = (typeof TOOLS)[number];
 const pinned = (name: string): string => {
   const found = new RegExp(`^${name}="(.*)"$`, 'm').exec(SOURCE);
   if (!found) throw new Error(`scripts/bootstrap.sh sets no ${name}`);
-  return found[1];
+  return found[1]!;
 };
 const version = (tool: Tool): string => pinned(`${tool.toUpperCase()}_VERSION`);
 const sha256 = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex');
@@ -855,10 +855,9 @@ describe('scripts/bootstrap.sh', () => {
     it('the containers that outlive the service, and no other process', async () => {
       const target = machine();
       target.run();
-      const processes: ChildProcess[] = [1, 2, 3].map(() => spawn('sleep', ['60']));
+      const [shim, child, other] = [spawn('sleep', ['60']), spawn('sleep', ['60']), spawn('sleep', ['60'])];
       const ended = (process: ChildProcess) =>
         new Promise((resolve) => process.once('exit', (_c, signal) => resolve(signal)));
-      const [shim, child, other] = processes;
       const ends = [ended(shim), ended(child)];
       try {
         target.write(
@@ -873,7 +872,7 @@ describe('scripts/bootstrap.sh', () => {
         await new Promise((resolve) => setTimeout(resolve, 200));
         expect(other.exitCode ?? other.signalCode).toBeNull();
       } finally {
-        for (const process of processes) process.kill('SIGKILL');
+        for (const process of [shim, child, other]) process.kill('SIGKILL');
       }
     });
   });

@@ -5,7 +5,11 @@ import * as lib from '../lib';
 import { scripts } from '../package.json';
 
 const root = join(__dirname, '..');
-const pages = ['README.md', 'docs/architecture.md', 'docs/decisions/0001-custom-resources-travel-in-configmaps.md'];
+const pages = [
+  'README.md',
+  'docs/architecture.md',
+  'docs/decisions/0001-custom-resources-travel-in-configmaps.md',
+];
 
 test("the README's first model is a pipeline that synthesizes, with 'lib' as its only import", () => {
   const [, code] = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8'))!;
@@ -18,7 +22,11 @@ test("the README's first model is a pipeline that synthesizes, with 'lib' as its
     expect(name).toBe('../../lib');
     return lib;
   });
-  expect(exported.pipeline).toMatchObject({ name: 'trip-duration', gate: { margin: 0.01 }, serving: { instances: 1 } });
+  expect(exported.pipeline).toMatchObject({
+    name: 'trip-duration',
+    gate: { margin: 0.01 },
+    serving: { instances: 1 },
+  });
 });
 
 test('the error that the README shows is the one that synth prints', () => {
@@ -31,7 +39,9 @@ test('the error that the README shows is the one that synth prints', () => {
 
 test.each(pages)('every link of %s leads to a file', (page) => {
   const text = readFileSync(join(root, page), 'utf8');
-  const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, link]) => join(dirname(page), link!));
+  const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, link]) =>
+    join(dirname(page), link!),
+  );
   expect(links.filter((link) => !existsSync(join(root, link)))).toEqual([]);
 });
 

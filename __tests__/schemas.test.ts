@@ -1,5 +1,5 @@
 import { metricNames, promqlErrors } from '../lib/contract/promql';
-import { cleanManifests, Json } from './support/clean-manifests';
+import { cleanManifests, type Json } from './support/clean-manifests';
 import { validate } from './support/schema-validator';
 
 describe('a clean manifest passes', () => {

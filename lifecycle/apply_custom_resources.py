@@ -158,8 +158,8 @@ def main(
     told: list[str] = []
     while True:
         state, lines = look(state, namespace, kinds, call, clock())
-        if lines != told:
-            print(*lines, sep="\n", flush=True)
+        for line in lines if lines != told else []:
+            print(line, flush=True)
         told = lines
         if state.applied is None:
             ready_file.unlink(missing_ok=True)

@@ -54,7 +54,10 @@ def _value(recipe: str | dict[str, str]) -> str:
 
 
 def _create(namespace: str, name: str, data: dict[str, str], call: Call) -> str:
-    labels = {"app.kubernetes.io/managed-by": "mlops-lifecycle", "app.kubernetes.io/part-of": "mlops-platform"}
+    labels = {
+        "app.kubernetes.io/managed-by": "mlops-lifecycle",
+        "app.kubernetes.io/part-of": "mlops-platform",
+    }
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",

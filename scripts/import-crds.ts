@@ -58,7 +58,13 @@ function importConstructs(): void {
   const cli = join(root, 'node_modules', '.bin', 'cdk8s');
   const folder = mkdtempSync(join(tmpdir(), 'import-crds-'));
   const source = join(folder, 'crds.yaml');
-  writeFileSync(source, crds.filter((crd) => CONSTRUCTS.includes(crd.spec.names.kind)).map(document).join(''));
+  writeFileSync(
+    source,
+    crds
+      .filter((crd) => CONSTRUCTS.includes(crd.spec.names.kind))
+      .map(document)
+      .join(''),
+  );
   execFileSync(cli, ['import', source, '--language', 'typescript', '--output', imports, '--no-save'], {
     cwd: root,
     env: { ...process.env, CDK8S_CHECK_UPGRADE: 'false' },

@@ -38,7 +38,8 @@ export class NodeAgent extends Construct {
     const labels = { 'app.kubernetes.io/name': props.name, 'app.kubernetes.io/component': 'agent' };
     const metadata = { name: props.name, namespace: NODES_NAMESPACE, labels };
     const identity = new ServiceIdentity(this, 'identity', { ...metadata, grants: [] });
-    if (!props.pod?.hostNetwork) this.firewall = new Firewall(this, 'firewall', { ...metadata, pods: labels });
+    if (!props.pod?.hostNetwork)
+      this.firewall = new Firewall(this, 'firewall', { ...metadata, pods: labels });
     new k8s.KubeDaemonSet(this, 'daemon-set', {
       metadata,
       spec: {

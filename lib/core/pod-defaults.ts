@@ -71,7 +71,7 @@ export function waitContainer(props: {
     image: props.image,
     command: ['sh', '-c', `until ${props.check}; do echo 'waiting for ${props.waitingFor}'; sleep 2; done`],
     env: envVars(props.env),
-    resources: resources({ request: '10m' }, { request: '16Mi', limit: '128Mi' }),
+    resources: resources({ request: '10m' }, { request: '32Mi', limit: '256Mi' }),
     securityContext: restrictedContainer,
     volumeMounts: [{ name: 'tmp', mountPath: '/tmp', subPath: props.name }],
   };

@@ -137,7 +137,8 @@ export class MinIO extends Construct implements IObjectStore {
       user: MINIO_USER,
       command: ['sh', '/provision/provision.sh'],
       cpu: { request: '10m' },
-      memory: { request: '32Mi', limit: '128Mi' },
+      // One mc takes about 100Mi; at 128Mi it was killed.
+      memory: { request: '32Mi', limit: '256Mi' },
       mounts: [
         scratch('tmp', '/tmp', '16Mi'),
         {

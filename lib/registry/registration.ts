@@ -2,7 +2,7 @@ import { Construct } from 'constructs';
 import type { GateDefinition } from './gate';
 
 /** The registered version that serves, the one that wants to, and the one that served before. */
-export const ALIASES = { champion: 'champion', challenger: 'challenger', previous: 'previous' } as const;
+const ALIASES = { champion: 'champion', challenger: 'challenger', previous: 'previous' } as const;
 
 /** Stage 3: the registered model, its aliases, and what a challenger must show. */
 export class Registration extends Construct {

@@ -39,7 +39,7 @@ export function compact(crd: Crd): Crd {
 }
 
 /** A copy without the `description` keyword; properties of that name stay. */
-export function withoutDescriptions(schema: Schema): Schema {
+function withoutDescriptions(schema: Schema): Schema {
   return mapSchemas(schema, (copy) => {
     delete copy.description;
     return copy;

@@ -45,10 +45,15 @@ function download({ path, version }: GoModule): string {
   } catch (error) {
     const { code, stdout, message } = error as NodeJS.ErrnoException & { stdout?: string };
     if (code === 'ENOENT') {
-      throw new Error(`${release} is fetched with 'go mod download', and no 'go' is on the PATH: install Go`);
+      throw new Error(
+        `${release} is fetched with 'go mod download', and no 'go' is on the PATH: install Go`,
+        {
+          cause: error,
+        },
+      );
     }
     const reason = stdout ? (JSON.parse(stdout) as { Error?: string }).Error : undefined;
-    throw new Error(`cannot download ${release}: ${reason ?? message}`);
+    throw new Error(`cannot download ${release}: ${reason ?? message}`, { cause: error });
   }
   return (JSON.parse(answer) as { Dir: string }).Dir;
 }

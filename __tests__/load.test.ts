@@ -1,0 +1,118 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { loadPipelines } from '../lib';
+
+let folder: string;
+
+beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'pipelines-'))));
+afterEach(() => rmSync(folder, { recursive: true }));
+
+describe('the pipelines of a folder', () => {
+  test('are loaded by name, each with its model', () => {
+    write('trip', {});
+    write('fare', { 'model.py': `${MODEL}\n# fare\n` });
+    const pipelines = loadPipelines(folder);
+    expect(pipelines.map(({ definition }) => definition.name)).toEqual(['fare', 'trip']);
+    expect(pipelines[0]!.model).toContain('# fare');
+  });
+
+  test('are found from the current folder too', () => {
+    write('trip', {});
+    expect(loadPipelines(relative(process.cwd(), folder))).toHaveLength(1);
+  });
+
+  test('leave hidden folders and files beside them alone', () => {
+    write('trip', {});
+    mkdirSync(join(folder, '.cache'));
+    writeFileSync(join(folder, 'README.md'), '');
+    expect(loadPipelines(folder)).toHaveLength(1);
+  });
+});
+
+describe('the pipelines of a folder are refused', () => {
+  test('where the folder is missing', () => {
+    expect(() => loadPipelines(join(folder, 'none'))).toThrow(
+      /none: must hold a folder for each model, as in/,
+    );
+  });
+
+  test('where the folder is empty', () => {
+    expect(() => loadPipelines(folder)).toThrow(/must hold a folder for each model.*pipeline\.ts, got none/);
+  });
+
+  test.each<[string, Record<string, string | undefined>, string | RegExp]>([
+    ['without a model', { 'model.py': undefined }, 'trip/model.py: is required, got no such file'],
+    ['without a definition', { 'pipeline.ts': undefined }, 'trip/pipeline.ts: is required, got no such file'],
+    [
+      'without the function train',
+      { 'model.py': 'def features(batch):\n  pass\n' },
+      "trip/model.py: must define the function 'train' at its top level, got none",
+    ],
+    [
+      'with a function that is not at the top',
+      { 'model.py': `def train(rows):\n  pass\nclass A:\n  def features(self): pass\n` },
+      "must define the function 'features' at its top level",
+    ],
+    [
+      'with another export',
+      { 'pipeline.ts': 'export const model = 1;' },
+      "trip/pipeline.ts: must export 'pipeline', made by definePipeline, got nothing",
+    ],
+    [
+      'with an export that nobody checked',
+      { 'pipeline.ts': "export const pipeline = { name: 'trip', owner: '' };" },
+      /pipeline "trip" cannot be synthesized:\n {2}- owner: must not be empty, got ""\n {2}- source: is required/,
+    ],
+    [
+      'with a name for an export',
+      { 'pipeline.ts': "export const pipeline = 'trip';" },
+      "name must be its folder's",
+    ],
+    [
+      'with the name of another folder',
+      { 'pipeline.ts': definition('fare') },
+      "trip/pipeline.ts: name must be its folder's, 'trip', got \"fare\"",
+    ],
+    ['with a wrong definition', { 'pipeline.ts': definition('TRIP') }, 'name: must be a DNS label'],
+    ['with a definition that does not run', { 'pipeline.ts': "throw new Error('boom');" }, 'boom'],
+  ])('%s', (_, files, says) => {
+    write('trip', files);
+    expect(() => loadPipelines(folder)).toThrow(says);
+  });
+
+  test('for all the faults of one pipeline at once', () => {
+    write('trip', { 'model.py': '', 'pipeline.ts': 'export {};' });
+    expect(() => loadPipelines(folder)).toThrow(/'features'[^]*'train'[^]*must export 'pipeline'/);
+  });
+});
+
+const MODEL = 'def features(batch):\n  pass\n\n\ndef train(rows):\n  pass\n';
+
+/** A pipeline's folder; a file that is given as undefined is left out. */
+function write(name: string, files: Record<string, string | undefined>): void {
+  mkdirSync(join(folder, name));
+  const all = { 'pipeline.ts': definition(name), 'model.py': MODEL, ...files };
+  for (const [file, content] of Object.entries(all)) {
+    if (content !== undefined) writeFileSync(join(folder, name, file), content);
+  }
+}
+
+function definition(name: string): string {
+  return `
+    import { definePipeline } from '${join(__dirname, '../lib')}';
+    export const pipeline = definePipeline({
+      name: '${name}',
+      owner: 'Taxi team',
+      source: { type: 'http', url: 'https://example.com/{{ month }}.parquet' },
+      schedule: '@monthly',
+      schema: {
+        columns: { pickup: { type: 'datetime' } },
+        timestamp: 'pickup',
+        features: { hour: { type: 'int' } },
+        target: { name: 'minutes', type: 'float' },
+      },
+      gate: { metric: 'mae', better: 'lower' },
+    });
+  `;
+}

@@ -1,0 +1,82 @@
+"""MLflow's migration: one at a time, on a real Postgres; MLflow itself is a stand-in that notes its calls."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from migrate_mlflow import LOCK, URI, main
+
+# Notes when it begins and ends; fails where the test wants that.
+STAND_IN = """#!/bin/sh
+echo "begin $0 $*" >> "$NOTES"
+sleep 0.1
+echo "end" >> "$NOTES"
+test ! -e "$NOTES.fail"
+"""
+
+
+@pytest.fixture
+def notes(database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What MLflow was called with, a line at each beginning and end."""
+    program = tmp_path / "mlflow"
+    program.write_text(STAND_IN)
+    program.chmod(0o755)
+    package = tmp_path / "packages" / "mlflow" / "server" / "auth"
+    package.mkdir(parents=True)
+    (package / "__main__.py").write_text(
+        f"import subprocess, sys; sys.exit(subprocess.call(['{program}', 'users', *sys.argv[1:]]))"
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
+    monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
+    return tmp_path / "notes"
+
+
+def take_lock(seconds: int) -> None:
+    """Raise LockNotAvailable when it is not free within so many seconds."""
+    with closing(psycopg2.connect("")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", (f"{seconds}s",))
+        cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+
+
+def test_upgrades_the_tables_of_runs_and_then_those_of_users(notes: Path) -> None:
+    assert main() == 0
+    begun = [line.split()[2:] for line in notes.read_text().splitlines() if line.startswith("begin")]
+    assert begun == [["db", "upgrade", URI], ["users", "db", "upgrade", "--url", URI]]
+
+
+def test_several_at_once_take_turns(notes: Path) -> None:
+    with ThreadPoolExecutor(4) as runs:
+        assert list(runs.map(lambda _: main(), range(4))) == [0] * 4
+    lines = [line.split()[0] for line in notes.read_text().splitlines()]
+    assert lines == ["begin", "end"] * 8
+
+
+def test_a_server_that_ends_idle_transactions_does_not_free_the_lock(
+    notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c idle_in_transaction_session_timeout=20")
+    test_several_at_once_take_turns(notes)
+
+
+def test_a_failed_upgrade_is_exit_status_1_and_frees_the_lock(
+    notes: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    notes.with_name("notes.fail").touch()
+    assert main() == 1
+    assert notes.read_text().count("begin") == 1
+    assert capfd.readouterr().err.startswith("MLflow's tables are not up to date: ")
+    take_lock(seconds=20)
+
+
+def test_a_database_out_of_reach_is_exit_status_1_and_upgrades_nothing(
+    notes: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PGHOST", "/nowhere")
+    assert main() == 1
+    assert not notes.exists()
+    assert "Traceback" not in capfd.readouterr().err

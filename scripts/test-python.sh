@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Formatting, lint, types and tests of the Python programs, on the Python that
+# $PYTHON names (python3 unless it is set; 3.11 or newer).
+#
+# The tools are those that lifecycle/requirements-dev.txt locks. They and every
+# cache live outside the work tree, below $MLOPS_CACHE.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../lifecycle"
+
+python=${PYTHON:-python3}
+cache=${MLOPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mlops-lifecycle}
+
+say() { printf '==> %s\n' "$*"; }
+fail() {
+  printf 'test-python: %s\n' "$*" >&2
+  exit 1
+}
+
+scratch=
+partial=
+trap 'rm -rf "$scratch" "$partial"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# One environment for each lock and interpreter. It is built under another name,
+# so that what an interrupted run leaves is never taken for whole.
+install_tools() {
+  say "installing the locked tools"
+  mkdir -p "$cache"
+  partial=$(mktemp -d "$environment.partial.XXXXXX")
+  if command -v uv >/dev/null; then
+    uv venv --quiet --allow-existing --python "$python" "$partial"
+    uv pip install --quiet --python "$partial/bin/python" --require-hashes -r requirements-dev.txt
+  else
+    "$python" -m venv "$partial"
+    "$partial/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+      -r requirements-dev.txt
+  fi
+  # Where another run was faster, its environment is as good.
+  mv -T "$partial" "$environment" 2>/dev/null || [[ -d $environment ]]
+}
+
+# The tests start a Postgres of their own: only its programs are needed.
+install_postgres() {
+  say "installing Postgres's programs"
+  if ! command -v apt-get >/dev/null || [[ $(id -u) != 0 ]]; then
+    fail "the tests need initdb and postgres: install them, on Debian with 'apt-get install postgresql'"
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null
+  # Debian's package would otherwise make and start a server of its own.
+  sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+  apt-get install -y -qq --no-install-recommends postgresql >/dev/null
+}
+
+has_postgres() {
+  command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
+}
+
+command -v "$python" >/dev/null || fail "there is no '$python'; set PYTHON to a Python 3.11 or newer"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+  fail "the programs need Python 3.11 or newer, got $("$python" --version); set PYTHON to one"
+interpreter=$("$python" -c 'import platform, sys; print(sys.base_prefix, sys.version, platform.machine())')
+key=$({ cat requirements-dev.txt && printf '%s' "$interpreter"; } | sha256sum | cut -c1-16)
+environment=$cache/python-$key
+
+[[ -d $environment ]] || install_tools
+has_postgres || install_postgres
+
+# By module: the scripts beside it still name the folder the environment was built in.
+tool() { "$environment/bin/python" -m "$@"; }
+scratch=$(mktemp -d)
+export PYTHONDONTWRITEBYTECODE=1
+export RUFF_CACHE_DIR=$environment/cache/ruff MYPY_CACHE_DIR=$environment/cache/mypy
+export COVERAGE_FILE=$scratch/coverage
+
+say "formatting"
+tool ruff format --config pyproject.toml --check . ../pipelines
+say "lint"
+tool ruff check --config pyproject.toml . ../pipelines
+say "types"
+tool mypy
+say "tests"
+tool pytest --cov "$@"

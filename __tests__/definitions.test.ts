@@ -397,6 +397,13 @@ const ENVIRONMENT: Refusal[] = [
     '{}',
     'Database.inCluster(…) or Database.ext',
   ],
+  [
+    'a database without parentheses',
+    environment({ database: Database.inCluster }),
+    'database',
+    'a function',
+    'inCluster(…)',
+  ],
   ['no object store', environment({ objectStore: null }), 'objectStore', 'null', 'ObjectStore.inCluster(…)'],
   [
     'fewer GPUs than Triton takes',

@@ -7,11 +7,12 @@ import { workstation } from '../environments/workstation';
 import { loadPipelines, synthesize } from '../lib';
 import { podsOf, strings, title } from '../lib/contract/manifests';
 import { images } from '../lib/core/images';
-import { appliedObjects, customResources, DIST, ENVIRONMENTS, filesOf } from './support/dist';
+import { customResources, DIST } from '../scripts/platform/manifests';
+import { ENVIRONMENTS, filesOf, objectsOf } from './support/dist';
 import { randomTokens } from './support/secret-scan';
 import { validate } from './support/schema-validator';
 
-const objects = new Map(ENVIRONMENTS.map((environment) => [environment, appliedObjects(environment)]));
+const objects = new Map(ENVIRONMENTS.map((environment) => [environment, objectsOf(environment)]));
 
 test('dist is what a fresh synth writes', () => {
   const folder = mkdtempSync(join(tmpdir(), 'dist-'));

@@ -147,5 +147,6 @@ export function defineEnvironment(props: EnvironmentProps): Environment {
 }
 
 function hasBind(value: unknown): boolean {
-  return typeof (value as { bind?: unknown } | undefined)?.bind === 'function';
+  // Functions have one too, and `Database.inCluster` without its parentheses is one.
+  return typeof value === 'object' && typeof (value as { bind?: unknown } | null)?.bind === 'function';
 }

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { dump } from 'js-yaml';
 import type { Manifest } from '../../lib/contract/manifests';
-import { appliedObjects, customResources, DIST, ENVIRONMENTS } from '../support/dist';
+import { customResources, DIST } from '../../scripts/platform/manifests';
+import { ENVIRONMENTS, objectsOf } from '../support/dist';
 import { Cluster, report, timed } from './support/cluster';
 
 const LAPTOP = join(DIST, 'laptop');
@@ -13,7 +14,7 @@ const cluster = new Cluster('fresh', true);
 afterAll(() => cluster.down());
 
 describe.each(Array.from({ length: CLUSTERS }, (_, i) => i + 1))('fresh cluster %i of 10', (i) => {
-  const objects = appliedObjects('laptop');
+  const objects = objectsOf('laptop');
 
   beforeAll(() => report(`up in ${timed(() => cluster.up()).seconds} s`));
 
@@ -34,7 +35,7 @@ describe.each(Array.from({ length: CLUSTERS }, (_, i) => i + 1))('fresh cluster 
 });
 
 describe.each(ENVIRONMENTS)('a server-side dry run of dist/%s', (environment) => {
-  const objects = appliedObjects(environment);
+  const objects = objectsOf(environment);
   const custom = customResources(objects);
 
   beforeAll(() => {
@@ -71,7 +72,7 @@ describe.each(ENVIRONMENTS)('a server-side dry run of dist/%s', (environment) =>
 });
 
 test('kubectl refuses a misspelt key, so that what it accepted was read strictly', () => {
-  const [deployment] = appliedObjects('laptop').filter(({ kind }) => kind === 'Deployment');
+  const [deployment] = objectsOf('laptop').filter(({ kind }) => kind === 'Deployment');
   const misspelt = { ...deployment!, spec: { ...deployment!.spec, replica: 1 } };
   const { status, output } = cluster.try(['apply', '--dry-run=server', '--filename', '-'], yaml([misspelt]));
   expect(status).not.toBe(0);

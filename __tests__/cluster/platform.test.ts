@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { appliedObjects, customResources, DIST } from '../support/dist';
+import { customResources, DIST } from '../../scripts/platform/manifests';
+import { objectsOf } from '../support/dist';
 import { Cluster, report, timed } from './support/cluster';
 
 interface Pod {
@@ -23,7 +24,7 @@ const RUNNING = [
 ];
 const JOBS = ['generate-secrets', 'postgres-provision', 'minio-provision'];
 
-const wanted = customResources(appliedObjects('laptop'))
+const wanted = customResources(objectsOf('laptop'))
   .map(({ kind, metadata }) => `${kind}/${metadata.name}`)
   .sort();
 

@@ -8,6 +8,7 @@ export interface HttpSource {
   /**
    * Address of one batch's file. `{{ year }}`, `{{ month }}` (2024-01), `{{ date }}`
    * (2024-01-31) and `{{ hour }}` (2024-01-31T05) stand for the batch's period, in UTC.
+   * On port 80 or 443, which the step pods' firewall opens, and without a password or token.
    */
   readonly url: string;
 

@@ -1,5 +1,6 @@
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
+import type { SecretKey } from './secret-ref';
 import type { Workload } from './workload';
 
 /** How a person's browser reaches the platform's pages. */
@@ -17,27 +18,41 @@ export interface PagesProps {
   readonly tlsSecretName?: string;
 }
 
+export interface PageProps {
+  readonly pages: PagesProps;
+  readonly workload: Workload;
+  /** Name of the workload's port. */
+  readonly port: string;
+  /** Who may log in. A page of something without a login is not opened. */
+  readonly login: { readonly user: string; readonly password: SecretKey };
+  /** @default - the workload's name */
+  readonly name?: string;
+}
+
 /** Opens one port of a workload as a page. */
 export class Page extends Construct {
   readonly host: string;
 
-  /** @param name the page's own, where it differs from the workload's */
-  constructor(
-    scope: Construct,
-    id: string,
-    workload: Workload,
-    portName: string,
-    props: PagesProps,
-    name: string = workload.name,
-  ) {
+  constructor(scope: Construct, id: string, props: PageProps) {
     super(scope, id);
-    this.host = `${name}.${props.domain}`;
-    workload.firewall.allowFromNamespace(props.controllerNamespace, workload.endpoint(portName).port);
+    const { pages, workload, port: portName, login } = props;
+    const name = props.name ?? workload.name;
+    this.host = `${name}.${pages.domain}`;
+    workload.firewall.allowFromNamespace(pages.controllerNamespace, workload.endpoint(portName).port);
     new k8s.KubeIngress(this, 'ingress', {
-      metadata: { name, namespace: workload.namespace },
+      metadata: {
+        name,
+        namespace: workload.namespace,
+        // What `npm run status` tells a person: where the password is, never the password.
+        annotations: {
+          [LOGIN_ANNOTATIONS.user]: login.user,
+          [LOGIN_ANNOTATIONS.secret]: login.password.secret.name,
+          [LOGIN_ANNOTATIONS.key]: login.password.key,
+        },
+      },
       spec: {
-        ingressClassName: props.ingressClass,
-        tls: props.tlsSecretName ? [{ hosts: [this.host], secretName: props.tlsSecretName }] : undefined,
+        ingressClassName: pages.ingressClass,
+        tls: pages.tlsSecretName ? [{ hosts: [this.host], secretName: pages.tlsSecretName }] : undefined,
         rules: [
           {
             host: this.host,
@@ -56,6 +71,13 @@ export class Page extends Construct {
     });
   }
 }
+
+/** Annotations of a page's Ingress: its user, and the Secret and key that hold the password. */
+export const LOGIN_ANNOTATIONS = {
+  user: 'mlops-lifecycle/login-user',
+  secret: 'mlops-lifecycle/login-secret',
+  key: 'mlops-lifecycle/login-key',
+} as const;
 
 /** Where a person opens a page. */
 export function pageUrl(name: string, props: PagesProps): string {

@@ -25,6 +25,7 @@ export interface MinIOProps extends ObjectStoreContext {
 }
 
 const MINIO_USER = { uid: 1000, gid: 1000 };
+const ROOT = 'root';
 const BUCKETS: BucketUse[] = ['airflow-logs', 'data', 'mlflow', 'models'];
 const PROVISION = readFileSync(join(__dirname, 'provision-minio.sh'), 'utf8');
 
@@ -65,7 +66,7 @@ export class MinIO extends Construct implements IObjectStore {
       ],
       ports: { s3: 9000, console: 9001 },
       env: {
-        MINIO_ROOT_USER: 'root',
+        MINIO_ROOT_USER: ROOT,
         MINIO_ROOT_PASSWORD: root.key('password'),
         // Metrics without a token: the firewall lets Prometheus alone ask for them.
         MINIO_PROMETHEUS_AUTH_TYPE: 'public',
@@ -86,14 +87,19 @@ export class MinIO extends Construct implements IObjectStore {
         timeoutSeconds: 5,
       },
     });
-    new Page(this, 'page', this.server, 'console', props.pages);
+    new Page(this, 'page', {
+      pages: props.pages,
+      workload: this.server,
+      port: 'console',
+      login: { user: ROOT, password: root.key('password') },
+    });
     this.provisioning = this.provisioningJob();
     this.provisioning.uses({
       endpoint: this.server.endpoint('s3'),
       env: {
         ROOT_PASSWORD: root.key('password'),
         MC_CONFIG_DIR: '/tmp/mc',
-        MC_HOST_store: `http://root:$(ROOT_PASSWORD)@${this.server.endpoint('s3').host}:9000`,
+        MC_HOST_store: `http://${ROOT}:$(ROOT_PASSWORD)@${this.server.endpoint('s3').host}:9000`,
         BUCKETS: BUCKETS.join(' '),
       },
     });

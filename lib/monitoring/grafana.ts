@@ -80,7 +80,12 @@ export class Grafana extends Construct {
       livenessProbe: httpProbe('/api/health', 'http', { periodSeconds: 20, failureThreshold: 5 }),
     });
     props.observability.prometheus().open(this.server.firewall);
-    new Page(this, 'page', this.server, 'http', props.pages);
+    new Page(this, 'page', {
+      pages: props.pages,
+      workload: this.server,
+      port: 'http',
+      login: { user: 'admin', password: login.key('password') },
+    });
     grafanaObservability(this, { observability: props.observability, server: this.server });
   }
 

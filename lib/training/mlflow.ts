@@ -40,7 +40,7 @@ export class MLflow extends Stage implements ITracking {
     super(scope, id, { file: '30-training' });
     this.login = props.secrets.generate(
       'mlflow-login',
-      { username: { literal: 'admin' }, password: 'password' },
+      { username: { literal: ADMIN }, password: 'password' },
       [PLATFORM_NAMESPACE, STEPS_NAMESPACE],
     );
     const session = props.secrets.generate('mlflow-session', { 'secret-key': 'password' });
@@ -93,7 +93,12 @@ export class MLflow extends Stage implements ITracking {
       props.database.client('mlflow'),
       props.objectStore.client({ name: 'mlflow', buckets: { mlflow: 'write' } }),
     );
-    new Page(this, 'page', this.server, 'http', props.pages);
+    new Page(this, 'page', {
+      pages: props.pages,
+      workload: this.server,
+      port: 'http',
+      login: { user: ADMIN, password: this.login.key('password') },
+    });
     mlflowObservability(this, {
       observability: props.observability,
       server: this.server,
@@ -133,6 +138,7 @@ export class MLflow extends Stage implements ITracking {
 }
 
 const PORT = 5000;
+const ADMIN = 'admin';
 
 /** Its users live beside its runs: each has a version table of its own. */
 const BASIC_AUTH = `[mlflow]

@@ -107,7 +107,13 @@ export class Airflow extends Stage {
     }
     // The api-server shows the logs of tasks that still run.
     for (const worker of [scheduler, triggerer]) worker.endpoint('logs').open(this.apiServer.firewall);
-    new Page(this, 'page', this.apiServer, 'http', props.pages, 'airflow');
+    new Page(this, 'page', {
+      pages: props.pages,
+      workload: this.apiServer,
+      port: 'http',
+      name: 'airflow',
+      login: { user: 'admin', password: keys.key('admin-password') },
+    });
     airflowObservability(this, props);
   }
 

@@ -1,0 +1,908 @@
+import { ApiObject, App } from 'cdk8s';
+import type { k8s } from 'cdk8s-plus-28';
+import {
+  Accelerator,
+  Database,
+  DefinitionError,
+  defineEnvironment,
+  definePipeline,
+  ObjectStore,
+  SecretRef,
+} from '../lib';
+import { type Pod, podsOf } from '../lib/contract/manifests';
+import { type Connection, outsideEndpoint } from '../lib/core/connection';
+import { Firewall } from '../lib/core/firewall';
+import { NodeAgent } from '../lib/core/node-agent';
+import { Page, type PagesProps, pageUrl } from '../lib/core/page';
+import { waitContainer } from '../lib/core/pod-defaults';
+import { Stage } from '../lib/core/stage';
+import { Claim, ConfigFiles, scratch } from '../lib/core/volume';
+import { Workload, type WorkloadProps } from '../lib/core/workload';
+import type { IDatabase } from '../lib/foundation/database';
+import { MinIO } from '../lib/foundation/minio';
+import type { IObjectStore } from '../lib/foundation/object-store';
+import { Postgres } from '../lib/foundation/postgres';
+import { Secrets } from '../lib/foundation/secrets';
+import { Monitoring } from '../lib/monitoring/monitoring';
+import { Observability } from '../lib/observability/observability';
+import { Pipeline } from '../lib/pipeline/pipeline';
+import { Triton } from '../lib/serving/triton';
+import { render } from '../lib/synth/render';
+import { MLflow } from '../lib/training/mlflow';
+import { Airflow } from '../lib/workflow/airflow';
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a rendered object has a shape of its own
+type Json = { [key: string]: any };
+
+const GPU = 'nvidia.com/gpu';
+
+describe('Workload', () => {
+  test('needs a name, an image, a user and its resources, and asks for nothing else', () => {
+    const { find, objects } = build((stage) => web(stage));
+    const { spec } = find('Deployment', 'web');
+    expect(objects.map(({ kind }) => kind).sort()).toEqual(['Deployment', 'NetworkPolicy', 'ServiceAccount']);
+    expect(spec).toMatchObject({ replicas: 1, strategy: { type: 'RollingUpdate' } });
+    expect(spec.template.metadata.labels).toEqual(spec.selector.matchLabels);
+    expect(spec.template.spec).toMatchObject({
+      serviceAccountName: 'web',
+      automountServiceAccountToken: false,
+      terminationGracePeriodSeconds: 30,
+    });
+    for (const absent of ['runtimeClassName', 'tolerations', 'initContainers', 'volumes', 'nodeSelector']) {
+      expect(spec.template.spec).not.toHaveProperty(absent);
+    }
+  });
+
+  test('takes everything a pod may need', () => {
+    const { find } = build((stage) => web(stage, EVERYTHING));
+    const { spec } = find('StatefulSet', 'web').spec.template;
+    const [container] = spec.containers;
+    expect(container).toMatchObject({
+      name: 'server',
+      command: ['serve'],
+      args: ['--fast'],
+      env: [
+        { name: 'MODE', value: 'fast' },
+        { name: 'PASSWORD', valueFrom: { secretKeyRef: { name: 'login', key: 'password' } } },
+        { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+      ],
+      ports: [{ name: 'http', containerPort: 8080 }],
+      volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
+      readinessProbe: { exec: { command: ['true'] } },
+    });
+    expect(spec.initContainers).toMatchObject([{ name: 'migrate', args: ['up'], env: container.env }]);
+    expect(spec.volumes).toEqual([{ name: 'tmp', emptyDir: { sizeLimit: '1Gi' } }]);
+    expect(spec.terminationGracePeriodSeconds).toBe(60);
+    expect(find('Service', 'web').spec.ports).toEqual([{ name: 'http', port: 8080, targetPort: 'http' }]);
+    expect(find('Service', 'web').spec.selector).toEqual(
+      find('StatefulSet', 'web').spec.selector.matchLabels,
+    );
+  });
+
+  test('runs as a user without rights, on a file system that nobody writes to', () => {
+    const pod = podSpec(build((stage) => web(stage, EVERYTHING)).find('StatefulSet', 'web'));
+    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 1000, fsGroup: 1000 });
+    for (const { securityContext } of [...pod.containers, ...pod.initContainers]) {
+      expect(securityContext).toEqual(RESTRICTED);
+    }
+  });
+
+  test('asks for a GPU and for its runtime class, both or neither', () => {
+    const { find } = build((stage) =>
+      web(stage, { accelerator: Accelerator.nvidia(), strategy: 'Recreate' }),
+    );
+    const { strategy, template } = find('Deployment', 'web').spec;
+    expect(template.spec.containers[0].resources).toMatchObject({
+      limits: { [GPU]: 1 },
+      requests: { [GPU]: 1 },
+    });
+    expect(template.spec).toMatchObject({ runtimeClassName: 'nvidia', tolerations: [{ key: GPU }] });
+    expect(strategy).toEqual({ type: 'Recreate' });
+
+    const without = build((stage) => web(stage, { accelerator: Accelerator.none() }));
+    expect(podSpec(without.find('Deployment', 'web'))).not.toHaveProperty('runtimeClassName');
+    expect(JSON.stringify(without.objects)).not.toContain('nvidia');
+  });
+
+  test('spells amounts as the API server keeps them', () => {
+    const { find } = build((stage) =>
+      web(stage, {
+        cpu: { request: '1000m', limit: '2500m' },
+        memory: { request: '1024Mi', limit: '1048576Mi' },
+      }),
+    );
+    expect(podSpec(find('Deployment', 'web')).containers[0].resources).toEqual({
+      requests: { cpu: '1', memory: '1Gi' },
+      limits: { cpu: '2500m', memory: '1Ti' },
+    });
+  });
+
+  test('stops at the memory it asked for, and at no CPU, by default', () => {
+    const { find } = build((stage) => web(stage));
+    expect(podSpec(find('Deployment', 'web')).containers[0].resources).toEqual({
+      requests: { cpu: '100m', memory: '64Mi' },
+      limits: { memory: '64Mi' },
+    });
+  });
+
+  test('stays available and spreads over nodes where it is more than one', () => {
+    const { find } = build((stage) => web(stage, { replicas: 2 }));
+    const { selector, replicas } = find('Deployment', 'web').spec;
+    expect(replicas).toBe(2);
+    expect(find('PodDisruptionBudget', 'web').spec).toEqual({ maxUnavailable: 1, selector });
+    expect(podSpec(find('Deployment', 'web')).topologySpreadConstraints).toMatchObject([
+      { topologyKey: 'kubernetes.io/hostname', labelSelector: selector },
+    ]);
+    const alone = build((stage) => web(stage));
+    expect(alone.objects.map(({ kind }) => kind)).not.toContain('PodDisruptionBudget');
+    expect(podSpec(alone.find('Deployment', 'web'))).not.toHaveProperty('topologySpreadConstraints');
+  });
+
+  test('as a Job is another one for another content, and only then', () => {
+    const nameOf = (props: Partial<WorkloadProps>) =>
+      build((stage) => web(stage, { kind: 'Job', ...props })).objects.find(({ kind }) => kind === 'Job')!
+        .metadata.name;
+    const withFile = (content: string) =>
+      build((stage) => {
+        const files = new ConfigFiles(stage, 'files', { name: 'files', files: { 'run.sh': content } });
+        web(stage, { kind: 'Job', mounts: [files.mountAt('/files')] });
+      }).objects.find(({ kind }) => kind === 'Job')!.metadata.name;
+
+    expect(nameOf({})).toMatch(/^web-[0-9a-f]{12}$/);
+    expect(nameOf({})).toBe(nameOf({}));
+    expect(nameOf({})).not.toBe(nameOf({ args: ['again'] }));
+    expect(nameOf({})).not.toBe(nameOf({ image: 'example.org/web:1.0.1' }));
+    expect(withFile('a')).toBe(withFile('a'));
+    expect(withFile('a')).not.toBe(withFile('b'));
+  });
+
+  test('restarts where a file it reads has changed, and only then', () => {
+    const annotationsWith = (content: string) =>
+      build((stage) => {
+        const files = new ConfigFiles(stage, 'files', { name: 'files', files: { a: content } });
+        web(stage, { mounts: [files.mountAt('/files')] });
+      }).find('Deployment', 'web').spec.template.metadata.annotations;
+    expect(annotationsWith('a')).toEqual(annotationsWith('a'));
+    expect(annotationsWith('a')).not.toEqual(annotationsWith('b'));
+  });
+
+  test('is wired in one statement: variables, both firewalls, and a wait before its start', () => {
+    const { find } = build((stage) => {
+      const server = web(stage, { name: 'db', ports: { sql: 5432 } });
+      web(stage, { name: 'client', system: 'client' }).uses(connectionTo(server));
+    });
+    const pod = podSpec(find('Deployment', 'client'));
+    expect(pod.containers[0].env).toEqual([{ name: 'DB_HOST', value: 'db.mlops-platform.svc' }]);
+    expect(pod.initContainers).toMatchObject([{ name: 'wait-for-db', securityContext: RESTRICTED }]);
+    expect(pod.initContainers[0].command[2]).toContain("until nc db; do echo 'waiting for db'");
+    expect(pod.volumes).toEqual([{ name: 'tmp', emptyDir: {} }]);
+    expect(find('NetworkPolicy', 'client').spec.egress[1]).toMatchObject({
+      to: [{ podSelector: { matchLabels: find('Deployment', 'db').spec.selector.matchLabels } }],
+      ports: [{ port: 5432 }],
+    });
+    expect(find('NetworkPolicy', 'db').spec.ingress).toMatchObject([
+      {
+        from: [{ podSelector: { matchLabels: find('Deployment', 'client').spec.selector.matchLabels } }],
+        ports: [{ port: 5432 }],
+      },
+    ]);
+  });
+
+  test('is not wired to two things that set the same variable', () => {
+    build((stage) => {
+      const [a, b] = ['a', 'b'].map((name) => web(stage, { name, ports: { sql: 5432 } }));
+      const client = web(stage, { name: 'client' });
+      expect(() => client.uses(connectionTo(a!), connectionTo(b!))).toThrow(
+        'workload \'client\': is wired to two things that set the same environment variable, got "DB_HOST"',
+      );
+    });
+  });
+
+  test('has no endpoint that it has no port for', () => {
+    build((stage) => {
+      const problem = 'workload \'web\': has the ports http, got "https"';
+      expect(() => web(stage, { ports: { http: 80 } }).endpoint('https')).toThrow(problem);
+      expect(() => web(stage, { name: 'b' }).endpoint('http')).toThrow('has the ports (none)');
+    });
+  });
+
+  test('sees the Kubernetes API only where it was granted something', () => {
+    const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }];
+    const { find } = build((stage) =>
+      web(stage, { grants: [{ namespace: 'mlops-steps', rules }, { rules }] }),
+    );
+    expect(podSpec(find('Deployment', 'web')).automountServiceAccountToken).toBe(true);
+    expect(find('Role', 'web')).toMatchObject({ metadata: { namespace: 'mlops-steps' }, rules });
+    expect(find('ClusterRole', 'mlops-platform:web').rules).toEqual(rules);
+    expect(find('ClusterRoleBinding', 'mlops-platform:web').subjects).toMatchObject([
+      { kind: 'ServiceAccount', name: 'web', namespace: 'mlops-platform' },
+    ]);
+    expect(portsOf(find('NetworkPolicy', 'web').spec.egress)).toEqual([53, 53, 443, 6443]);
+  });
+});
+
+describe('Firewall', () => {
+  const firewall = (stage: Stage, name: string, pods = { app: name }) =>
+    new Firewall(stage, name, { name, namespace: 'mlops-platform', pods });
+
+  test('lets pods ask DNS, and nothing else, by default', () => {
+    const { spec } = build((stage) => firewall(stage, 'a')).find('NetworkPolicy', 'a');
+    expect(spec.policyTypes).toEqual(['Egress', 'Ingress']);
+    expect(spec).not.toHaveProperty('ingress');
+    expect(portsOf(spec.egress)).toEqual([53, 53]);
+  });
+
+  test('opens an edge at both of its ends', () => {
+    const { find } = build((stage) => firewall(stage, 'a').allowTo(firewall(stage, 'b'), 80));
+    expect(find('NetworkPolicy', 'a').spec.egress[1].to[0].podSelector.matchLabels).toEqual({ app: 'b' });
+    expect(find('NetworkPolicy', 'b').spec.ingress[0].from[0].podSelector.matchLabels).toEqual({ app: 'a' });
+    expect(find('NetworkPolicy', 'b').spec.ingress[0].ports).toEqual([{ port: 80, protocol: 'TCP' }]);
+  });
+
+  test('is the same in whatever order its edges are opened', () => {
+    const opened = (ports: number[]) =>
+      build((stage) => {
+        const [a, b, c] = [firewall(stage, 'a'), firewall(stage, 'b'), firewall(stage, 'c')];
+        for (const port of ports) (port % 2 ? b : c).allowTo(a, port);
+        for (const port of ports) a.allowToOutside(port);
+      }).find('NetworkPolicy', 'a').spec;
+    expect(opened([1, 2, 3])).toEqual(opened([3, 2, 1, 3]));
+  });
+
+  test('opens to a namespace, to anywhere, and around every pod', () => {
+    const { spec } = build((stage) => {
+      const all = firewall(stage, 'a', {} as { app: string });
+      all.allowFromNamespace('kube-system', 80);
+      all.allowFromAnywhere(443);
+    }).find('NetworkPolicy', 'a');
+    expect(spec.podSelector).toEqual({});
+    expect(spec.ingress).toEqual([
+      { ports: [{ port: 443, protocol: 'TCP' }] },
+      {
+        from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } } }],
+        ports: [{ port: 80, protocol: 'TCP' }],
+      },
+    ]);
+  });
+});
+
+describe('Accelerator', () => {
+  test('is nothing at all where there is none', () => {
+    expect(Accelerator.none().forPod()).toEqual({ limits: {} });
+    expect(Accelerator.none()).toMatchObject({ count: 0, present: false, runtimeClassName: undefined });
+  });
+
+  test('is one GPU of NVIDIA by default', () => {
+    const { limits, ...pod } = Accelerator.nvidia().forPod();
+    expect(limits[GPU]!.value).toBe(1);
+    expect(pod).toMatchObject({ runtimeClassName: 'nvidia', nodeSelector: undefined });
+  });
+
+  test('takes a number, a runtime class and nodes, and keeps the last two in another number', () => {
+    const nodeSelector = { gpu: 'yes' };
+    const accelerator = Accelerator.nvidia({ count: 2, runtimeClassName: 'gpu', nodeSelector }).withCount(3);
+    expect(accelerator.forPod()).toMatchObject({ runtimeClassName: 'gpu', nodeSelector });
+    expect(accelerator.forPod().limits[GPU]!.value).toBe(3);
+    expect(accelerator.withCount(0).present).toBe(false);
+  });
+
+  test('looks at every GPU without taking one', () => {
+    expect(Accelerator.nvidia().forAgent()).not.toHaveProperty('limits');
+  });
+});
+
+describe('Claim, ConfigFiles and Page', () => {
+  test('a claim takes the default storage class, and an amount as the API server keeps it', () => {
+    const { spec } = build((stage) => new Claim(stage, 'claim', { name: 'data', size: '2048Mi' })).find(
+      'PersistentVolumeClaim',
+      'data',
+    );
+    expect(spec).toEqual({ accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '2Gi' } } });
+  });
+
+  test('a claim takes a storage class', () => {
+    const props = { name: 'data', size: '1Gi', storageClass: 'fast' } as const;
+    const { made, find } = build((stage) => new Claim(stage, 'claim', props));
+    expect(find('PersistentVolumeClaim', 'data').spec.storageClassName).toBe('fast');
+    expect(made.mountAt('/data').volume.persistentVolumeClaim).toEqual({ claimName: 'data' });
+  });
+
+  test('files are read, never written', () => {
+    const { made, find } = build(
+      (stage) => new ConfigFiles(stage, 'files', { name: 'files', files: { a: 'b' }, labels: { l: 'm' } }),
+    );
+    expect(find('ConfigMap', 'files')).toMatchObject({ data: { a: 'b' }, metadata: { labels: { l: 'm' } } });
+    expect(made.mountAt('/files')).toMatchObject({ path: '/files', readOnly: true });
+  });
+
+  test('a page opens to the ingress controller alone', () => {
+    const { made, find } = build((stage) => page(stage, PAGES));
+    expect(made.host).toBe('web.ml.example');
+    expect(find('Ingress', 'web').metadata.annotations).toEqual({
+      'mlops-lifecycle/login-user': 'admin',
+      'mlops-lifecycle/login-secret': 'login',
+      'mlops-lifecycle/login-key': 'password',
+    });
+    expect(find('Ingress', 'web').spec).not.toHaveProperty('tls');
+    expect(find('Ingress', 'web').spec.rules[0].http.paths[0].backend.service).toEqual({
+      name: 'web',
+      port: { name: 'http' },
+    });
+    expect(find('NetworkPolicy', 'web').spec.ingress).toMatchObject([
+      {
+        from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'ingress' } } }],
+        ports: [{ port: 80 }],
+      },
+    ]);
+    expect(pageUrl('web', PAGES)).toBe('http://web.ml.example');
+  });
+
+  test('a page takes a class, a certificate and a name of its own', () => {
+    const props = { ...PAGES, ingressClass: 'nginx', tlsSecretName: 'tls' };
+    const { find } = build((stage) => page(stage, props, 'shop'));
+    expect(find('Ingress', 'shop').spec).toMatchObject({
+      ingressClassName: 'nginx',
+      tls: [{ hosts: ['shop.ml.example'], secretName: 'tls' }],
+    });
+    expect(pageUrl('shop', props)).toBe('https://shop.ml.example');
+  });
+
+  function page(stage: Stage, pages: PagesProps, name?: string) {
+    const workload = web(stage, { ports: { http: 80 } });
+    const login = { user: 'admin', password: LOGIN.key('password') };
+    return new Page(stage, 'page', { pages, workload, port: 'http', login, name });
+  }
+});
+
+describe('Secrets', () => {
+  test('are planned in the cluster, and no value is known here', () => {
+    const { made, find, objects } = build((stage) => {
+      const secrets = new Secrets(stage, 'secrets');
+      secrets.generate('b', { key: 'fernet', name: { literal: 'admin' } });
+      return {
+        secrets,
+        ref: secrets.generate('a', { password: 'password' }, ['mlops-platform', 'mlops-steps']),
+      };
+    });
+    expect(objects.map(({ kind }) => kind)).not.toContain('Secret');
+    expect(JSON.parse(find('ConfigMap', 'generate-secrets').data['plan.json']).secrets).toEqual([
+      { name: 'a', namespaces: ['mlops-platform', 'mlops-steps'], keys: { password: 'password' } },
+      { name: 'b', namespaces: ['mlops-platform'], keys: { key: 'fernet', name: { literal: 'admin' } } },
+    ]);
+    expect(made.ref.key('password').secret.name).toBe('a');
+    expect(made.secrets.generated.map(({ namespace, name }) => `${namespace}/${name}`)).toEqual([
+      'mlops-platform/b',
+      'mlops-platform/a',
+      'mlops-steps/a',
+    ]);
+  });
+
+  test('are made by a Job that may read only what it must copy', () => {
+    const { objects } = build((stage) => {
+      const secrets = new Secrets(stage, 'secrets');
+      secrets.generate('own', { password: 'password' });
+      secrets.generate('shared', { password: 'password' }, ['mlops-platform', 'mlops-steps']);
+    });
+    const rules = objects.filter(({ kind }) => kind === 'Role').flatMap((role) => role.rules as Json[]);
+    expect(rules.filter(({ verbs }) => verbs.includes('get'))).toEqual([
+      { apiGroups: [''], resources: ['secrets'], resourceNames: ['shared'], verbs: ['get'] },
+    ]);
+  });
+
+  test('are made again, by another Job, where one is added', () => {
+    const jobWith = (names: string[]) =>
+      build((stage) => {
+        const secrets = new Secrets(stage, 'secrets');
+        for (const name of names) secrets.generate(name, { password: 'password' });
+      }).objects.find(({ kind }) => kind === 'Job')!.metadata.name;
+    expect(jobWith(['a', 'b'])).toBe(jobWith(['b', 'a']));
+    expect(jobWith(['a'])).not.toBe(jobWith(['a', 'b']));
+  });
+
+  test('are refused a second time under one name', () => {
+    build((stage) => {
+      const secrets = new Secrets(stage, 'secrets');
+      secrets.generate('a', { password: 'password' });
+      expect(() => secrets.generate('a', { password: 'password' })).toThrow(
+        'secrets: already generates a Secret of this name, got "a"',
+      );
+    });
+  });
+});
+
+describe('Database', () => {
+  test('in the cluster is Postgres on a disk of 10Gi, a role and a wait for each client', () => {
+    const { made, find } = build((stage) => {
+      const database = Database.inCluster().bind(stage, ground(stage));
+      web(stage).uses(database.client('shop'));
+      return database;
+    });
+    expect(made).toBeInstanceOf(Postgres);
+    expect(find('PersistentVolumeClaim', 'postgres-data').spec.resources.requests.storage).toBe('10Gi');
+    expect(find('StatefulSet', 'postgres').spec.replicas).toBe(1);
+    expect(podSpec(find('Deployment', 'web')).initContainers[0]).toMatchObject({ name: 'wait-for-postgres' });
+    expect(env(podSpec(find('Deployment', 'web')).containers[0])).toMatchObject({
+      PGHOST: 'postgres.mlops-platform.svc',
+      PGUSER: 'shop',
+      PGPASSWORD: { name: 'postgres-shop', key: 'password' },
+    });
+  });
+
+  test('in the cluster takes a size and a storage class', () => {
+    const { find } = build((stage) =>
+      Database.inCluster({ storage: '1Ti' }).bind(stage, { ...ground(stage), storageClass: 'fast' }),
+    );
+    expect(find('PersistentVolumeClaim', 'postgres-data').spec).toMatchObject({
+      storageClassName: 'fast',
+      resources: { requests: { storage: '1Ti' } },
+    });
+  });
+
+  test('of somebody else makes no object, and refers to the declared Secret', () => {
+    const { find, objects } = build((stage) => {
+      const database = Database.external({ host: 'db.example', port: 6432, credentials: { shop: LOGIN } });
+      expect(database.externalSecrets).toEqual([LOGIN]);
+      web(stage).uses(database.bind(stage, ground(stage)).client('shop'));
+    });
+    expect(JSON.stringify(objects)).not.toMatch(/"name":"postgres/);
+    expect(env(podSpec(find('Deployment', 'web')).containers[0])).toEqual({
+      PGHOST: 'db.example',
+      PGPORT: '6432',
+      PGDATABASE: { name: 'login', key: 'database' },
+      PGUSER: { name: 'login', key: 'username' },
+      PGPASSWORD: { name: 'login', key: 'password' },
+    });
+    expect(portsOf(find('NetworkPolicy', 'web').spec.egress)).toEqual([53, 53, 6432]);
+  });
+});
+
+describe('ObjectStore', () => {
+  test('in the cluster is MinIO on a disk of 50Gi, a key and a policy for each client', () => {
+    const { made, find, objects } = build((stage) => {
+      const store = ObjectStore.inCluster().bind(stage, ground(stage));
+      web(stage).uses(store.client({ name: 'shop', buckets: { data: 'read' } }));
+      return store;
+    });
+    expect(made).toBeInstanceOf(MinIO);
+    expect(made.bucket('data')).toBe('data');
+    expect(find('PersistentVolumeClaim', 'minio-data').spec.resources.requests.storage).toBe('50Gi');
+    expect(env(podSpec(find('Deployment', 'web')).containers[0])).toMatchObject({
+      AWS_ENDPOINT_URL_S3: 'http://minio.mlops-platform.svc:9000',
+      AWS_SECRET_ACCESS_KEY: { name: 'minio-shop', key: 'secret-key' },
+    });
+    const policy = find('ConfigMap', 'minio-provision').data['shop.json'];
+    expect(policy).toContain('s3:GetObject');
+    expect(policy).not.toContain('s3:PutObject');
+    const job = objects.find(
+      ({ kind, metadata }) => kind === 'Job' && metadata.name.startsWith('minio-provision'),
+    )!;
+    expect(env(podSpec(job).containers[0])).toMatchObject({
+      SECRET_KEY_shop: { name: 'minio-shop', key: 'secret-key' },
+    });
+  });
+
+  test('of somebody else makes no object, and refers to the declared Secret', () => {
+    const { find, objects } = build((stage) => {
+      const store = ObjectStore.external({
+        endpoint: 'https://s3.example',
+        region: 'eu-central-1',
+        bucketPrefix: 'acme-',
+        credentials: { shop: KEY },
+      }).bind(stage, ground(stage));
+      expect(store.bucket('models')).toBe('acme-models');
+      web(stage).uses(store.client({ name: 'shop', buckets: { data: 'write', models: 'read' } }));
+    });
+    expect(JSON.stringify(objects)).not.toMatch(/"name":"minio/);
+    const pod = podSpec(find('Deployment', 'web'));
+    expect(env(pod.containers[0])).toEqual({
+      AWS_ACCESS_KEY_ID: { name: 'key', key: 'access-key' },
+      AWS_SECRET_ACCESS_KEY: { name: 'key', key: 'secret-key' },
+      AWS_DEFAULT_REGION: 'eu-central-1',
+      AWS_ENDPOINT_URL_S3: 'https://s3.example:443',
+    });
+    expect(pod.initContainers[0].command[2]).toContain('ls store/acme-data >/dev/null && mc');
+    expect(portsOf(find('NetworkPolicy', 'web').spec.egress)).toEqual([53, 53, 443]);
+  });
+
+  test('is in us-east-1, without a prefix, by default', () => {
+    build((stage) => {
+      const props = { endpoint: 'http://s3.example:9000', credentials: { shop: KEY } };
+      const store = ObjectStore.external(props).bind(stage, ground(stage));
+      const { env } = store.client({ name: 'shop', buckets: {} });
+      expect(store.bucket('data')).toBe('data');
+      expect(env).toMatchObject({
+        AWS_DEFAULT_REGION: 'us-east-1',
+        AWS_ENDPOINT_URL_S3: 'http://s3.example:9000',
+      });
+    });
+  });
+});
+
+describe('Airflow', () => {
+  test('is one of each component, and eight tasks at a time', () => {
+    const { find } = room((app, ground) => new Airflow(app, 'airflow', ground));
+    for (const component of ['api-server', 'scheduler', 'dag-processor', 'triggerer']) {
+      const deployment = find('Deployment', `airflow-${component}`);
+      expect(deployment.spec.replicas).toBe(1);
+      expect(env(podSpec(deployment).containers[0])).toMatchObject({
+        AIRFLOW__CORE__PARALLELISM: '8',
+        AIRFLOW__CORE__FERNET_KEY: { name: 'airflow', key: 'fernet-key' },
+        AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://acme-airflow-logs/logs',
+        PGHOST: 'db.example',
+      });
+    }
+    expect(find('Deployment', 'airflow-scheduler').spec.strategy).toEqual({ type: 'Recreate' });
+  });
+
+  test('takes more api-servers and more tasks', () => {
+    const { find } = room((app, ground) => {
+      return new Airflow(app, 'airflow', { ...ground, apiServerReplicas: 2, parallelism: 64 });
+    });
+    expect(find('PodDisruptionBudget', 'airflow-api-server').spec.maxUnavailable).toBe(1);
+    expect(env(podSpec(find('Deployment', 'airflow-scheduler')).containers[0])).toMatchObject({
+      AIRFLOW__CORE__PARALLELISM: '64',
+    });
+    expect(find('Deployment', 'airflow-scheduler').spec.replicas).toBe(1);
+  });
+
+  test('runs its steps with an account that may do nothing', () => {
+    const { find, objects } = room((app, ground) => {
+      const airflow = new Airflow(app, 'airflow', ground);
+      airflow.stepPods.uses({ endpoint: outsideEndpoint('s3.example', 9000), env: { A: 'b' } });
+      expect(airflow.stepPods.env).toEqual({ A: 'b' });
+    });
+    expect(find('ServiceAccount', 'step').metadata.namespace).toBe('mlops-steps');
+    const granted = objects.flatMap(({ subjects }) => (subjects ?? []) as Json[]).map(({ name }) => name);
+    expect(granted).not.toContain('step');
+    expect(portsOf(find('NetworkPolicy', 'steps').spec.egress)).toEqual([53, 53, 80, 443, 9000]);
+  });
+});
+
+describe('MLflow', () => {
+  test('is one server behind a login, with artifacts in the object store', () => {
+    const { made, find } = room((app, ground) => new MLflow(app, 'mlflow', ground));
+    expect(find('Deployment', 'mlflow').spec.replicas).toBe(1);
+    expect(podSpec(find('Deployment', 'mlflow')).containers[0].args).toContain(
+      '--default-artifact-root=s3://acme-mlflow/artifacts',
+    );
+    expect(made.client().env).toMatchObject({
+      MLFLOW_TRACKING_URI: 'http://mlflow.mlops-platform.svc:5000',
+      MLFLOW_TRACKING_PASSWORD: { key: 'password', secret: { name: 'mlflow-login' } },
+    });
+    expect(find('Ingress', 'mlflow').spec.rules[0].host).toBe('mlflow.ml.example');
+  });
+
+  test('takes more servers', () => {
+    const { find } = room((app, ground) => new MLflow(app, 'mlflow', { ...ground, replicas: 2 }));
+    expect(find('Deployment', 'mlflow').spec.replicas).toBe(2);
+    expect(find('PodDisruptionBudget', 'mlflow').spec.maxUnavailable).toBe(1);
+  });
+});
+
+describe('Triton', () => {
+  test('computes on the CPU where there is no GPU, and surges', () => {
+    const { find, objects } = room((app, ground) => {
+      return new Triton(app, 'triton', { ...ground, accelerator: Accelerator.none() });
+    });
+    expect(find('Deployment', 'triton').spec.strategy.type).toBe('RollingUpdate');
+    expect(podSpec(find('Deployment', 'triton'))).not.toHaveProperty('runtimeClassName');
+    expect(JSON.stringify(objects)).not.toContain(GPU);
+  });
+
+  test('takes GPUs, and makes room before it starts anew', () => {
+    const { made, find } = room((app, ground) => {
+      const accelerator = Accelerator.nvidia({ count: 2 });
+      const resources = { cpu: { request: '2' }, memory: { request: '8Gi' } } as const;
+      return new Triton(app, 'triton', { ...ground, accelerator, replicas: 3, ...resources });
+    });
+    const { replicas, strategy } = find('Deployment', 'triton').spec;
+    const pod = podSpec(find('Deployment', 'triton'));
+    expect({ replicas, strategy }).toEqual({ replicas: 3, strategy: { type: 'Recreate' } });
+    expect(pod.runtimeClassName).toBe('nvidia');
+    expect(pod.containers[0].resources.limits).toEqual({ memory: '8Gi', [GPU]: 2 });
+    expect(made.client().env).toEqual({
+      TRITON_HTTP_URL: 'triton.mlops-platform.svc:8000',
+      TRITON_GRPC_URL: 'triton.mlops-platform.svc:8001',
+    });
+  });
+});
+
+describe('Monitoring', () => {
+  test('keeps samples for 15 days on 10Gi, and watches no GPU where there is none', () => {
+    const { find, objects } = room((app, ground) => {
+      return new Monitoring(app, 'monitoring', { ...ground, accelerator: Accelerator.none() });
+    });
+    const { spec } = find('Prometheus', 'prometheus');
+    expect(spec.retention).toBe('15d');
+    expect(spec.storage.volumeClaimTemplate.spec.resources.requests.storage).toBe('10Gi');
+    expect(find('PersistentVolumeClaim', 'grafana-data').spec).not.toHaveProperty('storageClassName');
+    expect(objects.map(({ metadata }) => metadata.name)).not.toContain('dcgm-exporter');
+  });
+
+  test('takes a retention, a size and a storage class, and watches GPUs', () => {
+    const props = { retention: '30d', storage: '1Ti', storageClass: 'fast' } as const;
+    const { find } = room((app, ground) => {
+      return new Monitoring(app, 'monitoring', { ...ground, ...props, accelerator: Accelerator.nvidia() });
+    });
+    const { spec } = find('Prometheus', 'prometheus');
+    expect(spec.retention).toBe('30d');
+    expect(spec.storage.volumeClaimTemplate.spec).toMatchObject({
+      storageClassName: 'fast',
+      resources: { requests: { storage: '1Ti' } },
+    });
+    expect(find('PersistentVolumeClaim', 'grafana-data').spec.storageClassName).toBe('fast');
+    for (const agent of ['dcgm-exporter', 'nvidia-device-plugin']) {
+      const pod = podSpec(find('DaemonSet', agent));
+      expect(pod.runtimeClassName).toBe('nvidia');
+      expect(JSON.stringify(pod.containers)).not.toContain(GPU);
+    }
+  });
+
+  test('gives Grafana one writer, and a dashboard a ConfigMap', () => {
+    const { find, objects } = room((app, ground) => {
+      return new Monitoring(app, 'monitoring', { ...ground, accelerator: Accelerator.none() });
+    });
+    expect(find('Deployment', 'grafana').spec).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } });
+    const dashboards = objects.filter(({ metadata }) => metadata.name.startsWith('dashboard-'));
+    expect(dashboards.length).toBeGreaterThan(2);
+    for (const { data } of dashboards) expect(Object.keys(data)).toHaveLength(1);
+  });
+});
+
+describe('NodeAgent', () => {
+  test('is one pod a node, in the namespace of the nodes, without rights', () => {
+    const { find } = build((stage) => new NodeAgent(stage, 'agent', AGENT));
+    const daemonSet = find('DaemonSet', 'agent');
+    expect(daemonSet.metadata.namespace).toBe('mlops-nodes');
+    expect(podSpec(daemonSet)).toMatchObject({
+      automountServiceAccountToken: false,
+      serviceAccountName: 'agent',
+    });
+    expect(podSpec(daemonSet).containers[0]).toMatchObject({
+      image: AGENT.image,
+      ports: [],
+      volumeMounts: [],
+    });
+    expect(find('NetworkPolicy', 'agent').spec).not.toHaveProperty('ingress');
+  });
+
+  test('takes what it needs of its node', () => {
+    const { find, objects } = build(
+      (stage) =>
+        new NodeAgent(stage, 'agent', {
+          ...AGENT,
+          args: ['--all'],
+          env: [{ name: 'A', value: 'b' }],
+          ports: { metrics: 9100 },
+          volumes: [{ volume: { name: 'root', hostPath: { path: '/' } }, mount: { mountPath: '/host' } }],
+          pod: { hostNetwork: true },
+        }),
+    );
+    expect(podSpec(find('DaemonSet', 'agent'))).toMatchObject({
+      hostNetwork: true,
+      volumes: [{ name: 'root', hostPath: { path: '/' } }],
+      containers: [
+        {
+          args: ['--all'],
+          env: [{ name: 'A', value: 'b' }],
+          ports: [{ name: 'metrics', containerPort: 9100, hostPort: 9100 }],
+          volumeMounts: [{ name: 'root', mountPath: '/host' }],
+        },
+      ],
+    });
+    expect(objects.map(({ kind }) => kind)).not.toContain('NetworkPolicy');
+  });
+});
+
+describe('Pipeline', () => {
+  const build = (trainer: object, accelerator: Accelerator, trainingGpus = 0) =>
+    room((app, { objectStore }) => {
+      const stepPods = { namespace: 'mlops-steps', serviceAccount: 'step', env: { A: 'b' } };
+      const source = { definition: definePipeline({ ...TRIP, trainer }), model: '# mine\n' };
+      return new Pipeline(app, source, { objectStore, stepPods, accelerator, trainingGpus });
+    });
+  const specOf = ({ objects }: ReturnType<typeof build>) => JSON.parse(objects[0]!.data['spec.json']);
+
+  test('is one spec, for Airflow and for its steps, with the model beside the second', () => {
+    const { objects } = build({}, Accelerator.none());
+    expect(objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`)).toEqual([
+      'ConfigMap mlops-platform/pipeline-trip',
+      'ConfigMap mlops-steps/pipeline-trip',
+    ]);
+    expect(objects[1]!.data).toEqual({ ...objects[0]!.data, 'model.py': '# mine\n' });
+    expect(specOf({ objects } as ReturnType<typeof build>)).toMatchObject({
+      name: 'trip',
+      collection: {
+        bucket: 'acme-data',
+        prefix: 'trip/',
+        schema: { features: [{ name: 'hour', type: 'int' }] },
+      },
+      registry: { model: 'trip', gate: { margin: 0.01 } },
+      serving: { bucket: 'acme-models', maxBatchSize: 256 },
+      steps: { env: [{ name: 'A', value: 'b' }] },
+    });
+  });
+
+  test('trains on the CPU where the environment has no GPU', () => {
+    const { training } = specOf(build({ gpu: 1 }, Accelerator.none()));
+    expect(training).not.toHaveProperty('runtimeClassName');
+    expect(training.resources.limits).toEqual({ memory: '2Gi' });
+  });
+
+  test('trains on the CPU unless it asks for a GPU', () => {
+    const { training } = specOf(build({}, Accelerator.nvidia(), 4));
+    expect(training).not.toHaveProperty('runtimeClassName');
+    expect(training.resources.limits).not.toHaveProperty([GPU]);
+  });
+
+  test('trains on as many GPUs as it asks for, of the kind that the environment has', () => {
+    const { training } = specOf(build({ gpu: 2 }, Accelerator.nvidia({ runtimeClassName: 'gpu' }), 4));
+    expect(training.runtimeClassName).toBe('gpu');
+    expect(training.resources.limits[GPU]).toBe(2);
+  });
+
+  test('is refused more GPUs than Triton leaves', () => {
+    expect(() => build({ gpu: 2 }, Accelerator.nvidia(), 1)).toThrow(DefinitionError);
+    expect(() => build({ gpu: 2 }, Accelerator.nvidia(), 1)).toThrow(
+      /trainer\.gpu: must not be more than the environment leaves to training: 1.*, got 2/,
+    );
+  });
+});
+
+describe('a whole platform', () => {
+  const pods = (accelerator?: Accelerator): Pod[] =>
+    podsOf([...render('test', defineEnvironment({ accelerator }), []).values()].flat());
+
+  test('runs every pod of mlops-platform without rights', () => {
+    const ours = pods(Accelerator.nvidia()).filter(({ namespace }) => namespace === 'mlops-platform');
+    expect(ours.length).toBeGreaterThan(12);
+    for (const { owner, spec, containers, initContainers } of ours) {
+      expect({ owner, ...spec.securityContext }).toMatchObject({
+        owner,
+        runAsNonRoot: true,
+        seccompProfile: { type: 'RuntimeDefault' },
+      });
+      for (const { name, ...container } of [...containers, ...initContainers]) {
+        expect({ owner, name, ...container }).toMatchObject({ owner, name, securityContext: RESTRICTED });
+      }
+    }
+  });
+
+  test('gives its GPU to Triton alone, and asks for none on a laptop', () => {
+    const takers = (pod: Pod) => JSON.stringify(pod.containers).includes(GPU);
+    expect(
+      pods(Accelerator.nvidia())
+        .filter(takers)
+        .map(({ owner }) => owner),
+    ).toEqual(['Deployment mlops-platform/triton']);
+    expect(pods().filter((pod) => takers(pod) || pod.spec.runtimeClassName)).toEqual([]);
+  });
+});
+
+const RESTRICTED = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'] },
+};
+const LOGIN = SecretRef.external('login', ['database', 'username', 'password']);
+const KEY = SecretRef.external('key', ['access-key', 'secret-key']);
+const PAGES = { domain: 'ml.example', controllerNamespace: 'ingress' };
+
+const EVERYTHING: Partial<WorkloadProps> = {
+  kind: 'StatefulSet',
+  namespace: 'mlops-platform',
+  command: ['serve'],
+  args: ['--fast'],
+  ports: { http: 8080 },
+  env: { MODE: 'fast', PASSWORD: LOGIN.key('password'), POD_IP: { fieldPath: 'status.podIP' } },
+  mounts: [scratch('tmp', '/tmp', '1024Mi')],
+  initSteps: [{ name: 'migrate', args: ['up'] }],
+  readinessProbe: { exec: { command: ['true'] } },
+  terminationGracePeriodSeconds: 60,
+};
+
+const AGENT = {
+  name: 'agent',
+  image: 'example.org/agent:1.0.0',
+  cpu: { request: '10m' },
+  memory: { request: '32Mi' },
+  securityContext: { allowPrivilegeEscalation: false },
+} as const;
+
+const TRIP = {
+  name: 'trip',
+  owner: 'Taxi team',
+  source: { type: 'http', url: 'https://example.com/{{ month }}.parquet' },
+  schedule: '@monthly',
+  schema: {
+    columns: { pickup: { type: 'datetime' } },
+    timestamp: 'pickup',
+    features: { hour: { type: 'int' } },
+    target: { name: 'minutes', type: 'float' },
+  },
+  gate: { metric: 'mae', better: 'lower' },
+} as const;
+
+/** What a stage holds, once it was filled. */
+function build<T>(fill: (stage: Stage) => T) {
+  const app = new App({ outdir: 'unused' });
+  return { made: fill(new Stage(app, 'stage', { file: 'test' })), ...rendered(app.node.findAll()) };
+}
+
+/** What a room holds, given a stand-in for everything before it. */
+function room<T>(fill: (app: App, before: Ground) => T) {
+  const app = new App({ outdir: 'unused' });
+  const before = ground(new Stage(app, 'before', { file: 'before' }));
+  const made = fill(app, before);
+  const all = app.node.findAll().filter(({ node }) => !node.path.startsWith('before'));
+  return { made, ...rendered(all) };
+}
+
+function rendered(constructs: ReturnType<App['node']['findAll']>) {
+  const objects = constructs.filter((c) => ApiObject.isApiObject(c)).map((c) => c.toJson() as Json);
+  const find = (kind: string, name: string): Json => {
+    const found = objects.find((object) => object.kind === kind && object.metadata.name === name);
+    if (!found) throw new Error(`there is no ${kind} ${name}`);
+    return found;
+  };
+  return { objects, find };
+}
+
+type Ground = ReturnType<typeof ground>;
+
+function ground(stage: Stage) {
+  const database: IDatabase = {
+    client: () => ({ endpoint: outsideEndpoint('db.example', 5432), env: { PGHOST: 'db.example' } }),
+  };
+  const objectStore: IObjectStore = {
+    bucket: (use) => `acme-${use}`,
+    client: ({ name }) => ({
+      endpoint: outsideEndpoint('s3.example', 443),
+      env: { AWS_ACCESS_KEY_ID: name },
+    }),
+  };
+  const secrets = new Secrets(stage, 'secrets');
+  return { database, objectStore, secrets, observability: new Observability(), pages: PAGES };
+}
+
+function web(stage: Stage, props: Partial<WorkloadProps> = {}): Workload {
+  const name = props.name ?? 'web';
+  return new Workload(stage, name, {
+    name,
+    system: name,
+    component: 'server',
+    image: 'example.org/web:1.0.0',
+    user: { uid: 1000, gid: 1000 },
+    cpu: { request: '100m' },
+    memory: { request: '64Mi' },
+    ...props,
+  });
+}
+
+function connectionTo(server: Workload): Connection {
+  const endpoint = server.endpoint('sql');
+  const check = { image: 'example.org/nc:1', check: 'nc db', waitingFor: 'db', env: {} };
+  return {
+    endpoint,
+    env: { DB_HOST: endpoint.host },
+    waitContainer: waitContainer({ name: 'wait-for-db', ...check }),
+  };
+}
+
+function podSpec(controller: Json): Json {
+  return controller.spec.template.spec;
+}
+
+function portsOf(edges: Json[]): number[] {
+  return edges.flatMap(({ ports }) => (ports as k8s.NetworkPolicyPort[]).map(({ port }) => Number(port)));
+}
+
+/** Variables by name: their text, or the key of the Secret they come from. */
+function env(container: Json): Json {
+  return Object.fromEntries(
+    (container.env as Json[]).map(({ name, value, valueFrom }) => [
+      name,
+      value ?? valueFrom.secretKeyRef ?? valueFrom,
+    ]),
+  );
+}

@@ -1,0 +1,142 @@
+/** `npm run deploy`: applies an environment and waits until all of it runs, saying what happens. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../lib/core/stage';
+import { Failure, kubectl, list, run, tryKubectl } from './platform/kubectl';
+import { appliedObjects, customResources, DIST } from './platform/manifests';
+import { reason, report } from './platform/trouble';
+import { wantedWorkloads, type Workload, workloads } from './platform/workloads';
+
+const HELP = `usage: npm run deploy [-- [laptop|workstation|production] [--timeout MINUTES] [--except WORKLOAD]...]
+
+Applies dist/ and waits until everything runs. Without a name it takes the
+workstation where the cluster has GPUs, and the laptop where it has none.
+
+  --timeout MINUTES   when to give up waiting (20)
+  --except WORKLOAD   do not wait for it: deployment/grafana, say; may be repeated
+  --dry-run           say what would be applied, and apply nothing
+
+KUBECTL names another kubectl, with leading arguments: KUBECTL='k3s kubectl'.`;
+
+const FOLDERS: Record<string, string> = { workstation: '.', laptop: 'laptop', production: 'production' };
+const NAMESPACES = [NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE];
+const SECONDS_BETWEEN_LOOKS = 2;
+const SECONDS_BETWEEN_REMINDERS = 30;
+
+void run(async () => {
+  const { values, positionals } = options();
+  if (values.help) return console.log(HELP);
+  const environment = positionals[0] ?? detect();
+  const folder = FOLDERS[environment];
+  if (!folder)
+    throw new Failure(
+      `there is no environment '${environment}'; there are ${Object.keys(FOLDERS).join(', ')}`,
+    );
+  const minutes = Number(values.timeout);
+  if (!(minutes > 0))
+    throw new Failure(`--timeout must be a number of minutes above 0, got '${values.timeout}'`);
+
+  const objects = appliedObjects(join(DIST, folder));
+  const wanted = wantedWorkloads([...objects, ...customResources(objects)]);
+  const unknown = values.except.filter((title) => !wanted.includes(title));
+  if (unknown.length > 0)
+    throw new Failure(
+      `--except ${unknown.join(', ')}: there is no such workload; there are\n  ${wanted.join('\n  ')}`,
+    );
+
+  const args = [
+    'apply',
+    '--filename',
+    join(DIST, folder),
+    ...(values['dry-run'] ? ['--dry-run=client'] : []),
+  ];
+  console.log(`${environment}: ${summary(kubectl(...args))}`);
+  if (!values['dry-run']) {
+    await settle(
+      wanted.filter((title) => !values.except.includes(title)),
+      minutes * 60,
+    );
+    console.log(`\nEverything runs. 'npm run status' says where to open it.`);
+  }
+});
+
+function options() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        timeout: { type: 'string', default: '20' },
+        except: { type: 'string', multiple: true, default: [] },
+        'dry-run': { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+  } catch (error) {
+    throw new Failure(`${(error as Error).message}\n\n${HELP}`);
+  }
+}
+
+/** k3s makes the RuntimeClass where it finds NVIDIA's toolkit, before any device plugin offers a GPU. */
+function detect(): string {
+  const nodes = list<{ status: { allocatable: Record<string, string> } }>('nodes');
+  const offered = nodes.some(({ status }) => Number(status.allocatable['nvidia.com/gpu'] ?? 0) > 0);
+  const found = offered || tryKubectl('get', 'runtimeclass', 'nvidia').status === 0;
+  console.log(found ? 'The cluster has GPUs: the workstation.' : 'The cluster has no GPU: the laptop.');
+  return found ? 'workstation' : 'laptop';
+}
+
+/** `148 objects: 140 created, 8 unchanged`. */
+function summary(output: string): string {
+  const counts = new Map<string, number>();
+  const lines = output.split('\n').filter((line) => line !== '');
+  for (const line of lines) {
+    const what = /^\S+ (\w+)/.exec(line)?.[1] ?? 'other';
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  return `${lines.length} objects: ${[...counts].map(([what, count]) => `${count} ${what}`).join(', ')}`;
+}
+
+/** Waits for all of them. @throws Failure with pods, events and logs of what is not ready in time. */
+async function settle(wanted: readonly string[], seconds: number): Promise<void> {
+  const begin = performance.now();
+  const elapsed = () => Math.round((performance.now() - begin) / 1000);
+  const ready = new Set<string>();
+  let reminded = 0;
+  for (;;) {
+    const now = new Map(workloads(NAMESPACES).map((workload) => [workload.title, workload]));
+    for (const title of wanted.filter((title) => now.get(title)?.ready && !ready.has(title))) {
+      ready.add(title);
+      console.log(`${clock(elapsed())}  ${ready.size}/${wanted.length}  ${title}`);
+    }
+    const missing = wanted.filter((title) => !now.get(title)?.ready);
+    if (missing.length === 0) return;
+    if (elapsed() >= seconds) throw new Failure(failure(missing, now, seconds));
+    if (elapsed() - reminded >= SECONDS_BETWEEN_REMINDERS) {
+      reminded = elapsed();
+      console.log(`${clock(reminded)}  waiting for`);
+      for (const title of missing) console.log(`          ${title}: ${why(title, now)}`);
+    }
+    await sleep(SECONDS_BETWEEN_LOOKS * 1000);
+  }
+}
+
+function why(title: string, now: ReadonlyMap<string, Workload>): string {
+  const workload = now.get(title);
+  return workload ? reason(workload) : 'not made yet';
+}
+
+function failure(missing: readonly string[], now: ReadonlyMap<string, Workload>, seconds: number): string {
+  return [
+    `not ready after ${clock(seconds).trim()}:`,
+    ...missing.map((title) => `  ${title}: ${why(title, now)}`),
+    ...missing.flatMap((title) => {
+      const workload = now.get(title);
+      return workload ? [report(workload)] : [];
+    }),
+  ].join('\n');
+}
+
+function clock(seconds: number): string {
+  return `${String(Math.floor(seconds / 60)).padStart(3)}:${String(seconds % 60).padStart(2, '0')}`;
+}

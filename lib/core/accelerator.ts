@@ -1,5 +1,8 @@
 import { k8s } from 'cdk8s-plus-28';
+import { z } from 'zod';
 import { DefinitionError } from './definition-error';
+import { parse } from './parse';
+import { rules } from './rules';
 
 /** What a pod must ask for to get its accelerators. */
 export interface AcceleratedPod {
@@ -31,6 +34,12 @@ export interface NvidiaProps {
   readonly nodeSelector?: Record<string, string>;
 }
 
+const schema = z.strictObject({
+  count: z.number().optional(),
+  runtimeClassName: rules.dnsLabel(63).optional(),
+  nodeSelector: z.record(z.string(), z.string()).optional(),
+});
+
 /** The GPUs of a pod, or none. The only place that says `nvidia.com/gpu`. */
 export class Accelerator {
   static none(): Accelerator {
@@ -43,6 +52,7 @@ export class Accelerator {
     if (!Number.isInteger(count) || count < 1) {
       throw new DefinitionError('accelerator.count', 'must be a whole number of GPUs, at least 1', count);
     }
+    parse(schema, props, 'Accelerator.nvidia');
     return new Accelerator(count, props);
   }
 

@@ -26,6 +26,9 @@ export function show(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
-  const text = JSON.stringify(value) ?? String(value);
+  // JSON knows no bigint, and would throw where an error is being told.
+  const text =
+    JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? `${inner}n` : inner)) ??
+    String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { DefinitionError } from './definition-error';
 
 /** One key of one Secret. The value itself is never known at synth. */
@@ -20,7 +21,7 @@ export class SecretRef {
     readonly name: string,
     readonly keys: readonly string[],
   ) {
-    if (!/^[a-z0-9]([-a-z0-9]{0,251}[a-z0-9])?$/.test(name)) {
+    if (typeof name !== 'string' || !/^[a-z0-9]([-a-z0-9]{0,251}[a-z0-9])?$/.test(name)) {
       throw new DefinitionError(
         'secret',
         'must be the name of a Secret (lower-case letters, digits and dashes), never its value',
@@ -41,3 +42,9 @@ export class SecretRef {
     return { secret: this, key };
   }
 }
+
+/** Client to its Secret, as external databases and object stores take them. */
+export const secretRefs = z.record(
+  z.string(),
+  z.custom<SecretRef>((value) => value instanceof SecretRef, 'must be SecretRef.external(name, keys)'),
+);

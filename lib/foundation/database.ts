@@ -7,7 +7,7 @@ import { parse } from '../core/parse';
 import { waitContainer } from '../core/pod-defaults';
 import type { Bytes } from '../core/quantity';
 import { rules } from '../core/rules';
-import type { SecretKey, SecretRef } from '../core/secret-ref';
+import { type SecretKey, type SecretRef, secretRefs } from '../core/secret-ref';
 import type { Observability } from '../observability/observability';
 import { Postgres } from './postgres';
 import type { Secrets } from './secrets';
@@ -57,7 +57,7 @@ export abstract class Database {
   }
 
   static external(props: ExternalDatabaseProps): Database {
-    const { host, port } = parse(externalSchema, { host: props.host, port: props.port }, 'Database.external');
+    const { host, port } = parse(externalSchema, props, 'Database.external');
     return {
       externalSecrets: Object.values(props.credentials),
       bind: () => new ExternalDatabase({ ...props, host, port }),
@@ -69,7 +69,11 @@ export abstract class Database {
 
 const inClusterSchema = z.strictObject({ storage: rules.bytes().default('10Gi') });
 
-const externalSchema = z.strictObject({ host: rules.host(), port: rules.whole(1, 65535).default(5432) });
+const externalSchema = z.strictObject({
+  credentials: secretRefs,
+  host: rules.host(),
+  port: rules.whole(1, 65535).default(5432),
+});
 
 /** A Postgres that somebody else runs. */
 class ExternalDatabase implements IDatabase {

@@ -7,7 +7,7 @@ import { parse } from '../core/parse';
 import { waitContainer } from '../core/pod-defaults';
 import type { Bytes } from '../core/quantity';
 import { rules } from '../core/rules';
-import type { SecretKey, SecretRef } from '../core/secret-ref';
+import { type SecretKey, type SecretRef, secretRefs } from '../core/secret-ref';
 import { PLATFORM_NAMESPACE } from '../core/stage';
 import type { PagesProps } from '../core/page';
 import type { Observability } from '../observability/observability';
@@ -84,8 +84,7 @@ export abstract class ObjectStore {
   }
 
   static external(props: ExternalObjectStoreProps): ObjectStore {
-    const { credentials, ...address } = props;
-    parse(externalSchema, address, 'ObjectStore.external');
+    const { credentials } = parse(externalSchema, props, 'ObjectStore.external');
     return { externalSecrets: Object.values(credentials), bind: () => new ExternalObjectStore(props) };
   }
 
@@ -95,12 +94,14 @@ export abstract class ObjectStore {
 const inClusterSchema = z.strictObject({ storage: rules.bytes().default('50Gi') });
 
 const externalSchema = z.strictObject({
+  credentials: secretRefs,
   endpoint: z
     .string()
     .regex(
       /^https?:\/\/[A-Za-z0-9.-]+(:\d+)?$/,
       "must be an http(s) URL without a path, as in 'https://s3.eu-central-1.amazonaws.com'",
-    ),
+    )
+    .refine((url) => URL.canParse(url), 'must have a port from 1 to 65535'),
   region: z
     .string()
     .regex(/^[a-z0-9-]+$/, "must be a region, as in 'eu-central-1'")

@@ -45,6 +45,24 @@ export class Cluster {
     return JSON.parse(this.kubectl('get', ...args, '--output=json')) as T;
   }
 
+  /**
+   * Runs a command inside the node, where Services and pods have a route.
+   * @returns what it printed
+   * @throws when it exits with anything but 0
+   */
+  enter(...command: string[]): string {
+    return this.mustRun(['enter', ...command]);
+  }
+
+  /** For programs that run kubectl themselves. */
+  kubectlEnvironment(): Record<string, string> {
+    return { KUBECTL: `${SCRIPT} kubectl`, ...this.environment() };
+  }
+
+  private environment(): Record<string, string> {
+    return { CLUSTER_NAME: this.name, CONTROL_PLANE_ONLY: this.controlPlaneOnly ? '1' : '' };
+  }
+
   private mustRun(args: readonly string[]): string {
     const { status, output } = this.run(args);
     if (status !== 0)
@@ -57,7 +75,7 @@ export class Cluster {
       encoding: 'utf8',
       input: input ?? '',
       maxBuffer: 64 * 2 ** 20,
-      env: { ...process.env, CLUSTER_NAME: this.name, CONTROL_PLANE_ONLY: this.controlPlaneOnly ? '1' : '' },
+      env: { ...process.env, ...this.environment() },
     });
     if (error) throw error;
     // What a program says on the side is for people; where it failed it is what they need.

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { dump } from 'js-yaml';
-import type { Manifest } from '../../lib/contract/manifests';
-import { customResources, DIST } from '../../scripts/platform/manifests';
-import { ENVIRONMENTS, objectsOf } from '../support/dist';
-import { Cluster, report, timed } from './support/cluster';
+import type { Manifest } from '../../../lib/contract/manifests';
+import { customResources, DIST } from '../../../scripts/platform/manifests';
+import { ENVIRONMENTS, objectsOf } from '../../support/dist';
+import { Cluster, report, timed } from '../support/cluster';
 
 const LAPTOP = join(DIST, 'laptop');
 const CLUSTERS = 10;

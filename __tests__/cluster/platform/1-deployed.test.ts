@@ -1,0 +1,98 @@
+import { spawnSync } from 'node:child_process';
+import { customResources } from '../../../scripts/platform/manifests';
+import { objectsOf } from '../../support/dist';
+import { report } from '../support/cluster';
+import { cluster, LAPTOP, PLATFORM, WITHOUT_IMAGE } from '../support/platform';
+
+interface Pod {
+  metadata: { name: string; labels: Record<string, string> };
+  status: Record<'initContainerStatuses' | 'containerStatuses', { restartCount: number }[] | undefined>;
+}
+
+const wanted = customResources(objectsOf('laptop'))
+  .map(({ kind, metadata }) => `${kind}/${metadata.name}`)
+  .sort();
+
+test('nothing restarted: start-up order is the platform’s business', () => {
+  const pods = cluster.get<{ items: Pod[] }>('pods', '--all-namespaces').items;
+  const restarted = pods
+    .map(({ metadata, status }) => ({
+      name: metadata.name,
+      restarts: [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].reduce(
+        (sum, { restartCount }) => sum + restartCount,
+        0,
+      ),
+    }))
+    .filter(({ restarts }) => restarts > 0);
+  report(`${pods.length} pods: ${pods.map(({ metadata }) => metadata.name).join(', ')}`);
+  expect(restarted).toEqual([]);
+});
+
+test('a second apply says unchanged for every object, while everything runs', () => {
+  const { lines, status } = cluster.try(['apply', '--filename', LAPTOP]);
+  expect(status).toBe(0);
+  expect(lines.filter((line) => !line.endsWith(' unchanged'))).toEqual([]);
+});
+
+test('every custom resource arrived', () => {
+  expect(there()).toEqual(wanted);
+  report(`${wanted.length} custom resources`);
+});
+
+test('a custom resource that no ConfigMap holds any more is deleted, and comes back with it', () => {
+  const monitor = ['servicemonitor/triton', PLATFORM];
+  const key = 'monitoring.coreos.com_v1_servicemonitors_mlops-platform_triton.yaml';
+  const removal = JSON.stringify([{ op: 'remove', path: `/data/${key}` }]);
+  cluster.kubectl(
+    'patch',
+    PLATFORM,
+    'configmap/custom-resources-serving',
+    '--type=json',
+    `--patch=${removal}`,
+  );
+  cluster.kubectl('wait', ...monitor, '--for=delete', '--timeout=2m');
+  expect(there()).toEqual(wanted.filter((title) => title !== 'ServiceMonitor/triton'));
+  cluster.kubectl('apply', '--filename', LAPTOP);
+  cluster.kubectl('wait', ...monitor, '--for=create', '--timeout=2m');
+  expect(there()).toEqual(wanted);
+});
+
+test.each(['mlops-platform', 'mlops-steps'])('%s refuses a pod that is not restricted', (namespace) => {
+  const image = '--image=docker.io/library/busybox:1.36';
+  const { status, output } = cluster.try([
+    'run',
+    'plain',
+    `--namespace=${namespace}`,
+    image,
+    '--restart=Never',
+  ]);
+  expect(status).not.toBe(0);
+  expect(output).toMatch(/violates PodSecurity "restricted/);
+});
+
+test('npm run status says what runs, where to open it, and where the password is, but no password', () => {
+  const { stdout, status } = spawnSync('npm', ['run', '--silent', 'status'], {
+    encoding: 'utf8',
+    env: { ...process.env, ...cluster.kubectlEnvironment() },
+  });
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^\d+ of \d+ workloads are ready\.$/m);
+  for (const page of ['airflow', 'mlflow', 'grafana', 'minio']) {
+    expect(stdout).toContain(`  http://${page}.mlops.localhost  `);
+  }
+  for (const workload of WITHOUT_IMAGE) expect(stdout).toContain(workload);
+  const passwords = cluster
+    .get<{ items: { data: Record<string, string> }[] }>('secrets', PLATFORM)
+    .items.flatMap(({ data }) => Object.values(data).map((value) => Buffer.from(value, 'base64').toString()))
+    .filter((value) => value.length >= 20);
+  expect(passwords.filter((password) => stdout.includes(password))).toEqual([]);
+});
+
+/** Every custom resource in the cluster, once the program that applies them is content. */
+function there(): string[] {
+  const kinds = 'alertmanagers,podmonitors,prometheuses,prometheusrules,servicemonitors';
+  return cluster
+    .get<{ items: { kind: string; metadata: { name: string } }[] }>(kinds, '--all-namespaces')
+    .items.map(({ kind, metadata }) => `${kind}/${metadata.name}`)
+    .sort();
+}

@@ -1,0 +1,158 @@
+import { cluster, secret, serviceUrl } from '../support/platform';
+import { report } from '../support/cluster';
+
+/** Address, the login that works, and how a wrong one is answered. */
+const LOGINS = [
+  {
+    page: 'Airflow',
+    ask: (password: string) =>
+      post(serviceUrl('airflow-api-server', 8080) + '/auth/token', { username: 'admin', password }),
+    password: () => secret('airflow', 'admin-password'),
+    accepted: 201,
+    refused: 401,
+  },
+  {
+    page: 'MLflow',
+    ask: (password: string) =>
+      get(
+        `${serviceUrl('mlflow', 5000)}/api/2.0/mlflow/experiments/search?max_results=1`,
+        '--user',
+        `admin:${password}`,
+        '--header',
+        'Host: mlflow.mlops.localhost',
+      ),
+    password: () => secret('mlflow-login', 'password'),
+    accepted: 200,
+    refused: 401,
+  },
+  {
+    page: 'MinIO’s console',
+    ask: (password: string) =>
+      post(`${serviceUrl('minio', 9001)}/api/v1/login`, { accessKey: 'root', secretKey: password }),
+    password: () => secret('minio-root', 'password'),
+    accepted: 204,
+    refused: 401,
+  },
+];
+
+test.each(LOGINS)(
+  '$page takes the generated password and no other',
+  ({ ask, password, accepted, refused }) => {
+    expect(ask(password())).toBe(accepted);
+    expect(ask('wrong')).toBe(refused);
+  },
+);
+
+test.each([
+  ['Airflow', () => get(`${serviceUrl('airflow-api-server', 8080)}/api/v2/dags`), 401],
+  [
+    'MLflow',
+    () =>
+      get(
+        `${serviceUrl('mlflow', 5000)}/api/2.0/mlflow/experiments/search?max_results=1`,
+        '--header',
+        'Host: mlflow.mlops.localhost',
+      ),
+    401,
+  ],
+  [
+    'MLflow’s metrics',
+    () => get(`${serviceUrl('mlflow', 5000)}/metrics`, '--header', 'Host: mlflow.mlops.localhost'),
+    401,
+  ],
+  [
+    'MLflow under a host it was not told of',
+    () => get(`${serviceUrl('mlflow', 5000)}/`, '--header', 'Host: evil.example.com'),
+    403,
+  ],
+  ['MinIO', () => get(`${serviceUrl('minio', 9000)}/mlflow/`), 403],
+  ['Triton’s model control', () => post(`${serviceUrl('triton', 8000)}/v2/repository/index`, {}), 403],
+])('%s answers nothing to someone without a login', (_, ask, status) => {
+  expect(ask()).toBe(status);
+});
+
+test('Triton’s model control opens with its key', () => {
+  const key = secret('triton-admin', 'key');
+  expect(post(`${serviceUrl('triton', 8000)}/v2/repository/index`, {}, '--header', `admin-key: ${key}`)).toBe(
+    200,
+  );
+});
+
+describe('a pod that has no business here', () => {
+  const stranger = ['--namespace=mlops-steps', 'pod/stranger'];
+
+  beforeAll(() => {
+    const { status, output } = cluster.try(['apply', '--filename', '-'], JSON.stringify(STRANGER));
+    if (status !== 0) throw new Error(output);
+    cluster.kubectl('wait', ...stranger, '--for=condition=Ready', '--timeout=2m');
+  });
+
+  afterAll(() => cluster.kubectl('delete', ...stranger, '--now'));
+
+  test.each([
+    ['postgres', 5432],
+    ['airflow-api-server', 8080],
+    ['prometheus', 9090],
+    ['alertmanager', 9093],
+    ['grafana', 3000],
+    ['kube-state-metrics', 8080],
+    ['triton', 8002],
+    ['minio', 9001],
+  ])('does not reach %s:%i', (service, port) => {
+    expect(reaches(service, port)).toBe(false);
+  });
+
+  test.each([
+    ['mlflow', 5000],
+    ['minio', 9000],
+    ['triton', 8000],
+  ])('reaches %s:%i, which steps use, and needs a login there', (service, port) => {
+    expect(reaches(service, port)).toBe(true);
+  });
+
+  function reaches(service: string, port: number): boolean {
+    const line = `timeout 5 nc -z ${service}.mlops-platform.svc ${port}`;
+    const { status } = cluster.try(['exec', ...stranger, '--', 'sh', '-c', line]);
+    report(`${service}:${port} ${status === 0 ? 'open' : 'closed'}`);
+    return status === 0;
+  }
+});
+
+/** Restricted, as the namespace asks, and otherwise nobody. */
+const STRANGER = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'stranger', namespace: 'mlops-steps' },
+  spec: {
+    automountServiceAccountToken: false,
+    terminationGracePeriodSeconds: 0,
+    securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } },
+    containers: [
+      {
+        name: 'shell',
+        image: 'docker.io/library/busybox:1.36',
+        command: ['sleep', '3600'],
+        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+      },
+    ],
+  },
+};
+
+/** The status of an answer. */
+function get(url: string, ...options: string[]): number {
+  const curl = [
+    'curl',
+    '--silent',
+    '--max-time',
+    '30',
+    '--output',
+    '/dev/null',
+    '--write-out',
+    '%{http_code}',
+  ];
+  return Number(cluster.enter(...curl, ...options, url));
+}
+
+function post(url: string, body: object, ...options: string[]): number {
+  return get(url, '--header', 'Content-Type: application/json', '--data', JSON.stringify(body), ...options);
+}

@@ -1,0 +1,32 @@
+import { spawnSync } from 'node:child_process';
+import { cluster, serviceUrl } from './platform';
+
+/**
+ * Asks the real Prometheus.
+ * @param path below /api/v1/
+ * @returns what is under `data` in its answer
+ * @throws when it refuses
+ */
+export function prometheus<T>(path: string): T {
+  const answer = cluster.enter(
+    'curl',
+    '--silent',
+    '--show-error',
+    '--max-time',
+    '30',
+    `${serviceUrl('prometheus', 9090)}/api/v1/${path}`,
+  );
+  const { status, data, error } = JSON.parse(answer) as { status: string; data: T; error?: string };
+  if (status !== 'success') throw new Error(`Prometheus refuses ${path}: ${error}`);
+  return data;
+}
+
+/** Looks again until it is as wanted or the time is up, and returns what it saw last. */
+export function until<T>(look: () => T, wanted: (seen: T) => boolean, seconds: number): T {
+  const end = performance.now() + seconds * 1000;
+  for (;;) {
+    const seen = look();
+    if (wanted(seen) || performance.now() > end) return seen;
+    spawnSync('sleep', ['3']);
+  }
+}

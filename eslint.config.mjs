@@ -2,7 +2,7 @@ import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'imports/', 'node_modules/', '*.js', 'eslint.config.mjs'] },
+  { ignores: ['dist/', 'imports/', 'node_modules/', '**/*.js', 'eslint.config.mjs'] },
   eslint.configs.recommended,
   ...tseslint.configs.strict,
   {

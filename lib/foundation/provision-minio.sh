@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Makes each missing bucket, and for each client a key and the policy in
 # /provision/<client>.json. A variable SECRET_KEY_<client> names a client.
 set -eu

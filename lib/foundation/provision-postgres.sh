@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Makes each missing role and database. A variable ROLE_PASSWORD_<role> names a
 # role; every role but `monitoring` owns a database of its own name.
 set -eu

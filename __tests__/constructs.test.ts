@@ -30,6 +30,7 @@ import { Triton } from '../lib/serving/triton';
 import { render } from '../lib/synth/render';
 import { MLflow } from '../lib/training/mlflow';
 import { Airflow } from '../lib/workflow/airflow';
+import { TRIP } from './support/trip';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a rendered object has a shape of its own
 type Json = { [key: string]: any };
@@ -807,20 +808,6 @@ const AGENT = {
   cpu: { request: '10m' },
   memory: { request: '32Mi' },
   securityContext: { allowPrivilegeEscalation: false },
-} as const;
-
-const TRIP = {
-  name: 'trip',
-  owner: 'Taxi team',
-  source: { type: 'http', url: 'https://example.com/{{ month }}.parquet' },
-  schedule: '@monthly',
-  schema: {
-    columns: { pickup: { type: 'datetime' } },
-    timestamp: 'pickup',
-    features: { hour: { type: 'int' } },
-    target: { name: 'minutes', type: 'float' },
-  },
-  gate: { metric: 'mae', better: 'lower' },
 } as const;
 
 /** What a stage holds, once it was filled. */

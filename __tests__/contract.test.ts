@@ -2,6 +2,7 @@ import { checkContract } from '../lib/contract/contract';
 import type { Manifest } from '../lib/contract/manifests';
 import { defineEnvironment, definePipeline } from '../lib';
 import { render } from '../lib/synth/render';
+import { TRIP } from './support/trip';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test plants what no type allows
 type Json = { [key: string]: any };
@@ -687,20 +688,5 @@ function prometheus(spec: Json): Json {
 }
 
 function trip(model: string) {
-  return {
-    model,
-    definition: definePipeline({
-      name: 'trip',
-      owner: 'Taxi team',
-      source: { type: 'http', url: 'https://example.com/{{ month }}.parquet' },
-      schedule: '@monthly',
-      schema: {
-        columns: { pickup: { type: 'datetime' } },
-        timestamp: 'pickup',
-        features: { hour: { type: 'int' } },
-        target: { name: 'minutes', type: 'float' },
-      },
-      gate: { metric: 'mae', better: 'lower' },
-    }),
-  };
+  return { model, definition: definePipeline(TRIP) };
 }

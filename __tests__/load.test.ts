@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { loadPipelines } from '../lib';
+import { TRIP } from './support/trip';
 
 let folder: string;
 
@@ -101,18 +102,6 @@ function write(name: string, files: Record<string, string | undefined>): void {
 function definition(name: string): string {
   return `
     import { definePipeline } from '${join(__dirname, '../lib')}';
-    export const pipeline = definePipeline({
-      name: '${name}',
-      owner: 'Taxi team',
-      source: { type: 'http', url: 'https://example.com/{{ month }}.parquet' },
-      schedule: '@monthly',
-      schema: {
-        columns: { pickup: { type: 'datetime' } },
-        timestamp: 'pickup',
-        features: { hour: { type: 'int' } },
-        target: { name: 'minutes', type: 'float' },
-      },
-      gate: { metric: 'mae', better: 'lower' },
-    });
+    export const pipeline = definePipeline(${JSON.stringify({ ...TRIP, name })});
   `;
 }

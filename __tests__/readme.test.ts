@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { transformSync } from '@swc/core';
 import * as lib from '../lib';
 import { scripts } from '../package.json';
+import { TRIP } from './support/trip';
 
 const root = join(__dirname, '..');
 const pages = [
@@ -32,7 +33,7 @@ test("the README's first model is a pipeline that synthesizes, with 'lib' as its
 test('the error that the README shows is the one that synth prints', () => {
   const [, shown] = /```text\n([\s\S]*?)\n```/.exec(readFileSync(join(root, 'README.md'), 'utf8'))!;
   const wrong = { request: '10GB' } as unknown as { request: '10Gi' };
-  expect(() => lib.definePipeline({ ...minimal, trainer: { memory: wrong } })).toThrow(
+  expect(() => lib.definePipeline({ ...TRIP, name: 'trip-duration', trainer: { memory: wrong } })).toThrow(
     expect.objectContaining({ message: shown }),
   );
 });
@@ -50,17 +51,3 @@ test.each(pages)('every npm script of %s exists', (page) => {
   const named = [...text.matchAll(/npm run ([a-z:-]+)/g)].map(([, script]) => script!);
   expect(named.filter((script) => !(script in scripts))).toEqual([]);
 });
-
-const minimal: lib.PipelineProps = {
-  name: 'trip-duration',
-  owner: 'Taxi team',
-  source: { type: 'http', url: 'https://example.com/{{ month }}.parquet' },
-  schedule: '@monthly',
-  schema: {
-    columns: { begun: { type: 'datetime' } },
-    timestamp: 'begun',
-    features: { hour: { type: 'int' } },
-    target: { name: 'minutes', type: 'float' },
-  },
-  gate: { metric: 'mae', better: 'lower' },
-};

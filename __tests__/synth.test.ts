@@ -15,6 +15,7 @@ import type { Manifest } from '../lib/contract/manifests';
 import { CUSTOM_RESOURCES, CUSTOM_RESOURCES_LABEL } from '../lib/core/custom-resource';
 import { packCustomResources, yaml } from '../lib/synth/custom-resources';
 import { replaceFolder } from '../lib/synth/replace-folder';
+import { TRIP } from './support/trip';
 
 const HEADER = '# ours\n';
 const laptop = defineEnvironment({});
@@ -195,23 +196,7 @@ function write(pipelines: ReturnType<typeof pipeline>[], folder = 'laptop'): voi
 }
 
 function pipeline(name: string, { model = '# a model\n', gpu }: { model?: string; gpu?: number } = {}) {
-  return {
-    model,
-    definition: definePipeline({
-      name,
-      owner: 'Taxi team',
-      source: { type: 'http', url: 'https://example.com/{{ month }}.parquet' },
-      schedule: '@monthly',
-      schema: {
-        columns: { pickup: { type: 'datetime' } },
-        timestamp: 'pickup',
-        features: { hour: { type: 'int' } },
-        target: { name: 'minutes', type: 'float' },
-      },
-      trainer: { gpu },
-      gate: { metric: 'mae', better: 'lower' },
-    }),
-  };
+  return { model, definition: definePipeline({ ...TRIP, name, trainer: { gpu } }) };
 }
 
 function object(kind: string, name: string, apiVersion = 'v1'): Manifest {

@@ -26,7 +26,7 @@ export const images = {
   prometheus: 'quay.io/prometheus/prometheus:v3.14.0',
   prometheusOperator: 'quay.io/prometheus-operator/prometheus-operator:v0.85.0',
   /** CPython and `uv`: the platform's small in-cluster programs, and the step pods. */
-  python: 'ghcr.io/astral-sh/uv:python3.12-bookworm-slim',
+  python: 'ghcr.io/astral-sh/uv:0.9.29-python3.12-bookworm-slim',
   /** About 9 GB to pull. Runs as uid 1000. */
   triton: 'nvcr.io/nvidia/tritonserver:26.09-py3',
 } as const;

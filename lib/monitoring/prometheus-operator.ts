@@ -17,6 +17,10 @@ export function prometheusOperator(scope: Construct): Workload {
     user: { uid: 65534, gid: 65534 },
     args: [
       `--namespaces=${NAMESPACES.join(',')}`,
+      // Without these it wants to write to the other namespaces too, and ends when it may not.
+      `--prometheus-instance-namespaces=${PLATFORM_NAMESPACE}`,
+      `--alertmanager-instance-namespaces=${PLATFORM_NAMESPACE}`,
+      `--alertmanager-config-namespaces=${PLATFORM_NAMESPACE}`,
       `--prometheus-config-reloader=${images.configReloader}`,
       '--config-reloader-cpu-request=10m',
       '--config-reloader-cpu-limit=0',
@@ -31,7 +35,13 @@ export function prometheusOperator(scope: Construct): Workload {
     readinessProbe: httpProbe('/healthz', 'http', { periodSeconds: 5 }),
     livenessProbe: httpProbe('/healthz', 'http', { periodSeconds: 20, failureThreshold: 5 }),
     grants: [
-      { rules: [{ apiGroups: ['storage.k8s.io'], resources: ['storageclasses'], verbs: ['get'] }] },
+      {
+        rules: [
+          { apiGroups: ['storage.k8s.io'], resources: ['storageclasses'], verbs: ['get'] },
+          // It says nothing of what it refuses unless it may say so everywhere.
+          { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
+        ],
+      },
       ...NAMESPACES.map((namespace) => ({
         namespace,
         rules: [
@@ -80,5 +90,4 @@ const MAKES_PROMETHEUS = [
   },
   { apiGroups: [''], resources: ['services/finalizers'], verbs: ['update'] },
   { apiGroups: [''], resources: ['pods'], verbs: ['delete', 'get', 'list', 'patch', 'watch'] },
-  { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
 ];

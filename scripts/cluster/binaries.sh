@@ -1,0 +1,41 @@
+# shellcheck shell=bash disable=SC2154
+# Programs built from Go modules. Sourced after lib.sh.
+
+kubernetes=v1.34.4
+
+# from_module FOLDER MODULE PACKAGE LDFLAGS: PACKAGE, at the versions that MODULE's go.mod and go.sum pin.
+from_module() {
+  (cd "$here/$2" && CGO_ENABLED=0 GOFLAGS=-mod=readonly \
+    go build -trimpath -buildvcs=false -ldflags "-s -w $4" -o "$1/" "$3")
+}
+
+# from_proxy FOLDER PACKAGE@VERSION LDFLAGS
+from_proxy() {
+  CGO_ENABLED=0 GOFLAGS='' GOBIN=$1 go install -trimpath -buildvcs=false -ldflags "-s -w $3" "$2"
+}
+
+# kube PROGRAM: the path of a program that kube/go.mod pins.
+kube() {
+  local package sources=() ldflags='' pkg=k8s.io/component-base/version
+  case $1 in
+    hyperkube)
+      package=./cmd/hyperkube sources=(kube/cmd/hyperkube)
+      ldflags="-X $pkg.gitVersion=$kubernetes -X $pkg.gitMajor=1 -X $pkg.gitMinor=34 -X $pkg.gitTreeState=clean"
+      ldflags+=" -X k8s.io/client-go/pkg/version.gitVersion=$kubernetes"
+      ;;
+    local-path-provisioner) package=github.com/rancher/local-path-provisioner ;;
+    *) package=./cmd/$1 sources=("kube/cmd/$1") ;;
+  esac
+  local key folder
+  key=$(hash "$(go version)" "$(declare -f from_module)" "$(contents kube/go.mod kube/go.sum "${sources[@]}")" "$package" "$ldflags")
+  folder=$(artifact "bin/$1" "$key" from_module kube "$package" "$ldflags")
+  echo "$folder/$1"
+}
+
+# gobin PROGRAM PACKAGE@VERSION [LDFLAGS]: the path of a program of a module that needs no go.mod of ours.
+gobin() {
+  local key folder
+  key=$(hash "$(go version)" "$(declare -f from_proxy)" "$@")
+  folder=$(artifact "bin/$1" "$key" from_proxy "$2" "${3:-}")
+  echo "$folder/$1"
+}

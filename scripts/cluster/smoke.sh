@@ -1,0 +1,16 @@
+#!/bin/bash
+# Whether the cluster that is up really runs things: probes, names, Services, volumes, Jobs,
+# NetworkPolicies, Pod Security.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+k() { "$here/cluster.sh" kubectl -n smoke "$@"; }
+
+k apply -f "$here/smoke.yaml"
+k rollout status deployment/web --timeout=60s
+k wait --for=condition=Complete job/client --timeout=30s
+[ "$(k logs job/client | grep -c hello)" = 3 ]
+"$here/cluster.sh" enter curl -fsS -m 5 "http://$(k get service web -o jsonpath='{.spec.clusterIP}')"
+k exec deployment/web -- wget -qO- http://localhost:8081 # What the policy kept from the client.
+[[ $(k run refused --image=localhost/busybox:1 2>&1) == *'violates PodSecurity'* ]]
+k delete namespace smoke
+echo 'the cluster works'

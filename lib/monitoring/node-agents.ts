@@ -42,7 +42,8 @@ export function nodeExporter(scope: Construct): NodeAgent {
     volumes: [
       hostPath('proc', '/proc', '/host/proc'),
       hostPath('sys', '/sys', '/host/sys'),
-      hostPath('root', '/', '/host/root'),
+      // A file system that is mounted later would else be reported with the size of the one below it.
+      propagated(hostPath('root', '/', '/host/root')),
     ],
     readinessProbe: httpProbe('/', 'metrics'),
   });
@@ -88,4 +89,8 @@ export function dcgmExporter(scope: Construct, accelerator: Accelerator): NodeAg
 function hostPath(name: string, path: string, mountPath: string, readOnly = true) {
   const volume: k8s.Volume = { name, hostPath: { path } };
   return { volume, mount: { mountPath, readOnly: readOnly || undefined } };
+}
+
+function propagated({ volume, mount }: ReturnType<typeof hostPath>) {
+  return { volume, mount: { ...mount, mountPropagation: 'HostToContainer' } };
 }

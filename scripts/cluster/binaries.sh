@@ -39,3 +39,30 @@ gobin() {
   folder=$(artifact "bin/$1" "$key" from_proxy "$2" "${3:-}")
   echo "$folder/$1"
 }
+
+# gotool FOLDER PACKAGE [LDFLAGS]: the path of a program that FOLDER/go.mod names as a tool.
+gotool() {
+  local key folder
+  key=$(hash "$(go version)" "$(declare -f from_module)" "$(contents "$1")" "${@:2}")
+  folder=$(artifact "bin/${2##*/}" "$key" from_module "$1" "$2" "${3:-}")
+  echo "$folder/${2##*/}"
+}
+
+# from_source FOLDER MODULE@VERSION PACKAGE LDFLAGS TAGS PREPARE: in a copy of the module's source, after the command PREPARE.
+from_source() {
+  local source work
+  source=$(cd / && go mod download -json "$2" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+  work=$(mktemp -d)
+  cp -r --no-preserve=mode "$source/." "$work"
+  (cd "$work" && eval "$6" && CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off \
+    go build -trimpath -buildvcs=false -tags "$5" -ldflags "-s -w $4" -o "$1/" "$3")
+  rm -rf "$work"
+}
+
+# gosource PROGRAM MODULE@VERSION PACKAGE [LDFLAGS [TAGS [PREPARE]]]: the path of a program that `go install` refuses.
+gosource() {
+  local key folder
+  key=$(hash "$(go version)" "$(declare -f from_source)" "$@")
+  folder=$(artifact "bin/$1" "$key" from_source "$2" "$3" "${4:-}" "${5:-}" "${6:-}")
+  echo "$folder/$1"
+}

@@ -20,7 +20,7 @@ contents() (cd "$here" && find "$@" -type f -print0 | sort -z | xargs -0 sha256s
 # Where it is missing, `BUILDER FOLDER ARG...` fills a folder beside it that is
 # then renamed: a build that was cut off leaves nothing that looks finished.
 artifact() {
-  local folder=$cache/$1-$2 builder=$3 from=$EPOCHSECONDS
+  local folder=$cache/$1-$2 builder=$3 began=$EPOCHSECONDS
   shift 3
   mkdir -p "${folder%/*}" "$cache/locks"
   (
@@ -34,7 +34,7 @@ artifact() {
       "$builder" "$folder.part" "$@" 9>&-
       trap - EXIT
       mv "$folder.part" "$folder"
-      say "   built ${folder#"$cache/"} in $((EPOCHSECONDS - from)) s, $(du -sh "$folder" | cut -f1)"
+      say "   built ${folder#"$cache/"} in $((EPOCHSECONDS - began)) s, $(du -sh "$folder" | cut -f1)"
     fi
   ) >&2
   touch "$folder" # `build.sh prune` goes by it.

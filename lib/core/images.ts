@@ -6,8 +6,6 @@ export const images = {
   /** Runs as uid 50000, gid 0. */
   airflow: 'docker.io/apache/airflow:3.3.2',
   alertmanager: 'quay.io/prometheus/alertmanager:v0.34.0',
-  /** `wget` and `nc` for the init containers that wait for an HTTP server. */
-  busybox: 'docker.io/library/busybox:1.36',
   configReloader: 'quay.io/prometheus-operator/prometheus-config-reloader:v0.85.0',
   dcgmExporter: 'nvcr.io/nvidia/k8s/dcgm-exporter:4.5.3-4.8.2-distroless',
   devicePlugin: 'nvcr.io/nvidia/k8s-device-plugin:v0.20.0',

@@ -25,7 +25,7 @@ export interface TritonProps {
    */
   readonly replicas?: number;
 
-  /** @default - 500m, unlimited */
+  /** @default - 200m, unlimited */
   readonly cpu?: Range<Cpu>;
 
   /** @default - 1Gi, at most 4Gi */
@@ -59,7 +59,7 @@ export class Triton extends Stage implements IServing {
       command: ['tritonserver'],
       args: serverArgs(),
       env: { TRITON_ADMIN_KEY: admin.key('key') },
-      cpu: props.cpu ?? { request: '500m' },
+      cpu: props.cpu ?? { request: '200m' },
       memory: props.memory ?? { request: '1Gi', limit: '4Gi' },
       mounts: [
         scratch('models', '/models', '10Gi'),

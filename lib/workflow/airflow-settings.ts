@@ -23,18 +23,24 @@ export function airflowSettings(settings: AirflowSettings): Record<string, EnvVa
     AIRFLOW__API_AUTH__JWT_SECRET: keys.key('jwt-secret'),
     AIRFLOW__CORE__AUTH_MANAGER: 'airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager',
     AIRFLOW__CORE__EXECUTION_API_SERVER_URL: `${settings.apiServer}/execution/`,
+    // A pipeline lives by itself from the moment it is applied.
+    AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION: 'False',
     AIRFLOW__CORE__EXECUTOR: 'LocalExecutor',
     AIRFLOW__CORE__FERNET_KEY: keys.key('fernet-key'),
     // Pods are found by address: no DNS name leads to a pod of a Deployment.
     AIRFLOW__CORE__HOSTNAME_CALLABLE: 'airflow.utils.net.get_host_ip_address',
     AIRFLOW__CORE__LOAD_EXAMPLES: 'False',
     AIRFLOW__CORE__PARALLELISM: String(settings.parallelism),
+    // Seconds until a new DAG file is seen; five minutes otherwise.
+    AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL: '60',
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN:
       'postgresql+psycopg2://$(PGUSER):$(PGPASSWORD)@$(PGHOST):$(PGPORT)/$(PGDATABASE)',
     // A task's log would otherwise vanish with its pod.
     AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: `s3://${settings.logBucket}/logs`,
     AIRFLOW__LOGGING__REMOTE_LOGGING: 'True',
     AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID: 'object_store',
+    // Each metric once: the old names have the DAG's in them, a new name for each DAG.
+    AIRFLOW__METRICS__LEGACY_NAMES_ON: 'False',
     AIRFLOW__METRICS__OTEL_ON: 'True',
     AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK: 'True',
     AIRFLOW__USAGE_DATA_COLLECTION__ENABLED: 'False',
@@ -47,7 +53,11 @@ export function airflowSettings(settings: AirflowSettings): Record<string, EnvVa
       password: '$(AWS_SECRET_ACCESS_KEY)',
       extra: { endpoint_url: '$(AWS_ENDPOINT_URL_S3)', region_name: '$(AWS_DEFAULT_REGION)' },
     }),
+    // The image would start a whole Airflow before each command to see whether the database answers.
+    CONNECTION_CHECK_MAX_COUNT: '0',
     OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `http://${prometheus.host}:${prometheus.port}/api/v1/otlp/v1/metrics`,
+    // Seconds. While Prometheus is away, every process waits this long at its end, a task's as well.
+    OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: '3',
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
     OTEL_SERVICE_NAME: 'airflow',
   };

@@ -24,7 +24,7 @@ def imported(program: Path) -> set[str]:
 
 
 def test_there_are_programs() -> None:
-    assert len(PROGRAMS) == 6
+    assert len(PROGRAMS) == 7
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)

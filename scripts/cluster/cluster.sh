@@ -154,7 +154,7 @@ link_store() {
 
 up() {
   local binary images netpol pki program
-  need bc conntrack containerd containernetworking-plugins ipset iproute2 iptables openssl procps runc
+  need conntrack containerd containernetworking-plugins curl iproute2 ipset iptables openssl procps runc
   binary=$(kube hyperkube)
   if [ -z "${CONTROL_PLANE_ONLY:-}" ]; then images=$(store) netpol=$(kube netpol); fi
   # Certificates for two months, renewed every month.
@@ -176,7 +176,7 @@ up() {
   control_plane
   if [ -n "${images:-}" ]; then service containerd --config /run/cluster/config/containerd.toml; fi
   # Before this the controller manager would find no roles, and exit.
-  wait_for 'API server ready' kubectl get --raw /readyz
+  wait_for 'API server ready' curl -fsS --cacert /run/cluster/pki/ca.crt https://127.0.0.1:6443/readyz
   controllers
   if [ -n "${images:-}" ]; then
     wait_for 'containerd ready' test -S /run/containerd/containerd.sock

@@ -24,8 +24,14 @@ published() {
   echo "$name"
 }
 
-# layer NAME: the folder of its layer.tar, and `digest`.
-layer() (
+# layer NAME: the folder of its layer.tar, and `digest`. Within `store` each is looked for once.
+layer() {
+  if [ -z "${memo:-}" ]; then find_layer "$1"; return; fi
+  [ -s "$memo/$1" ] || find_layer "$1" > "$memo/$1"
+  cat "$memo/$1"
+}
+
+find_layer() (
   define "$1"
   files=("$here/images/$1".*)
   base=''
@@ -108,12 +114,14 @@ all_images() {
 
 # store: the folder of a containerd that has unpacked every image. A node starts
 # from it at once, however large the images are.
-store() {
+store() (
   need containerd runc
-  local name images=''
+  memo=$(mktemp -d)
+  trap 'rm -rf "$memo"' EXIT
+  images=''
   for name in $(all_images); do images+="$(image "$name")"$'\n'; done
   artifact store/images "$(hash "$images" "$(contents oci.py)" "$(declare -f fill_store)" "$(containerd --version)")" fill_store "$images"
-}
+)
 
 fill_store() {
   local run previous database status=0

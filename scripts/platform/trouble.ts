@@ -26,7 +26,10 @@ interface Pod {
 export function reason(workload: Workload): string {
   const pods = podsOf(workload);
   if (pods.length === 0) return 'has no pod yet';
-  return pods.flatMap(podReason)[0] ?? 'its probes do not answer yet';
+  return (
+    pods.flatMap(podReason)[0] ??
+    (workload.title.startsWith('job/') ? 'still runs' : 'its probes do not answer yet')
+  );
 }
 
 /** Everything a person needs to see why: each pod, its events, and the last lines of its logs. */

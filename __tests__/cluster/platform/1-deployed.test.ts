@@ -58,7 +58,7 @@ test('a custom resource that no ConfigMap holds any more is deleted, and comes b
 });
 
 test.each(['mlops-platform', 'mlops-steps'])('%s refuses a pod that is not restricted', (namespace) => {
-  const image = '--image=docker.io/library/busybox:1.36';
+  const image = '--image=docker.io/library/busybox:1.36.1';
   const { status, output } = cluster.try([
     'run',
     'plain',
@@ -82,8 +82,10 @@ test('npm run status says what runs, where to open it, and where the password is
   }
   for (const workload of WITHOUT_IMAGE) expect(stdout).toContain(workload);
   const passwords = cluster
-    .get<{ items: { data: Record<string, string> }[] }>('secrets', PLATFORM)
-    .items.flatMap(({ data }) => Object.values(data).map((value) => Buffer.from(value, 'base64').toString()))
+    .get<{ items: { data?: Record<string, string> }[] }>('secrets', PLATFORM)
+    .items.flatMap(({ data }) =>
+      Object.values(data ?? {}).map((value) => Buffer.from(value, 'base64').toString()),
+    )
     .filter((value) => value.length >= 20);
   expect(passwords.filter((password) => stdout.includes(password))).toEqual([]);
 });

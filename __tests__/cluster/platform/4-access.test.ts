@@ -130,7 +130,7 @@ const STRANGER = {
     containers: [
       {
         name: 'shell',
-        image: 'docker.io/library/busybox:1.36',
+        image: 'docker.io/library/busybox:1.36.1',
         command: ['sleep', '3600'],
         securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
       },

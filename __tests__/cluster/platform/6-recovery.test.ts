@@ -57,7 +57,9 @@ test('nothing was lost: the run, its metric, its artifact, the databases, the sa
   expect(read).toContain('mae 1.5');
   expect(read).toContain('artifact hello');
   expect(psql('postgres', 'SELECT datname FROM pg_database')).toContain('airflow');
-  const { result } = prometheus<{ result: unknown[] }>(`query?query=up{job="postgres"}&time=${sampledAt}`);
+  const { result } = prometheus<{ result: unknown[] }>(
+    `query?query=${encodeURIComponent('up{job="postgres"}')}&time=${sampledAt}`,
+  );
   expect(result.length).toBeGreaterThan(0);
 });
 

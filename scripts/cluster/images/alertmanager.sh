@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 # Alertmanager with one line for its pages, which the module lacks.
 
 names=("$(published alertmanager)")

@@ -21,7 +21,7 @@ compile_busybox() {
   rm -rf "$work"
 }
 
-names=("$(published busybox)" localhost/busybox:1)
+names=(docker.io/library/busybox:1.36.1 localhost/busybox:1)
 inputs=("$(artifact bin/busybox "$(hash "$(declare -f compile_busybox)")" compile_busybox)/busybox")
 config='{"Cmd": ["sh"]}'
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 # On nothing but a list of users, for want of the distroless base of the published image.
 
 names=("$(published kubeStateMetrics)")

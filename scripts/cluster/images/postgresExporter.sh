@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 # The Go proxy has no later version than 0.19.1; the published tag is 0.20.1.
 
 names=("$(published postgresExporter)")

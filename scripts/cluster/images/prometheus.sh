@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 # Prometheus without its pages, which the module lacks, and with no service discovery but that of Kubernetes.
 
 names=("$(published prometheus)")

@@ -1,0 +1,51 @@
+"""Runs as a step and says whether it reaches what steps need. Exit 0 when it does, 1 when not."""
+
+import base64
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+
+SECONDS = 10
+
+
+def main(environ: Mapping[str, str]) -> int:
+    """Ask each of them; print a line for each."""
+    login = f"{environ['MLFLOW_TRACKING_USERNAME']}:{environ['MLFLOW_TRACKING_PASSWORD']}"
+    tracking = environ["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/experiments/search?max_results=1"
+    checks: list[tuple[str, str, dict[str, str], Callable[[int], bool]]] = [
+        ("MLflow takes the login", tracking, basic(login), lambda status: status == 200),
+        # Any answer will do: without a signature every S3 refuses, and says so over HTTP.
+        ("the object store answers", environ["AWS_ENDPOINT_URL_S3"], {}, lambda status: status < 500),
+        ("Triton is ready", f"http://{environ['TRITON_HTTP_URL']}/v2/health/ready", {}, lambda s: s == 200),
+    ]
+    failed = 0
+    for what, url, headers, good in checks:
+        answer = ask(url, headers)
+        passed = isinstance(answer, int) and good(answer)
+        failed += not passed
+        print(f"{'yes' if passed else 'NO '}  {what}: {url.split('?')[0]} said {answer}", flush=True)
+    return 1 if failed else 0
+
+
+def basic(login: str) -> dict[str, str]:
+    """The header of a basic login."""
+    return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+
+
+def ask(url: str, headers: Mapping[str, str]) -> int | str:
+    """Return the status of the answer, or why there was none."""
+    # Never through a proxy: the login is for MLflow alone.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(urllib.request.Request(url, headers=dict(headers)), timeout=SECONDS) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError as error:
+        return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

@@ -1,6 +1,6 @@
 /**
- * Every image the platform runs, in one place. Tags are exact; a digest joins a
- * tag where it could be verified against the registry.
+ * Every image the platform runs, in one place, by an exact tag. None has a digest
+ * yet: no registry could be asked for one where this list was made.
  */
 export const images = {
   /** Runs as uid 50000, gid 0. */

@@ -28,7 +28,7 @@ export const restrictedContainer: k8s.SecurityContext = {
   capabilities: { drop: ['ALL'] },
 };
 
-/** The resources of a container that waits or migrates: it is gone in seconds. */
+/** Requests and limits in the API server's own spelling; `extended` (GPUs, say) is the same in both. */
 export function resources(
   cpu: Range<Cpu>,
   memory: Range<Bytes>,

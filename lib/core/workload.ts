@@ -1,95 +1,14 @@
 import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import type { Accelerator } from './accelerator';
 import type { Connection, Endpoint, EnvValue } from './connection';
 import { DefinitionError } from './definition-error';
 import { Firewall } from './firewall';
-import { type ContainerUser, envVars, resources, restrictedContainer, restrictedPod } from './pod-defaults';
-import type { Bytes, Cpu, Range } from './quantity';
-import { type Grant, ServiceIdentity } from './service-identity';
+import { podTemplate } from './pod-template';
+import { ServiceIdentity } from './service-identity';
 import { PLATFORM_NAMESPACE } from './stage';
-import { contentHash, type Mount } from './volume';
-
-/** A step before the main container, in the workload's own image and environment: a migration, say. */
-export interface InitStep {
-  readonly name: string;
-  readonly command?: string[];
-  readonly args?: string[];
-}
-
-export interface WorkloadProps {
-  /** Name in the cluster, of the pods and of the Service. */
-  readonly name: string;
-  /** The system it belongs to, as `app.kubernetes.io/name`: `airflow`. */
-  readonly system: string;
-  /** Its part in that system, as `app.kubernetes.io/component`: `scheduler`. */
-  readonly component: string;
-  readonly image: string;
-  readonly user: ContainerUser;
-  readonly cpu: Range<Cpu>;
-  readonly memory: Range<Bytes>;
-
-  /**
-   * A Job runs once for each content: its name ends in a hash of what it runs,
-   * because a Job's template is immutable. It must be safe to run twice.
-   * @default Deployment
-   */
-  readonly kind?: 'Deployment' | 'StatefulSet' | 'Job';
-
-  /** @default mlops-platform */
-  readonly namespace?: string;
-
-  /** @default 1 */
-  readonly replicas?: number;
-
-  /**
-   * `Recreate` where two pods at once would harm each other.
-   * @default RollingUpdate
-   */
-  readonly strategy?: 'RollingUpdate' | 'Recreate';
-
-  /** @default - the image's entry point */
-  readonly command?: string[];
-
-  /** @default - the image's own */
-  readonly args?: string[];
-
-  /**
-   * Port name to number. A workload with ports gets a Service with the same ones.
-   * @default - none
-   */
-  readonly ports?: Readonly<Record<string, number>>;
-
-  /** @default - none */
-  readonly env?: Readonly<Record<string, EnvValue>>;
-
-  /** @default - none */
-  readonly mounts?: readonly Mount[];
-
-  /** @default - none */
-  readonly initSteps?: readonly InitStep[];
-
-  readonly startupProbe?: k8s.Probe;
-  readonly readinessProbe?: k8s.Probe;
-  readonly livenessProbe?: k8s.Probe;
-  readonly lifecycle?: k8s.Lifecycle;
-
-  /**
-   * Seconds between SIGTERM and SIGKILL.
-   * @default 30
-   */
-  readonly terminationGracePeriodSeconds?: number;
-
-  /** @default - none */
-  readonly accelerator?: Accelerator;
-
-  /**
-   * What it may do through the Kubernetes API.
-   * @default - nothing, and no token is mounted
-   */
-  readonly grants?: readonly Grant[];
-}
+import { contentHash } from './volume';
+import type { WorkloadProps } from './workload-props';
 
 /**
  * A long-running program with its Service, its account, its firewall and its
@@ -239,72 +158,12 @@ export class Workload extends Construct {
   }
 
   private template(): k8s.PodTemplateSpec {
-    const { props } = this;
-    const mounts = props.mounts ?? [];
-    const accelerated = props.accelerator?.forPod();
-    const hash = mounts.flatMap((mount) => mount.contentHash?.() ?? []).join('-');
-    const waits = this.connections.flatMap((connection) => connection.waitContainer ?? []);
-    const shared = {
-      image: props.image,
-      env: orNothing(envVars({ ...this.env, ...props.env })),
-      resources: resources(props.cpu, props.memory, accelerated?.limits),
-      securityContext: restrictedContainer,
-      volumeMounts: orNothing(mounts.map(volumeMount)),
-    };
-    return {
-      metadata: {
-        labels: this.selector,
-        annotations: hash ? { 'mlops-lifecycle/config': hash } : undefined,
-      },
-      spec: {
-        serviceAccountName: this.identity.name,
-        automountServiceAccountToken: this.identity.usesApi,
-        enableServiceLinks: false,
-        restartPolicy: props.kind === 'Job' ? 'OnFailure' : undefined,
-        securityContext: restrictedPod(props.user),
-        terminationGracePeriodSeconds: props.terminationGracePeriodSeconds ?? 30,
-        runtimeClassName: accelerated?.runtimeClassName,
-        nodeSelector: accelerated?.nodeSelector,
-        tolerations: accelerated?.tolerations,
-        topologySpreadConstraints: (props.replicas ?? 1) > 1 ? [this.spreadOverNodes()] : undefined,
-        initContainers: orNothing([
-          ...waits,
-          ...(props.initSteps ?? []).map((step) => ({ ...shared, ...step })),
-        ]),
-        containers: [
-          {
-            ...shared,
-            name: props.component,
-            command: props.command,
-            args: props.args,
-            ports: orNothing(
-              Object.entries(props.ports ?? {}).map(([name, containerPort]) => ({ name, containerPort })),
-            ),
-            startupProbe: props.startupProbe,
-            readinessProbe: props.readinessProbe,
-            livenessProbe: props.livenessProbe,
-            lifecycle: props.lifecycle,
-          },
-        ],
-        volumes: orNothing(this.volumes(waits.length > 0)),
-      },
-    };
-  }
-
-  /** Several mounts may share a volume; waiting needs a place to write. */
-  private volumes(waits: boolean): k8s.Volume[] {
-    const volumes = new Map((this.props.mounts ?? []).map(({ volume }) => [volume.name, volume]));
-    if (waits && !volumes.has('tmp')) volumes.set('tmp', { name: 'tmp', emptyDir: {} });
-    return [...volumes.values()];
-  }
-
-  private spreadOverNodes(): k8s.TopologySpreadConstraint {
-    return {
-      maxSkew: 1,
-      topologyKey: 'kubernetes.io/hostname',
-      whenUnsatisfiable: 'ScheduleAnyway',
-      labelSelector: { matchLabels: this.selector },
-    };
+    return podTemplate(this.props, {
+      labels: this.selector,
+      identity: this.identity,
+      env: this.env,
+      waits: this.connections.flatMap((connection) => connection.waitContainer ?? []),
+    });
   }
 }
 
@@ -316,11 +175,3 @@ const STRATEGIES: Record<'RollingUpdate' | 'Recreate', k8s.DeploymentStrategy> =
     rollingUpdate: { maxSurge: k8s.IntOrString.fromNumber(1), maxUnavailable: k8s.IntOrString.fromNumber(0) },
   },
 };
-
-function volumeMount(mount: Mount): k8s.VolumeMount {
-  return { name: mount.volume.name, mountPath: mount.path, subPath: mount.subPath, readOnly: mount.readOnly };
-}
-
-function orNothing<T>(list: T[]): T[] | undefined {
-  return list.length > 0 ? list : undefined;
-}

@@ -1,0 +1,91 @@
+import type { k8s } from 'cdk8s-plus-28';
+import type { EnvValue } from './connection';
+import { envVars, resources, restrictedContainer, restrictedPod } from './pod-defaults';
+import type { ServiceIdentity } from './service-identity';
+import type { Mount } from './volume';
+import type { WorkloadProps } from './workload-props';
+
+/** What a workload learnt after its construction. */
+export interface PodWiring {
+  readonly labels: Record<string, string>;
+  readonly identity: ServiceIdentity;
+  /** Variables that connections brought; the workload's own come after and may quote them. */
+  readonly env: Readonly<Record<string, EnvValue>>;
+  readonly waits: readonly k8s.Container[];
+}
+
+/** A workload's pod: the one place where pods get their defaults. */
+export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTemplateSpec {
+  const mounts = props.mounts ?? [];
+  const accelerated = props.accelerator?.forPod();
+  const hash = mounts.flatMap((mount) => mount.contentHash?.() ?? []).join('-');
+  const shared = {
+    image: props.image,
+    env: orNothing(envVars({ ...wiring.env, ...props.env })),
+    resources: resources(props.cpu, props.memory, accelerated?.limits),
+    securityContext: restrictedContainer,
+    volumeMounts: orNothing(mounts.map(volumeMount)),
+  };
+  return {
+    metadata: {
+      labels: wiring.labels,
+      annotations: hash ? { 'mlops-lifecycle/config': hash } : undefined,
+    },
+    spec: {
+      serviceAccountName: wiring.identity.name,
+      automountServiceAccountToken: wiring.identity.usesApi,
+      enableServiceLinks: false,
+      restartPolicy: props.kind === 'Job' ? 'OnFailure' : undefined,
+      securityContext: restrictedPod(props.user),
+      terminationGracePeriodSeconds: props.terminationGracePeriodSeconds ?? 30,
+      runtimeClassName: accelerated?.runtimeClassName,
+      nodeSelector: accelerated?.nodeSelector,
+      tolerations: accelerated?.tolerations,
+      topologySpreadConstraints: (props.replicas ?? 1) > 1 ? [spreadOverNodes(wiring.labels)] : undefined,
+      initContainers: orNothing([
+        ...wiring.waits,
+        ...(props.initSteps ?? []).map((step) => ({ ...shared, ...step })),
+      ]),
+      containers: [
+        {
+          ...shared,
+          name: props.component,
+          command: props.command,
+          args: props.args,
+          ports: orNothing(
+            Object.entries(props.ports ?? {}).map(([name, containerPort]) => ({ name, containerPort })),
+          ),
+          startupProbe: props.startupProbe,
+          readinessProbe: props.readinessProbe,
+          livenessProbe: props.livenessProbe,
+          lifecycle: props.lifecycle,
+        },
+      ],
+      volumes: orNothing(volumes(mounts, wiring.waits.length > 0)),
+    },
+  };
+}
+
+/** Several mounts may share a volume; waiting needs a place to write. */
+function volumes(mounts: readonly Mount[], waits: boolean): k8s.Volume[] {
+  const byName = new Map(mounts.map(({ volume }) => [volume.name, volume]));
+  if (waits && !byName.has('tmp')) byName.set('tmp', { name: 'tmp', emptyDir: {} });
+  return [...byName.values()];
+}
+
+function spreadOverNodes(labels: Record<string, string>): k8s.TopologySpreadConstraint {
+  return {
+    maxSkew: 1,
+    topologyKey: 'kubernetes.io/hostname',
+    whenUnsatisfiable: 'ScheduleAnyway',
+    labelSelector: { matchLabels: labels },
+  };
+}
+
+function volumeMount(mount: Mount): k8s.VolumeMount {
+  return { name: mount.volume.name, mountPath: mount.path, subPath: mount.subPath, readOnly: mount.readOnly };
+}
+
+function orNothing<T>(list: T[]): T[] | undefined {
+  return list.length > 0 ? list : undefined;
+}

@@ -3,14 +3,17 @@
 import base64
 import os
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 
 SECONDS = 10
+PATIENCE = 30
+"""Seconds an address may be out of reach: a pod is there a moment before its firewall opens."""
 
 
-def main(environ: Mapping[str, str]) -> int:
+def main(environ: Mapping[str, str], patience: float = PATIENCE) -> int:
     """Ask each of them; print a line for each."""
     login = f"{environ['MLFLOW_TRACKING_USERNAME']}:{environ['MLFLOW_TRACKING_PASSWORD']}"
     tracking = environ["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -22,7 +25,7 @@ def main(environ: Mapping[str, str]) -> int:
     ]
     failed = 0
     for what, url, headers, good in checks:
-        answer = ask(url, headers)
+        answer = ask(url, headers, time.monotonic() + patience)
         passed = isinstance(answer, int) and good(answer)
         failed += not passed
         print(f"{'yes' if passed else 'NO '}  {what}: {url.split('?')[0]} said {answer}", flush=True)
@@ -34,17 +37,20 @@ def basic(login: str) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
 
 
-def ask(url: str, headers: Mapping[str, str]) -> int | str:
-    """Return the status of the answer, or why there was none."""
+def ask(url: str, headers: Mapping[str, str], deadline: float) -> int | str:
+    """Return the status of the answer, or why there was none until the deadline."""
     # Never through a proxy: the login is for MLflow alone.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(urllib.request.Request(url, headers=dict(headers)), timeout=SECONDS) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError as error:
-        return str(error)
+    while True:
+        try:
+            with opener.open(urllib.request.Request(url, headers=dict(headers)), timeout=SECONDS) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError as error:
+            if time.monotonic() >= deadline:
+                return str(error)
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":

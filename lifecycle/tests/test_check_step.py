@@ -80,7 +80,12 @@ def test_names_what_cannot_be_reached(environ: dict[str, str], capsys: pytest.Ca
 def test_waits_for_what_is_not_there_yet(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     late = ThreadingHTTPServer(("127.0.0.1", 0), Services, bind_and_activate=False)
     late.server_bind()
-    threading.Timer(0.7, lambda: (late.server_activate(), late.serve_forever())).start()
+
+    def begin() -> None:
+        late.server_activate()
+        late.serve_forever()
+
+    threading.Timer(0.7, begin).start()
     address = f"http://127.0.0.1:{late.server_address[1]}"
     assert check_step.main({**environ, "AWS_ENDPOINT_URL_S3": address}) == 0
     assert "NO" not in capsys.readouterr().out

@@ -90,6 +90,23 @@ test('npm run status says what runs, where to open it, and where the password is
   expect(passwords.filter((password) => stdout.includes(password))).toEqual([]);
 });
 
+test('npm run deploy names what does not become ready, why, and the events of its pod', () => {
+  const { stderr, status } = spawnSync(
+    'npm',
+    ['run', '--silent', 'deploy', '--', 'laptop', '--timeout', '0.1'],
+    {
+      encoding: 'utf8',
+      env: { ...process.env, ...cluster.kubectlEnvironment() },
+    },
+  );
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^not ready after 0:06:$/m);
+  for (const workload of WITHOUT_IMAGE)
+    expect(stderr).toMatch(new RegExp(`^  ${workload}: server: (ErrImagePull|ImagePullBackOff)`, 'm'));
+  expect(stderr).toMatch(/^--- pod mlops-platform\/grafana-/m);
+  expect(stderr).toContain('Failed to pull image');
+});
+
 /** Every custom resource in the cluster, once the program that applies them is content. */
 function there(): string[] {
   const kinds = 'alertmanagers,podmonitors,prometheuses,prometheusrules,servicemonitors';

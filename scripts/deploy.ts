@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../lib/core/stage';
+import { NAMESPACES } from '../lib/core/stage';
 import { Failure, kubectl, list, run, tryKubectl } from './platform/kubectl';
 import { appliedObjects, customResources, DIST } from './platform/manifests';
 import { reason, report } from './platform/trouble';
@@ -20,7 +20,6 @@ workstation where the cluster has GPUs, and the laptop where it has none.
 KUBECTL names another kubectl, with leading arguments: KUBECTL='k3s kubectl'.`;
 
 const FOLDERS: Record<string, string> = { workstation: '.', laptop: 'laptop', production: 'production' };
-const NAMESPACES = [NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE];
 const SECONDS_BETWEEN_LOOKS = 2;
 const SECONDS_BETWEEN_REMINDERS = 30;
 

@@ -8,6 +8,9 @@ export const STEPS_NAMESPACE = 'mlops-steps';
 /** Agents that must see the node itself; the one namespace where Pod Security is `privileged`. */
 export const NODES_NAMESPACE = 'mlops-nodes';
 
+/** All three. */
+export const NAMESPACES = [NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE] as const;
+
 /** Labels that say which platform an object belongs to. Never part of a selector. */
 export const OWNERSHIP_LABELS = {
   'app.kubernetes.io/managed-by': 'mlops-lifecycle',

@@ -2,12 +2,11 @@ import type { Construct } from 'constructs';
 import { images } from '../core/images';
 import { commandProbe } from '../core/probe';
 import { lifecycleProgram } from '../core/program';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../core/stage';
+import { NAMESPACES, PLATFORM_NAMESPACE } from '../core/stage';
 import { ConfigFiles, scratch } from '../core/volume';
 import { Workload } from '../core/workload';
 import { CUSTOM_RESOURCES, customResourceKey } from '../core/custom-resource';
 
-const NAMESPACES = [NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE];
 const READY_FILE = '/tmp/ready';
 
 /**

@@ -1,10 +1,9 @@
 import type { Construct } from 'constructs';
 import { images } from '../core/images';
 import { httpProbe } from '../core/probe';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../core/stage';
+import { NAMESPACES } from '../core/stage';
 import { Workload } from '../core/workload';
 
-const NAMESPACES = [NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE];
 const READ = ['list', 'watch'];
 
 /** Says what Kubernetes knows of the platform's own objects: pods, deployments, jobs, claims. */

@@ -1,10 +1,7 @@
 import type { Construct } from 'constructs';
 import { Collection } from '../collection/collection';
 import type { Accelerator } from '../core/accelerator';
-import type { EnvValue } from '../core/connection';
 import { DefinitionError } from '../core/definition-error';
-import { images } from '../core/images';
-import { envVars } from '../core/pod-defaults';
 import { PLATFORM_NAMESPACE, Stage } from '../core/stage';
 import { ConfigFiles } from '../core/volume';
 import type { IObjectStore } from '../foundation/object-store';
@@ -12,16 +9,13 @@ import { Observation } from '../monitoring/observation';
 import { Registration } from '../registry/registration';
 import { Deployment } from '../serving/deployment';
 import { Training } from '../training/training';
+import { type StepRuntime, stepsSpec } from '../workflow/step-pods';
 import type { PipelineDefinition } from './definition';
 
 export interface PipelineContext {
   readonly objectStore: IObjectStore;
   /** Who runs a step, where, and what it is wired to. */
-  readonly stepPods: {
-    readonly namespace: string;
-    readonly serviceAccount: string;
-    readonly env: Record<string, EnvValue>;
-  };
+  readonly stepPods: StepRuntime;
   /** The kind of GPU that the environment has, or none. */
   readonly accelerator: Accelerator;
   /** GPUs that Triton leaves to training. */
@@ -73,12 +67,7 @@ export class Pipeline extends Stage {
       registry: this.registration.spec,
       serving: this.deployment.spec,
       monitoring: this.observation.spec,
-      steps: {
-        namespace: context.stepPods.namespace,
-        serviceAccount: context.stepPods.serviceAccount,
-        image: images.python,
-        env: envVars(context.stepPods.env),
-      },
+      steps: stepsSpec(context.stepPods),
     };
     const files = { 'spec.json': `${JSON.stringify(spec, null, 2)}\n` };
     const name = `pipeline-${definition.name}`;

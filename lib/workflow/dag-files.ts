@@ -1,17 +1,15 @@
 import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import { images } from '../core/images';
-import { envVars } from '../core/pod-defaults';
 import { lifecycleProgram } from '../core/program';
 import type { Mount } from '../core/volume';
-import type { StepPods } from './step-pods';
+import { type StepRuntime, stepsSpec } from './step-pods';
 
 const NAME = 'airflow-dags';
 
 /** The DAGs, in one ConfigMap. Airflow reads a change within two minutes, and nothing restarts. */
 export class DagFiles extends Construct {
-  constructor(scope: Construct, id: string, stepPods: StepPods) {
+  constructor(scope: Construct, id: string, stepPods: StepRuntime) {
     super(scope, id);
     new k8s.KubeConfigMap(this, 'files', {
       metadata: { name: NAME },
@@ -20,7 +18,7 @@ export class DagFiles extends Construct {
         '.airflowignore': '..*\ncheck_step.py\n',
         'check_step.py': lifecycleProgram('check_step.py'),
         'platform_check.py': lifecycleProgram('dags/platform_check.py'),
-        'steps.json': Lazy.any({ produce: () => stepsFile(stepPods) }),
+        'steps.json': Lazy.any({ produce: () => `${JSON.stringify(stepsSpec(stepPods), null, 2)}\n` }),
       },
     });
   }
@@ -28,10 +26,4 @@ export class DagFiles extends Construct {
   mount(): Mount {
     return { path: '/opt/airflow/dags', readOnly: true, volume: { name: 'dags', configMap: { name: NAME } } };
   }
-}
-
-/** What every step pod has in common, wired by whoever offers it something. */
-function stepsFile({ namespace, serviceAccount, env }: StepPods): string {
-  const steps = { namespace, serviceAccount, image: images.python, env: envVars(env) };
-  return `${JSON.stringify(steps, null, 2)}\n`;
 }

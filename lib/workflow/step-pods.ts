@@ -1,14 +1,23 @@
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import type { Connection, EnvValue } from '../core/connection';
+import { images } from '../core/images';
+import { envVars } from '../core/pod-defaults';
 import { Firewall } from '../core/firewall';
 import { STEPS_NAMESPACE } from '../core/stage';
+
+/** As whom a step runs, where, and what it is wired to. */
+export interface StepRuntime {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly env: Record<string, EnvValue>;
+}
 
 /**
  * The pods in which a model's steps run, one pod a step. Airflow makes them;
  * this says what they may reach and as whom they run: an account without rights.
  */
-export class StepPods extends Construct {
+export class StepPods extends Construct implements StepRuntime {
   readonly serviceAccount = 'step';
   readonly namespace = STEPS_NAMESPACE;
   readonly env: Record<string, EnvValue> = {};
@@ -33,4 +42,9 @@ export class StepPods extends Construct {
       connection.endpoint.open(this.firewall);
     }
   }
+}
+
+/** What every step pod has in common, as Airflow reads it. */
+export function stepsSpec({ namespace, serviceAccount, env }: StepRuntime) {
+  return { namespace, serviceAccount, image: images.python, env: envVars(env) };
 }

@@ -14,6 +14,11 @@ module.exports = {
   projects: [
     {
       ...common,
+      displayName: 'bootstrap',
+      roots: ['<rootDir>/__tests__/cluster/bootstrap'],
+    },
+    {
+      ...common,
       displayName: 'fresh clusters',
       roots: ['<rootDir>/__tests__/cluster/fresh'],
     },

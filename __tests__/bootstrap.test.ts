@@ -16,7 +16,7 @@ const SOURCE = fs.readFileSync(SCRIPT, 'utf8');
 
 const HARMLESS =
   'awk basename bash cat chmod cp cut date df dirname env grep gzip head install ls mkdir mktemp mv rm rmdir sed ' +
-  'sha256sum sleep sort tar tr';
+  'sha256sum sleep sort tail tar tr';
 
 const TOOLS = ['k3s', 'kubectl', 'k9s', 'helm'] as const;
 type Tool = (typeof TOOLS)[number];
@@ -50,7 +50,8 @@ const downloads = (arch: 'amd64' | 'arm64'): Record<Tool, Download> => {
 const STUBS: Record<string, string> = {
   uname: 'case "$1" in -s) echo "${STUB_OS:-Linux}";; *) echo "${STUB_ARCH:-x86_64}";; esac',
   id: 'case "$*" in -u) echo "${STUB_UID:-0}";; *) echo 1000;; esac',
-  getent: 'echo "$2:x:1000:1000::/home/$2:/bin/bash"',
+  getent: 'echo "$2:x:1000:1000::/home/$2:${STUB_SHELL:-/bin/bash}"',
+  runuser: 'echo "runuser $2" >>"$CALLS"; shift 3; "$@"',
   chown: 'echo "chown $*" >>"$CALLS"',
   df: 'printf "F B U A\\n/dev/x 1 1 ${STUB_FREE_KB:-90000000}\\n"',
   'nvidia-smi': '[[ -z ${STUB_GPU:-} ]] && exit 9; echo "GPU 0: Test (UUID: GPU-0)"',
@@ -137,6 +138,10 @@ class Machine {
     this.write('run/systemd/system/.keep', '');
     this.write('proc/version', 'Linux version 6.8.0-generic');
     this.write('proc/meminfo', 'MemTotal:       32768000 kB\n');
+    this.write(
+      'proc/cgroups',
+      '#subsys_name hierarchy num_cgroups enabled\ncpuset 1 1 1\ncpu 2 1 1\nmemory 3 1 1\n',
+    );
     this.write('proc/net/tcp', '  sl  local_address rem_address   st\n');
     this.write('proc/mounts', '');
     this.write('var/lib/.keep', '');
@@ -201,6 +206,16 @@ class Machine {
       );
     }
     fs.writeFileSync(this.script, script);
+  }
+
+  /** A folder with every file of the stand-in web under the last part of its address. */
+  folder(): string {
+    const folder = path.join(this.stubs, 'usb');
+    fs.mkdirSync(folder, { recursive: true });
+    for (const { url, sums } of Object.values(downloads(this.arch)))
+      for (const file of [url, sums])
+        fs.copyFileSync(this.at(this.web(file)), path.join(folder, path.basename(file)));
+    return folder;
   }
 
   run(args: string[] = [], env: Record<string, string> = {}, input = '') {
@@ -308,6 +323,15 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.calls).toEqual([]);
       expect(target.snapshot()).toEqual(before);
       expect(done.leftTemporary).toEqual([]);
+    });
+
+    it('prints what it would take from an offline folder', () => {
+      const target = machine();
+      const done = target.run(['--dry-run', `--offline=${target.folder()}`]);
+      expect(done.code).toBe(0);
+      expect(done.out).toContain(`would take ${target.folder()}/k3s\n`);
+      expect(done.out).toContain(`against ${target.folder()}/checksums.sha256 and the pinned sha256`);
+      expect(done.out).not.toContain('would download');
     });
 
     it('shows the plan in a dry run even where a real run would stop', () => {
@@ -419,12 +443,53 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.err).toContain('missing on this machine: curl');
     });
 
-    it('refuses when port 6443 is taken', () => {
+    it.each([
+      ['the API server', '192B', 6443],
+      ['the kubelet', '280A', 10250],
+    ])('refuses when the port of %s is taken', (_of, hex, port) => {
       const target = machine();
-      target.write('proc/net/tcp', '  sl\n   0: 00000000:192B 00000000:0000 0A 0 0 0\n');
+      target.write('proc/net/tcp', `  sl\n   0: 00000000:${hex} 00000000:0000 0A 0 0 0\n`);
       const done = untouched(target, [], {});
       expect(done.code).toBe(3);
-      expect(done.err).toContain('port 6443');
+      expect(done.err).toContain(`port ${port} is taken`);
+      expect(done.err).toContain(`'sport = :${port}'`);
+    });
+
+    it('does not take a connection to such a port for a program that listens there', () => {
+      const target = machine();
+      target.write('proc/net/tcp', '  sl\n   0: 0100007F:192B 0100007F:9999 01 0 0 0\n');
+      expect(target.run().code).toBe(0);
+    });
+
+    it.each([
+      ['version 2', { 'sys/fs/cgroup/cgroup.controllers': 'cpuset cpu io pids\n' }],
+      [
+        'version 1',
+        {
+          'proc/cgroups':
+            '#subsys_name hierarchy num_cgroups enabled\ncpuset 1 1 1\ncpu 2 1 1\nmemory 0 1 0\n',
+        },
+      ],
+    ])('refuses a kernel with the memory cgroup switched off (%s)', (_version, files) => {
+      const target = machine();
+      for (const [file, text] of Object.entries(files)) target.write(file, text);
+      const done = untouched(target, [], {});
+      expect(done.code).toBe(3);
+      expect(done.err).toContain('switched off: memory.');
+      expect(done.err).toContain('cgroup_enable=memory');
+    });
+
+    it('refuses a kernel without cgroups', () => {
+      const target = machine();
+      fs.rmSync(target.at('proc/cgroups'));
+      expect(untouched(target, [], {}).err).toContain('no cgroups here');
+    });
+
+    it('refuses an offline folder that is not there, and a mode for the kubeconfig that is neither', () => {
+      expect(untouched(machine(), ['--offline', '/nowhere'], {}).err).toContain("got '/nowhere'");
+      expect(untouched(machine(), ['--offline'], {}).code).toBe(64);
+      expect(untouched(machine(), ['--kubeconfig-mode', '666'], {}).err).toContain("got '666'");
+      expect(untouched(machine(), ['--kubeconfig-mode'], {}).code).toBe(64);
     });
 
     it('refuses to go over a k3s of another minor that somebody else installed', () => {
@@ -457,9 +522,77 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.err).toContain('3906 MiB of memory');
     });
 
+    it('when a web port is taken, which k3s survives', () => {
+      const target = machine();
+      target.write('proc/net/tcp6', '  sl\n   0: 00000000000000000000000000000000:0050 0:0000 0A 0 0 0\n');
+      const done = target.run();
+      expect(done.code).toBe(0);
+      expect(done.err).toContain('port 80 is taken');
+    });
+
+    it.each([
+      ['firewalld', 'sudo firewall-cmd --reload', (target: Machine) => target.stub('firewall-cmd', 'true')],
+      [
+        'ufw',
+        'sudo ufw allow from 10.43.0.0/16',
+        (target: Machine) => target.write('etc/ufw/ufw.conf', 'ENABLED=yes\n'),
+      ],
+    ])('when %s is on, with the commands that let pods through', (name, command, prepare) => {
+      const target = machine();
+      prepare(target);
+      const done = target.run();
+      expect(done.code).toBe(0);
+      expect(done.err).toContain(`${name} is on`);
+      expect(done.err).toContain(command);
+    });
+
+    it('not about a firewall that is off', () => {
+      const target = machine();
+      target.stub('firewall-cmd', 'exit 252');
+      target.write('etc/ufw/ufw.conf', '# ENABLED=yes\nENABLED=no\n');
+      expect(target.run(['--dry-run']).err).toBe('');
+    });
+
+    it('when SELinux is enforcing', () => {
+      const target = machine();
+      target.stub('getenforce', 'echo Enforcing');
+      expect(target.run(['--dry-run']).err).toContain('k3s-selinux');
+    });
+
+    it.each([
+      ['etc/environment', 'https_proxy=http://proxy:3128\n'],
+      ['etc/environment', 'PATH=/bin\nexport HTTPS_PROXY="http://proxy:3128"\n'],
+      ['etc/apt/apt.conf.d/99proxy', 'Acquire::http::Proxy "http://proxy:3128";\n'],
+    ])('when %s names a proxy that sudo dropped', (file, text) => {
+      const target = machine();
+      target.write(file, text);
+      expect(target.run(['--dry-run']).err).toContain(`/${file} names a proxy`);
+      expect(target.run(['--dry-run'], { https_proxy: 'http://proxy:3128' }).err).toBe('');
+      target.write(file, `# ${text.split('\n').join('\n# ')}`);
+      expect(target.run(['--dry-run']).err).toBe('');
+    });
+
+    it('when a proxy is set for http alone', () => {
+      const done = machine().run(['--dry-run'], { http_proxy: 'http://proxy:3128' });
+      expect(done.err).toContain('https_proxy is not');
+    });
+
+    it('when every user may read the kubeconfig, as asked', () => {
+      const target = machine();
+      const done = target.run(['--kubeconfig-mode=644']);
+      expect(done.code).toBe(0);
+      expect(done.err).toContain('every user of this machine can read');
+      expect(target.read('etc/systemd/system/k3s.service')).toContain('--write-kubeconfig-mode 644\n');
+      expect(target.mode('home/ada/.kube/config')).toBe('600');
+      const closed = target.run();
+      expect(closed.err).toBe('');
+      expect(closed.calls).toContain('systemctl restart --no-block k3s');
+      expect(target.read('etc/systemd/system/k3s.service')).toContain('--write-kubeconfig-mode 600\n');
+    });
+
     it('asks for more disk when there is a GPU', () => {
       const target = machine();
-      target.stub('nvidia-ctk', 'true');
+      target.stub('nvidia-container-runtime', 'true');
       const done = target.run(['--dry-run'], { STUB_GPU: '1', STUB_FREE_KB: '30000000' });
       expect(done.err).toContain('about 40 GB');
       expect(machine().run(['--dry-run'], { STUB_FREE_KB: '30000000' }).err).toBe('');
@@ -534,7 +667,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.calls).toEqual(
         expect.arrayContaining([
           'systemctl daemon-reload',
-          'systemctl enable k3s',
+          'systemctl enable --quiet k3s',
           'systemctl restart --no-block k3s',
           `chown 1000:1000 ${target.at('home/ada/.kube/config.new')}`,
         ]),
@@ -660,7 +793,9 @@ describe('scripts/bootstrap.sh', () => {
       const before = target.snapshot();
       const done = target.run();
       expect(done.code).toBe(4);
-      expect(done.err).toContain(`${tool}: no checksum file at ${sums}`);
+      expect(done.err).toContain(
+        `${tool}: could not download ${sums}: the server refuses it or does not have it`,
+      );
       expect(target.snapshot()).toEqual(before);
       expect(done.leftTemporary).toEqual([]);
     });
@@ -681,6 +816,101 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.code).toBe(4);
       expect(done.err).toContain('k9s: could not download');
       expect(target.has('usr/local/bin')).toBe(false);
+    });
+  });
+
+  describe('from an offline folder', () => {
+    it('installs without a request, and without curl', () => {
+      const target = machine();
+      target.unstub('curl');
+      const done = target.run(['--offline', target.folder()]);
+      expect(done.code).toBe(0);
+      for (const tool of TOOLS) expect(target.mode(`usr/local/bin/${tool}`)).toBe('755');
+      expect(done.err).toContain('has no k3s-airgap-images-amd64.tar.zst');
+    });
+
+    it.each(TOOLS)('stops at a %s that was tampered with', (tool) => {
+      const target = machine();
+      const folder = target.folder();
+      fs.appendFileSync(path.join(folder, path.basename(downloads('amd64')[tool].url)), 'x');
+      const before = target.snapshot();
+      const done = target.run(['--offline', folder]);
+      expect(done.code).toBe(4);
+      expect(done.err).toContain('does not match its published checksum');
+      expect(target.snapshot()).toEqual(before);
+    });
+
+    it('names the file that is missing, and where to get it', () => {
+      const target = machine();
+      const folder = target.folder();
+      fs.rmSync(path.join(folder, 'kubectl.sha256'));
+      const done = target.run(['--offline', folder]);
+      expect(done.code).toBe(4);
+      expect(done.err).toContain(`${folder}/kubectl.sha256 is missing`);
+      expect(done.err).toContain(downloads('amd64').kubectl.sums);
+      expect(target.has('usr/local/bin')).toBe(false);
+    });
+  });
+
+  describe('names the kubeconfig in the profile', () => {
+    const LINES = '# mlops-lifecycle: the cluster on this machine\nexport KUBECONFIG="$HOME/.kube/config"\n';
+
+    it.each([
+      ['/bin/bash', '.bashrc', LINES],
+      ['/usr/bin/zsh', '.zshrc', LINES],
+      ['/bin/dash', '.profile', LINES],
+      [
+        '/usr/bin/fish',
+        '.config/fish/conf.d/mlops-lifecycle.fish',
+        LINES.replace('export KUBECONFIG=', 'set -gx KUBECONFIG '),
+      ],
+    ])('of %s, once, as the user', (shell, profile, lines) => {
+      const target = machine();
+      target.write('home/ada/.keep', '');
+      const done = target.run([], { STUB_SHELL: shell });
+      expect(done.code).toBe(0);
+      expect(done.calls).toContain('runuser ada');
+      expect(target.read(`home/ada/${profile}`)).toBe(lines);
+      target.run([], { STUB_SHELL: shell });
+      expect(target.read(`home/ada/${profile}`)).toBe(lines);
+      expect(target.run(['--uninstall', '--yes']).code).toBe(0);
+      expect(target.has(`home/ada/${profile}`)).toBe(false);
+    });
+
+    it('and leaves the other lines, also a last one that was left open', () => {
+      const target = machine();
+      target.write('home/ada/.bashrc', 'alias k=kubectl\nset -o vi');
+      target.run();
+      expect(target.read('home/ada/.bashrc')).toBe(`alias k=kubectl\nset -o vi\n${LINES}`);
+      fs.appendFileSync(target.at('home/ada/.bashrc'), 'umask 077\n');
+      target.run(['--uninstall', '--yes']);
+      expect(target.read('home/ada/.bashrc')).toBe('alias k=kubectl\nset -o vi\numask 077\n');
+    });
+
+    it('not where the user took the line out again', () => {
+      const target = machine();
+      target.run();
+      target.write('home/ada/.bashrc', '');
+      target.run();
+      expect(target.read('home/ada/.bashrc')).toBe('');
+      expect(target.run(['--uninstall', '--yes']).out).not.toContain('removed: the line');
+      expect(target.read('home/ada/.bashrc')).toBe('');
+    });
+
+    it('not where something sets it already, where the profile is a link, or for a shell that has none', () => {
+      const set = machine();
+      set.write('home/ada/.bashrc', 'export KUBECONFIG=~/work\n');
+      expect(set.run().out).toContain('sets KUBECONFIG already');
+      expect(set.read('home/ada/.bashrc')).toBe('export KUBECONFIG=~/work\n');
+
+      const link = machine();
+      link.write('etc/shadow', 'secrets\n');
+      link.write('home/ada/.keep', '');
+      fs.symlinkSync(link.at('etc/shadow'), link.at('home/ada/.bashrc'));
+      expect(link.run().out).toContain('is a link and is left as it is');
+      expect(link.read('etc/shadow')).toBe('secrets\n');
+
+      expect(machine().run([], { STUB_SHELL: '/usr/sbin/nologin' }).calls).not.toContain('runuser ada');
     });
   });
 

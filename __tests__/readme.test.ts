@@ -9,6 +9,8 @@ const root = join(__dirname, '..');
 const pages = [
   'README.md',
   'docs/architecture.md',
+  'docs/bootstrap.md',
+  'docs/lifecycle.md',
   'docs/decisions/0001-custom-resources-travel-in-configmaps.md',
 ];
 

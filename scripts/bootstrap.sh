@@ -18,7 +18,7 @@ umask 022
 #            arm64. No pin: no list that more than one party checks carries the
 #            hash of this binary, and a wrong pin would stop every machine.
 #   kubectl  version and both hashes: kubespray, kubectl_checksums.
-#   k9s      version and both hashes: a Makefile of rancher/shell's kind, and k9s's brew formula.
+#   k9s      version and both hashes: the Makefile of rancher/shell's image, and k9s's brew formula.
 #   helm     version and both hashes: Helm's release notes, and the same Makefile.
 K3S_VERSION="v1.34.5+k3s1"
 K3S_SHA256_AMD64=""
@@ -41,8 +41,9 @@ ALL_TOOLS=(k3s kubectl k9s helm)
 # --- Paths -------------------------------------------------------------------
 #
 # For tests only: BOOTSTRAP_ROOT is put in front of every path below (and of
-# /proc, /sys, /dev and home directories), and BOOTSTRAP_WAIT_SECONDS is how
-# long to wait for the node. sudo drops both unless told to keep them.
+# /proc, /sys, /dev, other files in /etc, and home directories), and
+# BOOTSTRAP_WAIT_SECONDS is how long to wait for the node. sudo drops both
+# unless told to keep them.
 ROOT="${BOOTSTRAP_ROOT:-}"
 WAIT_SECONDS="${BOOTSTRAP_WAIT_SECONDS:-240}"
 
@@ -72,10 +73,20 @@ run finds what is there and does nothing.
 Options:
   --only LIST   only these, comma-separated: k3s,kubectl,k9s,helm
   --dry-run     print each action and do none of them (needs no root)
+  --offline DIR take the files from this folder and send no request. It holds
+                what --dry-run lists, checksum files included, each under the
+                last part of its address. They are checked all the same.
+  --kubeconfig-mode MODE
+                who may read /etc/rancher/k3s/k3s.yaml: 600, root alone (the
+                default), or 644, everybody. Whoever can read it rules the
+                cluster, and by that the machine.
   --uninstall   remove what this script installed, and only that; asks first.
                 Removing k3s removes the cluster with all its data.
   --yes         do not ask (for --uninstall)
   --help        this text
+
+The person who calls sudo gets a kubeconfig of their own: ~/.kube/config, mode
+600, and a line in the shell's profile that names it.
 
 Behind a proxy, let sudo keep the variables; they are also given to k3s:
   sudo --preserve-env=http_proxy,https_proxy,no_proxy scripts/bootstrap.sh
@@ -87,7 +98,8 @@ Exit codes:
   1   a command failed unexpectedly; the message names it
   2   this machine cannot run k3s (macOS, 32-bit, no systemd)
   3   something must be put right first (not root, tool missing, port taken)
-  4   a download failed or did not match its checksum; nothing was installed
+  4   a file could not be had or did not match its checksum; nothing was
+      installed
   5   k3s was started but the node did not become ready; or could not be
       removed whole
   6   --uninstall was not confirmed; nothing was removed
@@ -122,6 +134,8 @@ have() { command -v "$1" >/dev/null 2>&1; }
 DRY_RUN=0
 UNINSTALL=0
 ASSUME_YES=0
+OFFLINE=""
+KUBECONFIG_MODE=600
 SELECTED=("${ALL_TOOLS[@]}")
 
 set_selected() {
@@ -134,6 +148,16 @@ set_selected() {
     done
     die $E_USAGE "--only does not know '$tool'; it knows k3s, kubectl, k9s and helm"
   done
+}
+
+set_offline() {
+  [[ -n $1 && -d $1 ]] || die $E_USAGE "--offline needs a folder that is there, got '$1'"
+  OFFLINE="$(cd -- "$1" && pwd)"
+}
+
+set_kubeconfig_mode() {
+  [[ $1 == 600 || $1 == 644 ]] || die $E_USAGE "--kubeconfig-mode is 600 or 644, got '$1'"
+  KUBECONFIG_MODE="$1"
 }
 
 parse_options() {
@@ -152,6 +176,18 @@ parse_options() {
         shift
         ;;
       --only=*) set_selected "${1#--only=}" ;;
+      --offline)
+        (($# > 1)) || die $E_USAGE "--offline needs a folder"
+        set_offline "$2"
+        shift
+        ;;
+      --offline=*) set_offline "${1#--offline=}" ;;
+      --kubeconfig-mode)
+        (($# > 1)) || die $E_USAGE "--kubeconfig-mode is 600 or 644"
+        set_kubeconfig_mode "$2"
+        shift
+        ;;
+      --kubeconfig-mode=*) set_kubeconfig_mode "${1#--kubeconfig-mode=}" ;;
       *) die $E_USAGE "unknown option '$1'; scripts/bootstrap.sh --help lists the options" ;;
     esac
     shift
@@ -212,7 +248,10 @@ MAC
 is_wsl() { grep -qi microsoft "$ROOT/proc/version" 2>/dev/null; }
 
 require_systemd() {
-  [[ -d $ROOT/run/systemd/system ]] && return 0
+  if [[ -d $ROOT/run/systemd/system ]]; then
+    ! is_wsl || say "WSL2: systemd is on."
+    return 0
+  fi
   if is_wsl; then
     if grep -q '4\.4\.0-[0-9]*-Microsoft' "$ROOT/proc/version"; then
       stop_unless_dry $E_UNSUPPORTED "this is WSL1, which has no Linux kernel to run k3s on." \
@@ -238,6 +277,7 @@ open Linux again and repeat:
 
 # GPU is one of: none, ready, no-driver, no-toolkit.
 GPU=none
+readonly TOOLKIT_GUIDE="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html"
 
 # No `grep -q` behind a pipe in this script: it closes the pipe early, the
 # writer dies of that, and pipefail takes it for a failure.
@@ -263,7 +303,8 @@ nvidia_driver_answers() {
 
 detect_gpu() {
   if nvidia_driver_answers; then
-    if have nvidia-container-runtime || have nvidia-ctk; then
+    # The program that k3s looks for; nvidia-ctk alone does not start containers.
+    if have nvidia-container-runtime; then
       GPU=ready
     else
       GPU=no-toolkit
@@ -278,13 +319,13 @@ report_gpu() {
     ready) say "GPU: found, with driver and container toolkit. k3s finds the toolkit itself (RuntimeClass nvidia)." ;;
     no-driver)
       warn "an NVIDIA GPU is here but no driver answers (nvidia-smi -L). Going on without the GPU. To use it:" \
-        "install the driver (Ubuntu: sudo ubuntu-drivers install), reboot, install nvidia-container-toolkit," \
-        "then: sudo systemctl restart k3s"
+        "install the driver (Ubuntu: sudo ubuntu-drivers install), reboot, install the container toolkit" \
+        "($TOOLKIT_GUIDE), then: sudo systemctl restart k3s"
       ;;
     no-toolkit)
       warn "an NVIDIA GPU and its driver are here but not the container toolkit. Going on without the GPU." \
-        "To use it: install the package nvidia-container-toolkit from NVIDIA's repository," \
-        "then: sudo systemctl restart k3s"
+        "To use it: install the package nvidia-container-toolkit from NVIDIA's repository" \
+        "($TOOLKIT_GUIDE), then: sudo systemctl restart k3s"
       ;;
     *) say "GPU: none found." ;;
   esac
@@ -425,13 +466,96 @@ require_tools() {
       "(Debian, Ubuntu: apt-get install curl coreutils tar gzip gawk; Fedora: dnf install the same)."
 }
 
-port_6443_taken() {
-  # In /proc/net/tcp, 192B is port 6443 and state 0A is listening.
-  local table
+# What k3s listens on: API server, supervisor, kubelet, kube-proxy, controllers
+# and containerd's streams. With one of them taken it stops at once, or serves
+# somebody else's answers.
+readonly K3S_PORTS=(6443 6444 10010 10248 10249 10250 10256 10257 10258 10259)
+
+port_taken() { # port
+  # Ports stand in hexadecimal in /proc/net/tcp, and state 0A is listening.
+  local table hex
+  hex="$(printf '%04X' "$1")"
   for table in "$ROOT/proc/net/tcp" "$ROOT/proc/net/tcp6"; do
-    [[ -r $table ]] && awk '$2 ~ /:192B$/ && $4 == "0A" { taken = 1 } END { exit !taken }' "$table" && return 0
+    [[ -r $table ]] && awk -v port=":$hex\$" '$2 ~ port && $4 == "0A" { taken = 1 } END { exit !taken }' "$table" && return 0
   done
   return 1
+}
+
+check_ports() {
+  local port taken=()
+  for port in "${K3S_PORTS[@]}"; do
+    ! port_taken "$port" || taken+=("$port")
+  done
+  ((${#taken[@]} == 0)) ||
+    stop_unless_dry $E_PREFLIGHT "port ${taken[*]} is taken by another program, and k3s needs it (another Kubernetes is" \
+      "the usual cause). See which: sudo ss -ltnp 'sport = :${taken[0]}'. Stop it, then run this again."
+  for port in 80 443; do
+    ! port_taken "$port" ||
+      warn "port $port is taken by another program. The pages of the platform are served there; see which:" \
+        "sudo ss -ltnp 'sport = :$port'. Without it they can be reached by kubectl port-forward only."
+  done
+}
+
+# The kubelet does not start without these three controllers.
+check_cgroups() {
+  local controller have_them="" missing=() unified="$ROOT/sys/fs/cgroup/cgroup.controllers"
+  [[ ! -r $unified ]] || have_them="$(<"$unified")"
+  if [[ -n $have_them ]]; then
+    have_them=" $have_them "
+  elif [[ -r $ROOT/proc/cgroups ]]; then
+    # Version 1: the fourth column says whether the controller is on.
+    have_them=" $(awk '$4 == "1" { printf "%s ", $1 }' "$ROOT/proc/cgroups")"
+  else
+    stop_unless_dry $E_PREFLIGHT "no cgroups here (neither /sys/fs/cgroup/cgroup.controllers nor /proc/cgroups); k3s" \
+      "cannot run containers without them. Use a kernel that has them, as every current distribution's does."
+    return 0
+  fi
+  for controller in cpu cpuset memory; do
+    [[ $have_them == *" $controller "* ]] || missing+=("$controller")
+  done
+  ((${#missing[@]} == 0)) ||
+    stop_unless_dry $E_PREFLIGHT "the kernel has these cgroup controllers switched off: ${missing[*]}. k3s does not start" \
+      "without them. Raspberry Pi: add cgroup_enable=cpuset cgroup_memory=1 cgroup_enable=memory to the line in" \
+      "/boot/firmware/cmdline.txt and reboot. Elsewhere: look for cgroup_disable in /proc/cmdline."
+}
+
+check_proxy() {
+  local https="${https_proxy:-${HTTPS_PROXY:-}}" http="${http_proxy:-${HTTP_PROXY:-}}" where
+  local places=("$ROOT/etc/environment" "$ROOT"/etc/apt/apt.conf "$ROOT"/etc/apt/apt.conf.d/*)
+  [[ -z $https ]] || return 0
+  if [[ -n $http ]]; then
+    warn "http_proxy is set but https_proxy is not, and every download is https: it goes past the proxy. If it must" \
+      "not: sudo https_proxy=\"\$http_proxy\" scripts/bootstrap.sh"
+    return 0
+  fi
+  [[ -z $OFFLINE ]] || return 0
+  for where in "${places[@]}"; do
+    if [[ -r $where ]] && grep -qiE '^[[:space:]]*([^#/].*)?(https?_proxy=|https?::proxy[[:space:]])' "$where"; then
+      warn "${where#"$ROOT"} names a proxy, but none is set here (sudo drops the variables). If the downloads need it:" \
+        "sudo --preserve-env=http_proxy,https_proxy,no_proxy scripts/bootstrap.sh"
+      return 0
+    fi
+  done
+}
+
+# A firewall that k3s's own rules do not reach past: pods then have no DNS.
+check_firewall() {
+  if have firewall-cmd && firewall-cmd --state >/dev/null 2>&1; then
+    warn "firewalld is on and cuts pods off from each other and from DNS. Let them through:
+  sudo firewall-cmd --permanent --zone=trusted --add-source=10.42.0.0/16 --add-source=10.43.0.0/16
+  sudo firewall-cmd --reload"
+  elif grep -qi '^ENABLED=yes' "$ROOT/etc/ufw/ufw.conf" 2>/dev/null; then
+    warn "ufw is on and cuts pods off from each other and from DNS. Let them through:
+  sudo ufw allow from 10.42.0.0/16 to any
+  sudo ufw allow from 10.43.0.0/16 to any"
+  fi
+}
+
+check_selinux() {
+  if have getenforce && [[ "$(getenforce 2>/dev/null)" == Enforcing ]]; then
+    warn "SELinux is enforcing. k3s needs the policy package k3s-selinux there, which this script does not install;" \
+      "without it containers may be denied access to their files."
+  fi
 }
 
 check_room() {
@@ -454,26 +578,28 @@ check_room() {
 }
 
 preflight() {
-  require_tools curl sha256sum tar gzip install awk
+  local tools=(sha256sum tar gzip install awk)
+  [[ -n $OFFLINE ]] || tools+=(curl)
+  require_tools "${tools[@]}"
+  check_proxy
   if needed k3s; then
     require_systemd
-    if ! is_recorded binary "$BIN_DIR/k3s" && port_6443_taken; then
-      stop_unless_dry $E_PREFLIGHT "port 6443 is taken by another program, and the Kubernetes API needs it." \
-        "See which: sudo ss -ltnp 'sport = :6443'. Stop it, then run this again."
-    fi
+    # An upgrade finds its own k3s on the ports.
+    is_recorded binary "$BIN_DIR/k3s" || check_ports
+    check_cgroups
     check_room
-    if have getenforce && [[ "$(getenforce 2>/dev/null)" == Enforcing ]]; then
-      warn "SELinux is enforcing. k3s needs the policy package k3s-selinux there, which this script does not install;" \
-        "without it containers may be denied access to their files."
-    fi
+    check_firewall
+    check_selinux
   fi
 }
 
 # --- Downloads ---------------------------------------------------------------
 
 WORK=""
+DOWNLOAD=""
 
 cleanup() {
+  [[ -z $DOWNLOAD ]] || kill "$DOWNLOAD" 2>/dev/null || true
   [[ -z $WORK ]] || rm -rf -- "$WORK"
   rm -f -- "$BIN_DIR"/.mlops-lifecycle.*.new 2>/dev/null || true
 }
@@ -517,38 +643,73 @@ describe() {
   [[ $ARCH == amd64 ]] || PIN="${pins[1]}"
 }
 
-fetch() { # url file -> curl's exit status
+# Puts the file behind an address at a path, from the network or, under
+# --offline, from the folder.
+fetch() { # tool url path
+  local status=0
+  if [[ -n $OFFLINE ]]; then
+    cp -- "$OFFLINE/${2##*/}" "$3" 2>/dev/null ||
+      die $E_DOWNLOAD "$1: $OFFLINE/${2##*/} is missing or cannot be read. Nothing was installed. Where there is a" \
+        "network, download $2 and put it there."
+    return 0
+  fi
+  # In the background, for bash hears a signal only between commands, and this
+  # one may take minutes.
   curl --proto '=https' --tlsv1.2 --fail --location --silent --show-error \
-    --connect-timeout 20 --retry 3 --retry-delay 2 --output "$2" "$1"
+    --connect-timeout 20 --speed-limit 1024 --speed-time 60 --retry 3 --retry-delay 2 --output "$3" "$2" &
+  DOWNLOAD=$!
+  wait "$DOWNLOAD" || status=$?
+  DOWNLOAD=""
+  ((status == 0)) ||
+    die $E_DOWNLOAD "$1: could not download $2: $(curl_failure "$status"). Nothing was installed. Put that right, then run this again."
 }
 
-# Downloads and checks one tool; leaves the ready binary at $WORK/<tool>.
-# Nothing outside $WORK is touched.
-obtain() {
-  local tool="$1" expected actual
-  describe "$tool"
-  say "$tool: downloading $URL"
-  fetch "$SUMS_URL" "$WORK/$tool.sums" ||
-    die $E_DOWNLOAD "$tool: no checksum file at $SUMS_URL, so $FILE cannot be checked. Nothing was installed." \
-      "Check the network and proxy, then run this again."
-  fetch "$URL" "$WORK/$tool.download" ||
-    die $E_DOWNLOAD "$tool: could not download $URL. Nothing was installed. Check the network and proxy, then run this again."
+curl_failure() { # curl's exit status
+  case "$1" in
+    5) printf 'the host of the proxy is not known here; look at https_proxy' ;;
+    6) printf 'the host is not known here: no network, or no DNS; look with: getent hosts github.com' ;;
+    7) printf 'nothing answers there: no network, a firewall, or a proxy that is not set (https_proxy)' ;;
+    22) printf 'the server refuses it or does not have it; the line of curl above says which' ;;
+    28) printf 'it took too long or came to a halt' ;;
+    35 | 60) printf 'the TLS certificate is not one this machine trusts; a proxy that opens TLS is the usual cause, and its authority must be installed here' ;;
+    56) printf 'the connection broke off, or the proxy refused it' ;;
+    *) printf 'curl ended with %s' "$1" ;;
+  esac
+}
 
+# Ends the script where the file at a path is not the published one.
+verify() { # tool path name pin
+  local tool="$1" path="$2" name="$3" pin="$4" expected actual
   # kubectl's file holds the hash alone; the others name the file beside it.
-  expected="$(awk -v file="$FILE" '
+  expected="$(awk -v file="$name" '
     NF == 1 && NR == 1 { print $1; exit }
     $2 == file || $2 == "*" file { print $1; exit }' "$WORK/$tool.sums")"
   [[ $expected =~ ^[0-9a-f]{64}$ ]] ||
-    die $E_DOWNLOAD "$tool: $SUMS_URL holds no sha256 for $FILE (found '${expected:-nothing}'). Nothing was installed." \
+    die $E_DOWNLOAD "$tool: $SUMS_URL holds no sha256 for $name (found '${expected:-nothing}'). Nothing was installed." \
       "Open that address in a browser; a proxy's login page in its place is the usual cause."
 
-  actual="$(sha256_of "$WORK/$tool.download")"
+  actual="$(sha256_of "$path")"
   [[ $actual == "$expected" ]] ||
-    die $E_DOWNLOAD "$tool: $FILE does not match its published checksum: expected $expected, got $actual. Nothing was" \
-      "installed. Run this again; if it repeats, something between here and $URL changes the file: do not use it."
-  [[ -z $PIN || $actual == "$PIN" ]] ||
-    die $E_DOWNLOAD "$tool: $FILE does not match the checksum pinned in this script: expected $PIN, got $actual. The" \
+    die $E_DOWNLOAD "$tool: $name does not match its published checksum: expected $expected, got $actual. Nothing was" \
+      "installed. Run this again; if it repeats, something between here and ${URL%/*} changes the file: do not use it."
+  [[ -z $pin || $actual == "$pin" ]] ||
+    die $E_DOWNLOAD "$tool: $name does not match the checksum pinned in this script: expected $pin, got $actual. The" \
       "release was changed after it was pinned. Nothing was installed. Do not use the file before the project says why."
+}
+
+# Fetches and checks one tool; leaves the ready binary at $WORK/<tool>.
+# Nothing outside $WORK is touched.
+obtain() {
+  local tool="$1"
+  describe "$tool"
+  if [[ -n $OFFLINE ]]; then
+    say "$tool: taking $OFFLINE/$FILE"
+  else
+    say "$tool: downloading $URL"
+  fi
+  fetch "$tool" "$SUMS_URL" "$WORK/$tool.sums"
+  fetch "$tool" "$URL" "$WORK/$tool.download"
+  verify "$tool" "$WORK/$tool.download" "$FILE" "$PIN"
 
   if [[ -n $MEMBER ]]; then
     mkdir "$WORK/$tool.unpacked"
@@ -557,6 +718,22 @@ obtain() {
   else
     mv "$WORK/$tool.download" "$WORK/$tool"
   fi
+}
+
+# Without a network k3s also needs the images of its own pods (DNS, ingress,
+# volumes), which it loads from a folder. Their archive may lie beside the rest.
+obtain_images() {
+  [[ -n $OFFLINE ]] || return 0
+  local name="k3s-airgap-images-$ARCH.tar.zst"
+  if [[ ! -e $OFFLINE/$name ]]; then
+    warn "$OFFLINE has no $name: k3s will pull the images of its own pods (DNS, ingress) from the network, and" \
+      "without one they do not start. Download ${URL%/*}/$name"
+    return 0
+  fi
+  say "k3s: taking $OFFLINE/$name"
+  cp -- "$OFFLINE/$name" "$WORK/$name"
+  verify k3s "$WORK/$name" "$name" ""
+  IMAGES_ARCHIVE="$WORK/$name"
 }
 
 # The new file is complete before it takes the old one's place.
@@ -602,7 +779,7 @@ Type=notify
 EnvironmentFile=-$UNIT_ENV_FILE
 ExecStartPre=-/sbin/modprobe br_netfilter
 ExecStartPre=-/sbin/modprobe overlay
-ExecStart=$BIN_DIR/k3s server --write-kubeconfig-mode 600
+ExecStart=$BIN_DIR/k3s server --write-kubeconfig-mode $KUBECONFIG_MODE
 # Containers outlive a restart of k3s, and k3s manages their cgroups.
 KillMode=process
 Delegate=yes
@@ -636,11 +813,17 @@ proxy_text() {
   env_line NO_PROXY "${none:+$none,}127.0.0.0/8,10.42.0.0/16,10.43.0.0/16,.svc,.cluster.local"
 }
 
+IMAGES_ARCHIVE=""
+
 start_k3s() {
   local dir proxy
   for dir in "${K3S_DIRS[@]}"; do
     [[ -e $dir ]] || is_recorded dir "$dir" || record dir k3s - - "$dir"
   done
+  if [[ -n $IMAGES_ARCHIVE ]]; then
+    install -d -m 0755 "$K3S_DATA/agent/images"
+    install -m 0644 "$IMAGES_ARCHIVE" "$K3S_DATA/agent/images/"
+  fi
   proxy="$(proxy_text)"
   if [[ -n $proxy ]]; then
     put_file k3s 0600 "$UNIT_ENV_FILE" <<<"$proxy"
@@ -648,9 +831,14 @@ start_k3s() {
   fi
   unit_text | put_file k3s 0644 "$UNIT_FILE"
   systemctl daemon-reload
-  systemctl enable k3s
+  systemctl enable --quiet k3s
   systemctl restart --no-block k3s
   wait_for_node
+}
+
+# Is the unit ours, untouched since, and other than these options ask for?
+unit_differs() {
+  unchanged file "$UNIT_FILE" && [[ "$(unit_text)" != "$(<"$UNIT_FILE")" ]]
 }
 
 wait_for_node() {
@@ -673,8 +861,9 @@ KUBECONFIG_HINT=""
 # Copies k3s's kubeconfig to the person who called sudo. A file that is already
 # there is theirs (other clusters live in it) and is not touched.
 give_kubeconfig() {
-  local user="${SUDO_USER:-root}" home dir target
+  local user="${SUDO_USER:-root}" home shell dir target
   home="$(getent passwd "$user" | cut -d: -f6)"
+  shell="$(getent passwd "$user" | cut -d: -f7)"
   [[ -n $home ]] ||
     die $E_PREFLIGHT "the user '$user' has no home directory (getent passwd). Copy the file by hand: $K3S_KUBECONFIG"
   dir="$ROOT$home/.kube"
@@ -687,6 +876,14 @@ give_kubeconfig() {
       return 0
     fi
   fi
+  copy_kubeconfig "$user" "$dir" "$target"
+  # Beside other clusters the choice is made anew in each shell: a profile that
+  # made it would send a command meant for one cluster to another.
+  [[ -n $KUBECONFIG_HINT ]] || name_kubeconfig "$user" "$ROOT$home" "$shell"
+}
+
+copy_kubeconfig() { # user dir target
+  local user="$1" dir="$2" target="$3"
   # Ours, and changed since (a namespace chosen, a context renamed): theirs now.
   if [[ -e $target ]] && ! unchanged kubeconfig "$target"; then
     return 0
@@ -706,23 +903,97 @@ give_kubeconfig() {
   [[ -z $KUBECONFIG_HINT ]] || say "kubeconfig: $dir/config was there before and is untouched"
 }
 
+# --- The shell's profile --------------------------------------------------------
+
+readonly PROFILE_MARK="# mlops-lifecycle: the cluster on this machine"
+
+# Adds KUBECONFIG to the profile of the person's shell, unless something there
+# sets it already. One who took the line out again does not get it back.
+name_kubeconfig() { # user home shell
+  local user="$1" home="$2" profile="" line="export KUBECONFIG=\"\$HOME/.kube/config\""
+  case "${3##*/}" in
+    bash) profile="$home/.bashrc" ;;
+    zsh) profile="$home/.zshrc" ;;
+    fish)
+      profile="$home/.config/fish/conf.d/mlops-lifecycle.fish"
+      line="set -gx KUBECONFIG \"\$HOME/.kube/config\""
+      ;;
+    sh | dash | ash | ksh) profile="$home/.profile" ;;
+    *) return 0 ;;
+  esac
+  ! is_recorded profile "$profile" || return 0
+  if [[ -L $profile ]]; then
+    say "$profile is a link and is left as it is; add to it, if you like: $line"
+    return 0
+  fi
+  if grep -qE '^[^#]*KUBECONFIG' "$profile" 2>/dev/null; then
+    say "$profile sets KUBECONFIG already and is left as it is"
+    return 0
+  fi
+  record profile k3s - - "$profile"
+  # Written as that person: a profile is theirs, folders and all. A last line
+  # that was left open is ended first.
+  # shellcheck disable=SC2016
+  as_user "$user" bash -c 'umask 022
+    mkdir -p "${1%/*}"
+    [[ -z "$(tail -c 1 "$1" 2>/dev/null)" ]] || printf "\n" >>"$1"
+    printf "%s\n" "$2" "$3" >>"$1"' _ "$profile" "$PROFILE_MARK" "$line"
+  say "profile: $profile names the kubeconfig, for shells opened from now on"
+}
+
+as_user() { # user command...
+  local user="$1"
+  shift
+  if [[ $user == root ]]; then "$@"; else runuser -u "$user" -- "$@"; fi
+}
+
+# Takes the two lines out again, and a file that then is empty with them.
+clean_profile() { # path
+  local line skip=0 found=0 kept=""
+  if [[ -f $1 && ! -L $1 ]]; then
+    while IFS= read -r line || [[ -n $line ]]; do
+      if ((skip)); then
+        skip=0
+      elif [[ $line == "$PROFILE_MARK" ]]; then
+        skip=1
+        found=1
+      else
+        kept+="$line"$'\n'
+      fi
+    done <"$1"
+  fi
+  if ((found)); then
+    # Written over: the file keeps its owner and mode.
+    if [[ -n $kept ]]; then printf '%s' "$kept" >"$1"; else rm -f -- "$1"; fi
+    say "removed: the line with KUBECONFIG in $1"
+  fi
+  forget "$1"
+}
+
 # --- Install -------------------------------------------------------------------
 
 print_plan() {
   local tool
   for tool in ${NEEDED[@]+"${NEEDED[@]}"}; do
     describe "$tool"
-    say "would download $URL"
-    say "would check it against $SUMS_URL${PIN:+ and the pinned sha256 $PIN}"
+    if [[ -n $OFFLINE ]]; then
+      say "would take $OFFLINE/$FILE"
+      say "would check it against $OFFLINE/${SUMS_URL##*/}${PIN:+ and the pinned sha256 $PIN}"
+    else
+      say "would download $URL"
+      say "would check it against $SUMS_URL${PIN:+ and the pinned sha256 $PIN}"
+    fi
     [[ -z $MEMBER ]] || say "would take $MEMBER out of it"
     say "would install it as $BIN_DIR/$tool"
   done
   if needed k3s; then
+    [[ -z $OFFLINE ]] || say "would take $OFFLINE/k3s-airgap-images-$ARCH.tar.zst where it is, and check it likewise"
     [[ -z "$(proxy_text)" ]] || say "would write the proxy settings to $UNIT_ENV_FILE"
     say "would write $UNIT_FILE"
     say "would run: systemctl daemon-reload; systemctl enable k3s; systemctl restart k3s"
     say "would wait up to $WAIT_SECONDS s for the node"
     say "would copy $K3S_KUBECONFIG to ~/.kube/config (to ~/.kube/mlops-lifecycle if the former exists)"
+    say "would add KUBECONFIG to the profile of your shell"
   fi
   ((${#NEEDED[@]} == 0)) || say "would list what was installed in $MANIFEST"
 }
@@ -730,7 +1001,7 @@ print_plan() {
 print_next() {
   local folder=dist/laptop
   selected k3s || return 0
-  [[ $GPU == ready ]] && folder=dist
+  [[ $GPU != ready ]] || folder=dist
   say ""
   say "Type next:"
   [[ -z $KUBECONFIG_HINT ]] || say "  $KUBECONFIG_HINT"
@@ -743,11 +1014,11 @@ install_all() {
   # The list of what was installed cannot be read without these two.
   require_tools awk sha256sum
   find_needed
-  detect_gpu
+  ! selected k3s || detect_gpu
   if ((${#NEEDED[@]} > 0)); then
     preflight
   fi
-  report_gpu
+  ! selected k3s || report_gpu
 
   if ((DRY_RUN)); then
     print_plan
@@ -760,6 +1031,7 @@ install_all() {
     # All are downloaded and checked before the first is installed.
     for tool in "${NEEDED[@]}"; do
       obtain "$tool"
+      [[ $tool != k3s ]] || obtain_images
     done
     for tool in "${NEEDED[@]}"; do
       put_binary "$tool"
@@ -768,7 +1040,7 @@ install_all() {
 
   if selected k3s && is_recorded binary "$BIN_DIR/k3s"; then
     # The unit is missing when an earlier run broke off.
-    if needed k3s || ! is_recorded file "$UNIT_FILE" || [[ ! -f $UNIT_FILE ]]; then
+    if needed k3s || ! is_recorded file "$UNIT_FILE" || [[ ! -f $UNIT_FILE ]] || unit_differs; then
       require_systemd
       start_k3s
     elif ! systemctl is-active --quiet k3s; then
@@ -777,6 +1049,9 @@ install_all() {
       wait_for_node
     fi
     give_kubeconfig
+    [[ $KUBECONFIG_MODE == 600 ]] ||
+      warn "every user of this machine can read $K3S_KUBECONFIG and rule the cluster with it, as" \
+        "--kubeconfig-mode 644 asks. Run this again without that option to take it back."
   fi
 
   ((${#NEEDED[@]} > 0)) || say "Nothing to install."
@@ -878,6 +1153,9 @@ uninstall_k3s() {
     remove_recorded kubeconfig "$path"
     rmdir "${path%/*}" 2>/dev/null || true
   done < <(awk -F '\t' '$1 == "kubeconfig" { print $5 }' "$MANIFEST")
+  while read -r path; do
+    [[ -z $path ]] || clean_profile "$path"
+  done < <(awk -F '\t' '$1 == "profile" { print $5 }' "$MANIFEST")
 }
 
 # Removes a file that is still as it was recorded; one that was changed since

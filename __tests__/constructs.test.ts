@@ -168,6 +168,39 @@ describe('Workload', () => {
     expect(annotationsWith('a')).not.toEqual(annotationsWith('b'));
   });
 
+  test('has containers beside it, each with its own image and wiring', () => {
+    const { find } = build((stage) =>
+      web(stage, {
+        ports: { http: 80 },
+        sidecars: [
+          {
+            name: 'beside',
+            image: 'example.org/beside:1',
+            cpu: { request: '10m' },
+            memory: { request: '32Mi' },
+            ports: { status: 81 },
+            connections: [{ endpoint: outsideEndpoint('db.example', 5432), env: { A: 'b' } }],
+          },
+          {
+            name: 'first',
+            image: 'example.org/first:1',
+            cpu: { request: '10m' },
+            memory: { request: '32Mi' },
+            startsFirst: true,
+          },
+        ],
+      }),
+    );
+    const pod = podSpec(find('Deployment', 'web'));
+    expect(pod.containers.map(({ name }: Json) => name)).toEqual(['server', 'beside']);
+    expect(pod.containers[0]).not.toHaveProperty('env');
+    expect(env(pod.containers[1])).toEqual({ A: 'b' });
+    expect(pod.containers[1].securityContext).toEqual(RESTRICTED);
+    expect(pod.initContainers).toMatchObject([{ name: 'first', restartPolicy: 'Always' }]);
+    expect(portsOf(find('NetworkPolicy', 'web').spec.egress)).toEqual([53, 53, 5432]);
+    expect(find('Service', 'web').spec.ports.map(({ port }: Json) => port)).toEqual([80, 81]);
+  });
+
   test('is wired in one statement: variables, both firewalls, and a wait before its start', () => {
     const { find } = build((stage) => {
       const server = web(stage, { name: 'db', ports: { sql: 5432 } });
@@ -548,16 +581,43 @@ describe('Airflow', () => {
   });
 
   test('runs its steps with an account that may do nothing', () => {
-    const { find, objects } = room((app, ground) => {
+    const { made, find, objects } = room((app, ground) => {
       const airflow = new Airflow(app, 'airflow', ground);
       airflow.stepPods.uses({ endpoint: outsideEndpoint('s3.example', 9000), env: { A: 'b' } });
-      expect(airflow.stepPods.env).toEqual({ A: 'b' });
+      return airflow.stepPods.spec({ name: 'trip', configMap: 'pipeline-trip' }).pod;
     });
+    const container = made.spec.containers[0]!;
+    expect(container.env).toEqual([
+      { name: 'HOME', value: '/tmp' },
+      { name: 'GIT_PYTHON_REFRESH', value: 'quiet' },
+      { name: 'A', value: 'b' },
+    ]);
+    expect(container.securityContext).toEqual(RESTRICTED);
+    expect(made.spec).toMatchObject({ serviceAccountName: 'step', automountServiceAccountToken: false });
+    expect(made.spec.securityContext).toMatchObject({ runAsNonRoot: true });
+    expect(container.volumeMounts.map(({ mountPath }) => mountPath)).toEqual([
+      '/code/lifecycle',
+      '/launcher',
+      '/environments',
+      '/tmp',
+      '/pipeline',
+    ]);
+    expect(find('PersistentVolumeClaim', 'step-environments').metadata.namespace).toBe('mlops-steps');
     expect(find('ServiceAccount', 'step').metadata.namespace).toBe('mlops-steps');
     const granted = objects.flatMap(({ subjects }) => (subjects ?? []) as Json[]).map(({ name }) => name);
     expect(granted).not.toContain('step');
     expect(portsOf(find('NetworkPolicy', 'steps').spec.egress)).toEqual([53, 53, 80, 443, 9000]);
   });
+});
+
+test('a built image for the steps needs no volume and installs nothing', () => {
+  const { made, objects } = room((app, ground) => {
+    const airflow = new Airflow(app, 'airflow', { ...ground, stepImage: 'example.org/steps:1' });
+    return airflow.stepPods.spec().pod.spec.containers[0]!;
+  });
+  expect(made.image).toBe('example.org/steps:1');
+  expect(made.command.join(' ')).toContain('--environments - ');
+  expect(objects.map(({ metadata }) => metadata.name)).not.toContain('step-environments');
 });
 
 describe('MLflow', () => {
@@ -605,7 +665,36 @@ describe('Triton', () => {
     expect(made.client().env).toEqual({
       TRITON_HTTP_URL: 'triton.mlops-platform.svc:8000',
       TRITON_GRPC_URL: 'triton.mlops-platform.svc:8001',
+      TRITON_REPLICAS: 'triton-replicas.mlops-platform.svc:9101',
     });
+  });
+
+  test('has a sidecar with the key of the object store, which the server does not get', () => {
+    const { find } = room((app, ground) => {
+      return new Triton(app, 'triton', { ...ground, accelerator: Accelerator.none() });
+    });
+    const [server, sidecar] = podSpec(find('Deployment', 'triton')).containers;
+    expect(env(server)).not.toHaveProperty('AWS_ACCESS_KEY_ID');
+    expect(env(sidecar)).toMatchObject({ AWS_ACCESS_KEY_ID: 'triton', MODELS_BUCKET: 'acme-models' });
+    expect(server.volumeMounts).toContainEqual({ name: 'models', mountPath: '/models', readOnly: true });
+    expect(find('Service', 'triton-replicas').spec.clusterIP).toBe('None');
+    expect(find('ServiceMonitor', 'triton-models').spec.endpoints[0].relabelings).toEqual([
+      { targetLabel: 'job', replacement: 'triton-models' },
+    ]);
+    expect(portsOf(find('NetworkPolicy', 'triton').spec.egress)).toContain(443);
+  });
+
+  test('reaches no package index where its sidecar comes in a built image', () => {
+    const { find } = room((app, ground) => {
+      const objectStore = {
+        ...ground.objectStore,
+        client: () => ({ endpoint: outsideEndpoint('s3', 9000), env: {} }),
+      };
+      const props = { ...ground, objectStore, sidecarImage: 'example.org/steps:1' };
+      return new Triton(app, 'triton', { ...props, accelerator: Accelerator.none() });
+    });
+    expect(podSpec(find('Deployment', 'triton')).containers[1].image).toBe('example.org/steps:1');
+    expect(portsOf(find('NetworkPolicy', 'triton').spec.egress)).toEqual([53, 53, 9000]);
   });
 });
 
@@ -697,21 +786,25 @@ describe('NodeAgent', () => {
 });
 
 describe('Pipeline', () => {
-  const build = (trainer: object, accelerator: Accelerator, trainingGpus = 0) =>
+  const build = (trainer: object, accelerator: Accelerator, trainingGpus = 0, other: object = {}) =>
     room((app, { objectStore }) => {
-      const stepPods = { namespace: 'mlops-steps', serviceAccount: 'step', env: { A: 'b' } };
-      const source = { definition: definePipeline({ ...TRIP, trainer }), model: '# mine\n' };
-      return new Pipeline(app, source, { objectStore, stepPods, accelerator, trainingGpus });
+      const change = { trainer, ...other };
+      const stepPods = { namespace: 'mlops-steps', spec: (steps?: object) => ({ ...steps }) };
+      const source = { definition: definePipeline({ ...TRIP, ...change }), model: '# mine\n' };
+      const observability = new Observability();
+      return new Pipeline(app, source, { observability, objectStore, stepPods, accelerator, trainingGpus });
     });
-  const specOf = ({ objects }: ReturnType<typeof build>) => JSON.parse(objects[0]!.data['spec.json']);
+  const specOf = ({ objects }: ReturnType<typeof build>) =>
+    JSON.parse(objects.find(({ data }) => data)!.data['spec.json']);
 
   test('is one spec, for Airflow and for its steps, with the model beside the second', () => {
     const { objects } = build({}, Accelerator.none());
     expect(objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`)).toEqual([
+      'PrometheusRule mlops-platform/model-trip',
       'ConfigMap mlops-platform/pipeline-trip',
       'ConfigMap mlops-steps/pipeline-trip',
     ]);
-    expect(objects[1]!.data).toEqual({ ...objects[0]!.data, 'model.py': '# mine\n' });
+    expect(objects[2]!.data).toEqual({ ...objects[1]!.data, 'model.py': '# mine\n' });
     expect(specOf({ objects } as ReturnType<typeof build>)).toMatchObject({
       name: 'trip',
       collection: {
@@ -721,8 +814,52 @@ describe('Pipeline', () => {
       },
       registry: { model: 'trip', gate: { margin: 0.01 } },
       serving: { bucket: 'acme-models', maxBatchSize: 256 },
-      steps: { env: [{ name: 'A', value: 'b' }] },
+      steps: { name: 'trip', configMap: 'pipeline-trip' },
     });
+  });
+
+  test('from a database gives its address, and the way to it, to the step collect alone', () => {
+    const query = 'select * from t where at >= :start and at < :end';
+    const source = { type: 'sql', query, period: 'date', secretName: 'db', port: 6432 };
+    const built = build({}, Accelerator.none(), 0, { source });
+    expect(specOf(built).collection.env).toEqual([
+      { name: 'SOURCE_DATABASE_URL', valueFrom: { secretKeyRef: { name: 'db', key: 'url' } } },
+    ]);
+    const { spec } = built.find('NetworkPolicy', 'collect-trip');
+    expect(spec.podSelector.matchLabels).toMatchObject({ 'mlops-lifecycle/step': 'collect' });
+    expect(portsOf(spec.egress)).toEqual([53, 53, 6432]);
+  });
+
+  test('from the object store reads the bucket of the platform', () => {
+    const source = { type: 's3', prefix: 'incoming/{{ month }}/' };
+    expect(specOf(build({}, Accelerator.none(), 0, { source })).collection.source.bucket).toBe('acme-data');
+  });
+
+  test('computes on the GPU of Triton unless it says otherwise', () => {
+    const gpus = (serving: object) => specOf(build({}, Accelerator.nvidia(), 0, { serving })).serving.gpus;
+    expect([gpus({}), gpus({ gpu: false })]).toEqual([1, 0]);
+  });
+
+  test('is late only where its source goes on, and errs too much only where somebody said how much', () => {
+    const alerts = (other: object) =>
+      build({}, Accelerator.none(), 0, other)
+        .find('PrometheusRule', 'model-trip')
+        .spec.groups[0].rules.flatMap(({ alert, expr }: Json) => (alert ? [[alert, expr]] : []));
+    expect(Object.keys(Object.fromEntries(alerts({})))).toEqual([
+      'ModelDrift',
+      'ModelPredictionDrift',
+      'ModelDataStale',
+      'ModelVersionRefused',
+    ]);
+    const source = { ...TRIP.source, until: '2024-01' };
+    const given = Object.fromEntries(alerts({ source, retraining: { onError: 7 } }));
+    expect(Object.keys(given)).toEqual([
+      'ModelDrift',
+      'ModelPredictionDrift',
+      'ModelError',
+      'ModelVersionRefused',
+    ]);
+    expect(given.ModelError).toContain('{model="trip"}) > 7 ');
   });
 
   test('trains on the CPU where the environment has no GPU', () => {

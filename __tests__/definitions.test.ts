@@ -109,7 +109,29 @@ const SOURCE: Refusal[] = [
   ['a source with a password', url('https://me:pw@a.example/{{ month }}'), 'source.url', '"h', 'readable by'],
   ['a source with a token', url('https://a.example/{{ month }}?token=x'), 'source.url', '"h', 'readable by'],
   ['a source on a closed port', url('https://a.example:8443/{{ month }}'), 'source.url', '"h', '80 or 443'],
-  ['a source of no known type', source({ type: 's3' }), 'source.type', '"s3"', 'must be one of http'],
+  ['a source of no known type', source({ type: 'ftp' }), 'source.type', '"ftp"', 'http, s3, sql, python'],
+  ['an end that is no period', source({ until: 'May' }), 'source.until', '"May"', "'2024-01'"],
+  ['an end of another length', source({ until: '2024' }), 'source.until', '"2024"', 'as long as the source'],
+  [
+    'an S3 place with a slash in front',
+    s3({ prefix: '/a/{{ month }}/' }),
+    'prefix',
+    '"/a',
+    'without a slash',
+  ],
+  ['an S3 place without a period', s3({ prefix: 'a/' }), 'source.prefix', '"a/"', 'as in {{ month }}'],
+  ['a query that writes', sql({ query: 'DELETE FROM t' }), 'source.query', '"DELETE', 'must be a SELECT'],
+  ['a query of everything', sql({ query: 'SELECT 1' }), 'source.query', '"SELECT 1"', ':start and :end'],
+  ['a query without a Secret', sql({ secretName: undefined }), 'source.secretName', 'nothing', 'is required'],
+  ['a database on no port', sql({ port: 0 }), 'source.port', '0', 'from 1 to 65535'],
+  [
+    'a function of no period',
+    source({ type: 'python', url: undefined }),
+    'source.period',
+    'nothing',
+    'year, mo',
+  ],
+  ['an id that is no column', schema({ requestId: 'id' }), 'schema.requestId', '"id"', 'of type string'],
   ['a format of no known type', source({ format: 'xml' }), 'source.format', '"xml"', 'one of parquet, csv'],
   [
     'a file published before its period ends',
@@ -331,7 +353,7 @@ const SHAPE: Refusal[] = [
     '{"a":1,"b":2}',
     "'a', 'b'; its keys are metric, better",
   ],
-  ['a key of another room', serving({ gpu: 1 }), 'serving', '{"gpu":1}', 'its keys are maxBatchSize'],
+  ['a key of another room', serving({ memory: 1 }), 'serving', '{"memory":1}', 'its keys are maxBatchSize'],
   ['nothing', () => definePipeline(undefined as never), SELF, 'nothing', 'is required'],
   ['null', () => definePipeline(null as never), SELF, 'null', 'must be an object'],
   ['a list', () => definePipeline([MINIMAL] as never), SELF, '[{"name":"trip"', 'must be an object'],
@@ -484,9 +506,14 @@ const ENVIRONMENT: Refusal[] = [
   ],
   [
     'an object store without a key for the steps',
-    () => render('x', external({ objectStore: { airflow: key('airflow'), mlflow: key('mlflow') } }), []),
+    () =>
+      render(
+        'x',
+        external({ objectStore: { airflow: key('airflow'), mlflow: key('mlflow'), triton: key('triton') } }),
+        [],
+      ),
     'objectStore.credentials',
-    '["airflow","mlflow"]',
+    '["airflow","mlflow","triton"]',
     "needs a Secret for the client 'steps'",
   ],
   [
@@ -540,9 +567,17 @@ describe('a definition', () => {
       },
       trainer: { cpu: { request: '500m' }, memory: { request: '1Gi', limit: '2Gi' }, timeout: '1h' },
       gate: { metric: 'mae', better: 'lower', margin: 0.01 },
-      serving: { maxBatchSize: 256, maxQueueDelayMicroseconds: 500, instances: 1, traceOneIn: 10 },
+      serving: {
+        maxBatchSize: 256,
+        maxQueueDelayMicroseconds: 500,
+        instances: 1,
+        traceOneIn: 10,
+        gpu: true,
+        shadow: false,
+        payloads: false,
+      },
       drift: { threshold: 0.2, window: '1h', minSamples: 500 },
-      retraining: { onDrift: true, cooldown: '24h' },
+      retraining: { onDrift: true, cooldown: '24h', every: '5m', reportEvery: '24h' },
     });
   });
 
@@ -576,7 +611,20 @@ describe('a definition', () => {
     'https://example.com:443/{{ month }}/a@b',
     'http://files.mlops-platform.svc:8000/{{ month }}',
   ])('may come from %s', (url) => {
-    expect(definePipeline({ ...MINIMAL, source: { type: 'http', url } }).source.url).toBe(url);
+    expect(definePipeline({ ...MINIMAL, source: { type: 'http', url } }).source).toMatchObject({ url });
+  });
+
+  test.each<PipelineProps['source']>([
+    { type: 's3', prefix: 'incoming/{{ date }}/', format: 'csv' },
+    {
+      type: 'sql',
+      query: 'select * from t where at >= :start and at < :end',
+      period: 'hour',
+      secretName: 'db',
+    },
+    { type: 'python', period: 'month', until: '2024-01' },
+  ])('may come from $type', (source) => {
+    expect(definePipeline({ ...MINIMAL, source }).source).toMatchObject(source);
   });
 
   test.each(['Größe, 크기 🚕 "quoted"', 'no', '- a: b # c', '{{ jinja }} $(VARIABLE) %s'])(
@@ -682,17 +730,25 @@ const EVERYTHING: PipelineProps = {
   name: 'everything',
   owner: 'A team <team@example.com>',
   description: 'What it is for',
-  source: { type: 'http', url: 'https://example.com/{{ date }}.csv', format: 'csv', monthsUntilPublished: 2 },
+  source: {
+    type: 'http',
+    url: 'https://example.com/{{ date }}.csv',
+    format: 'csv',
+    monthsUntilPublished: 2,
+    until: '2024-01-31',
+  },
   schedule: '0 6 1 * *',
   schema: {
     columns: {
       at: { type: 'datetime', nullable: true },
+      id: { type: 'string', nullable: false },
       size: { type: 'float', nullable: false, min: -1.5, max: 1e9 },
     },
     timestamp: 'at',
     features: { size: { type: 'float', min: -1.5, max: 1e9 }, count: { type: 'int', min: 0, max: 0 } },
     target: { name: 'price', type: 'int', min: 0, max: 9 },
     maxQuarantined: 0,
+    requestId: 'id',
   },
   trainer: {
     cpu: { request: '1500m', limit: '2' },
@@ -701,9 +757,17 @@ const EVERYTHING: PipelineProps = {
     timeout: '7d',
   },
   gate: { metric: 'rmse', better: 'higher', margin: 0, limit: -3 },
-  serving: { maxBatchSize: 1, maxQueueDelayMicroseconds: 0, instances: 64, traceOneIn: 1 },
+  serving: {
+    maxBatchSize: 1,
+    maxQueueDelayMicroseconds: 0,
+    instances: 64,
+    traceOneIn: 1,
+    gpu: false,
+    shadow: true,
+    payloads: true,
+  },
   drift: { threshold: 10, window: '30m', minSamples: 1 },
-  retraining: { onDrift: false, onError: 12.5, cooldown: '1h' },
+  retraining: { onDrift: false, onError: 12.5, cooldown: '1h', every: '1m', reportEvery: '7d' },
 };
 
 function pipeline(change: object) {
@@ -712,6 +776,15 @@ function pipeline(change: object) {
 
 function source(change: object) {
   return pipeline({ source: { ...MINIMAL.source, ...change } });
+}
+
+function s3(change: object) {
+  return pipeline({ source: { type: 's3', prefix: 'incoming/{{ month }}/', ...change } });
+}
+
+function sql(change: object) {
+  const query = 'SELECT * FROM trips WHERE pickup >= :start AND pickup < :end';
+  return pipeline({ source: { type: 'sql', query, period: 'date', secretName: 'trips-reader', ...change } });
 }
 
 function url(url: string) {

@@ -84,7 +84,7 @@ describe('the pipelines of a folder are refused', () => {
 
   test('for all the faults of one pipeline at once', () => {
     write('trip', { 'model.py': '', 'pipeline.ts': 'export {};' });
-    expect(() => loadPipelines(folder)).toThrow(/'features'[^]*'train'[^]*must export 'pipeline'/);
+    expect(() => loadPipelines(folder)).toThrow(/must export 'pipeline'[^]*'features'[^]*'train'/);
   });
 });
 

@@ -14,6 +14,8 @@ import {
   kubernetesObservability,
   nodeObservability,
 } from '../lib/monitoring/kubernetes-observability';
+import { modelObservability } from '../lib/monitoring/model-observability';
+import { Observation } from '../lib/monitoring/observation';
 import { overviewDashboard } from '../lib/monitoring/overview-dashboard';
 import { prometheusObservability } from '../lib/monitoring/prometheus-observability';
 import { type Dashboard, dashboardJson } from '../lib/observability/dashboard';
@@ -21,6 +23,8 @@ import { Observability } from '../lib/observability/observability';
 import { tritonObservability } from '../lib/serving/triton-observability';
 import { mlflowObservability } from '../lib/training/mlflow-observability';
 import { airflowObservability } from '../lib/workflow/airflow-observability';
+import { definePipeline } from '../lib';
+import { TRIP } from './support/trip';
 
 const RUNBOOKS = join(__dirname, '..', 'docs', 'runbooks');
 
@@ -136,6 +140,23 @@ describe('alerts', () => {
   });
 });
 
+test('what a pipeline records is well-formed, of known metrics, and known to who asks for it', () => {
+  const { records, observability } = everything();
+  expect(records.map(({ record }) => record)).toEqual([
+    'mlops:feature_samples',
+    'mlops:feature_share',
+    'mlops:feature_psi',
+  ]);
+  for (const { record, expr } of records) {
+    expect({ record, errors: promqlErrors(expr), unknown: unknown(expr, observability) }).toEqual({
+      record,
+      errors: [],
+      unknown: [],
+    });
+    expect(observability.knownMetrics).toContain(record);
+  }
+});
+
 test('every runbook has an alert', () => {
   const alerts = everything().rules.map(({ alert }) => `${alert}.md`);
   expect(readdirSync(RUNBOOKS).sort()).toEqual([...alerts].sort());
@@ -219,7 +240,7 @@ function everything() {
   mlflowObservability(stage, { observability, server: standIn(stage, 'mlflow', 'server', { http: 5000 }) });
   tritonObservability(stage, {
     observability,
-    server: standIn(stage, 'triton', 'server', { metrics: 8002 }),
+    server: standIn(stage, 'triton', 'server', { metrics: 8002, status: 9101 }),
   });
   prometheusObservability(stage, {
     observability,
@@ -229,6 +250,9 @@ function everything() {
     observability,
     kubeStateMetrics: standIn(stage, 'kube-state-metrics', 'exporter', { http: 8080 }),
   });
+  modelObservability(stage, { observability });
+  const model = definePipeline({ ...TRIP, retraining: { onError: 10 } });
+  new Observation(stage, 'observation', { ...model, observability });
   nodeObservability(stage, { observability });
   gpuObservability(stage, { observability });
   grafanaObservability(stage, { observability, server: standIn(stage, 'grafana', 'server', { http: 3000 }) });
@@ -236,10 +260,18 @@ function everything() {
     .findAll()
     .filter((construct) => ApiObject.isApiObject(construct))
     .map((object) => (object as ApiObject).toJson());
-  const rules: { alert: string; expr: string }[] = objects
+  const every: { alert?: string; record?: string; expr: string }[] = objects
     .filter(({ kind }) => kind === 'PrometheusRule')
     .flatMap(({ spec }) => spec.groups.flatMap((group: { rules: unknown[] }) => group.rules));
-  return { observability, objects, rules, dashboards: [overviewDashboard(), ...observability.dashboards] };
+  const rules = every.flatMap(({ alert, expr }) => (alert ? [{ alert, expr }] : []));
+  const records = every.flatMap(({ record, expr }) => (record ? [{ record, expr }] : []));
+  return {
+    observability,
+    objects,
+    rules,
+    records,
+    dashboards: [overviewDashboard(), ...observability.dashboards],
+  };
 }
 
 function standIn(stage: Stage, system: string, component: string, ports: Record<string, number>): Workload {

@@ -99,7 +99,7 @@ describe('a synth', () => {
       'def f():\r\n\ttext = "--- \u2028 \u0000 #: {a} 🚕 \ufeff"  \n# yes\n...\n---\nkind: Secret\n\n\n';
     synthesize({ environments: { '.': laptop }, pipelines: [pipeline('trip', { model })], outdir });
     const objects = objectsOf('60-pipeline-trip.yaml');
-    expect(objects.map(({ kind }) => kind)).toEqual(['ConfigMap', 'ConfigMap']);
+    expect(objects.map(({ kind }) => kind)).toEqual(['ConfigMap', 'ConfigMap', 'ConfigMap']);
     expect(objects[1]!.data['model.py']).toBe(model);
   });
 

@@ -13,7 +13,12 @@ export const production = defineEnvironment({
     endpoint: 'https://s3.eu-central-1.amazonaws.com',
     region: 'eu-central-1',
     bucketPrefix: 'example-mlops-',
-    credentials: { airflow: key('s3-airflow'), mlflow: key('s3-mlflow'), steps: key('s3-steps') },
+    credentials: {
+      airflow: key('s3-airflow'),
+      mlflow: key('s3-mlflow'),
+      steps: key('s3-steps'),
+      triton: key('s3-triton'),
+    },
   }),
   accelerator: Accelerator.nvidia({ count: 1, nodeSelector: { 'nvidia.com/gpu.present': 'true' } }),
   gpus: 4,

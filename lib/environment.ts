@@ -68,6 +68,13 @@ export interface EnvironmentProps {
   readonly storageClass?: string;
 
   /**
+   * An image that holds every package of the steps and of Triton's sidecar, as
+   * `lifecycle/Dockerfile` makes it: `registry.example.com/mlops/steps:1`.
+   * @default - Python and uv, which install the locked packages from the public index
+   */
+  readonly stepImage?: string;
+
+  /**
    * How long Prometheus keeps samples.
    * @default 15d
    */
@@ -101,6 +108,7 @@ const schema = z
     ingressNamespace: rules.dnsLabel(63).default('kube-system'),
     tlsSecretName: rules.dnsLabel(63).optional(),
     storageClass: rules.dnsLabel(63).optional(),
+    stepImage: rules.image().optional(),
     metricsRetention: rules.span().default('15d'),
     metricsStorage: rules.bytes().default('10Gi'),
   })

@@ -29,12 +29,15 @@ export class Platform {
       ...ground,
       apiServerReplicas: environment.airflowApiServerReplicas,
       parallelism: environment.parallelism,
+      stepImage: environment.stepImage,
+      storageClass: environment.storageClass,
     });
     this.tracking = new MLflow(app, 'training', { ...ground, replicas: environment.mlflowReplicas });
     this.serving = new Triton(app, 'serving', {
       ...ground,
       accelerator: environment.accelerator,
       replicas: environment.tritonReplicas,
+      sidecarImage: environment.stepImage,
     });
 
     const { stepPods } = this.workflow;
@@ -49,6 +52,7 @@ export class Platform {
     );
     for (const pipeline of pipelines) {
       new Pipeline(app, pipeline, {
+        observability,
         objectStore,
         stepPods,
         trainingGpus: environment.trainingGpus,

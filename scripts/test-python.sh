@@ -58,6 +58,22 @@ has_postgres() {
   command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
 
+# from_cluster COMMAND: what a command of scripts/cluster says, which builds programs from source and keeps them.
+from_cluster() {
+  bash -c '. ../scripts/cluster/lib.sh; . ../scripts/cluster/binaries.sh; . ../scripts/cluster/images.sh; eval "$1"' _ "$1"
+}
+
+minio_program() {
+  command -v minio && return
+  command -v go >/dev/null || fail "the tests need MinIO: put 'minio' on the PATH, name it in \$MINIO, or install Go"
+  # shellcheck disable=SC2016
+  from_cluster 'define minio; echo "${inputs[0]}"'
+}
+
+uv_program() {
+  command -v uv || from_cluster uv
+}
+
 command -v "$python" >/dev/null || fail "there is no '$python'; set PYTHON to a Python 3.11 or newer"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
   fail "the programs need Python 3.11 or newer, got $("$python" --version); set PYTHON to one"
@@ -67,6 +83,9 @@ environment=$cache/python-$key
 
 [[ -d $environment ]] || install_tools
 has_postgres || install_postgres
+MINIO=${MINIO:-$(minio_program)}
+UV=${UV:-$(uv_program)}
+export MINIO UV
 
 # By module: the scripts beside it still name the folder the environment was built in.
 tool() { "$environment/bin/python" -m "$@"; }

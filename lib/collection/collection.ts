@@ -1,6 +1,9 @@
 import { Construct } from 'constructs';
+import { Firewall } from '../core/firewall';
+import { envVars } from '../core/pod-defaults';
+import { type SecretKey, SecretRef } from '../core/secret-ref';
 import type { DataSchemaDefinition } from './schema';
-import type { SourceDefinition } from './source';
+import type { SourceDefinition, SqlSource } from './source';
 
 export interface CollectionProps {
   readonly name: string;
@@ -8,6 +11,8 @@ export interface CollectionProps {
   readonly schema: DataSchemaDefinition;
   /** Bucket that holds every pipeline's data. */
   readonly bucket: string;
+  /** Where the step `collect` runs. */
+  readonly namespace: string;
 }
 
 /** Stage 1: where a batch comes from, what a good one is, and where it is kept. */
@@ -17,8 +22,11 @@ export class Collection extends Construct {
 
   constructor(scope: Construct, id: string, props: CollectionProps) {
     super(scope, id);
+    const { source } = props;
     this.spec = {
-      source: props.source,
+      source: source.type === 's3' ? { ...source, bucket: props.bucket } : source,
+      // For the step `collect` alone.
+      env: source.type === 'sql' ? envVars({ SOURCE_DATABASE_URL: databaseUrl(source) }) : undefined,
       schema: {
         ...props.schema,
         // A list: JSON objects promise no order, and the model is asked in this one.
@@ -27,5 +35,16 @@ export class Collection extends Construct {
       bucket: props.bucket,
       prefix: `${props.name}/`,
     };
+    if (source.type === 'sql') {
+      new Firewall(this, 'firewall', {
+        name: `collect-${props.name}`,
+        namespace: props.namespace,
+        pods: { 'mlops-lifecycle/pipeline': props.name, 'mlops-lifecycle/step': 'collect' },
+      }).allowToOutside(source.port);
+    }
   }
+}
+
+function databaseUrl(source: SqlSource): SecretKey {
+  return SecretRef.external(source.secretName, ['url']).key('url');
 }

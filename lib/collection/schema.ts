@@ -36,6 +36,12 @@ export interface DataSchema {
    * @default 0.1
    */
   readonly maxQuarantined?: number;
+  /**
+   * The string column that says which request a row belongs to, where requests carry an id:
+   * sampled predictions are then held against the labels that arrive later.
+   * @default - none
+   */
+  readonly requestId?: string;
 }
 
 const bounds = { min: rules.finite().optional(), max: rules.finite().optional() };
@@ -67,6 +73,11 @@ export const dataSchemaSchema = z
       .strictObject({ name: rules.identifier(), type: z.enum(['float', 'int']), ...bounds })
       .refine(inOrder, ordered),
     maxQuarantined: rules.between(0, 1).default(0.1),
+    requestId: rules.identifier().optional(),
+  })
+  .refine(({ columns, requestId }) => requestId === undefined || columns[requestId]?.type === 'string', {
+    path: ['requestId'],
+    error: 'must name one of the columns, of type string',
   })
   .refine(({ columns, timestamp }) => columns[timestamp]?.type === 'datetime', {
     path: ['timestamp'],

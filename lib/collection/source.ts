@@ -1,8 +1,23 @@
 import { z } from 'zod';
 import { rules } from '../core/rules';
 
-/** Where a batch comes from: a file behind http(s), one for each period. */
-export interface HttpSource {
+/** What every source has: when a period's data is there, and until when there is any. */
+interface Timed {
+  /**
+   * Months between a period's end and the day its data is there.
+   * @default 0
+   */
+  readonly monthsUntilPublished?: number;
+
+  /**
+   * The newest period that the source will ever have, as in `2024-01`: a data set that has ended.
+   * @default - it goes on
+   */
+  readonly until?: string;
+}
+
+/** A file behind http(s), one for each period. */
+export interface HttpSource extends Timed {
   readonly type: 'http';
 
   /**
@@ -14,20 +29,74 @@ export interface HttpSource {
 
   /** @default parquet */
   readonly format?: 'parquet' | 'csv';
-
-  /**
-   * Months between a period's end and the day its file is published.
-   * @default 0
-   */
-  readonly monthsUntilPublished?: number;
 }
 
+/** Files in the platform's own object store that somebody puts there. */
+export interface S3Source extends Timed {
+  readonly type: 's3';
+
+  /**
+   * Where a batch's files lie in the bucket `data`: `incoming/trips/{{ month }}/`. Every
+   * file below it is part of the batch.
+   */
+  readonly prefix: string;
+
+  /** @default parquet */
+  readonly format?: 'parquet' | 'csv';
+}
+
+/** Rows of a Postgres database. */
+export interface SqlSource extends Timed {
+  readonly type: 'sql';
+
+  /** Names the batch's rows; `:start` and `:end` stand for the period, its end not included. */
+  readonly query: string;
+
+  /** How much time a batch spans. */
+  readonly period: Period;
+
+  /**
+   * Secret in mlops-steps whose key `url` is `postgresql://user:password@host:port/database`;
+   * the step `collect` alone gets it.
+   */
+  readonly secretName: string;
+
+  /**
+   * Port of the database, which the firewall of the step `collect` opens.
+   * @default 5432
+   */
+  readonly port?: number;
+}
+
+/** The owner's own function `collect(start, end)` in model.py, which returns a DataFrame. */
+export interface PythonSource extends Timed {
+  readonly type: 'python';
+
+  /** How much time a batch spans. */
+  readonly period: Period;
+}
+
+export type Period = 'year' | 'month' | 'date' | 'hour';
+
 /** Where a batch comes from. */
-export type Source = HttpSource;
+export type Source = HttpSource | S3Source | SqlSource | PythonSource;
 
-const PLACEHOLDERS = ['year', 'month', 'date', 'hour'];
+const PERIODS = ['year', 'month', 'date', 'hour'] as const;
 
-export const sourceSchema = z.strictObject({
+const timed = {
+  monthsUntilPublished: rules.whole(0, 24).default(0),
+  until: z
+    .string()
+    .regex(
+      /^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]))?)?)?$/,
+      "must be a period, as in '2024', '2024-01', '2024-01-31' or '2024-01-31T05'",
+    )
+    .optional(),
+};
+
+const format = z.enum(['parquet', 'csv']).default('parquet');
+
+const http = z.strictObject({
   type: z.literal('http'),
   url: z
     .string()
@@ -40,20 +109,75 @@ export const sourceSchema = z.strictObject({
       'must not carry a user, password or token: dist is readable by everyone',
     )
     .refine(opensToSteps, "must be on port 80 or 443: the step pods' firewall opens no other to the outside")
-    .refine(
-      (url) => placeholders(url).every((name) => PLACEHOLDERS.includes(name)),
-      `may quote ${PLACEHOLDERS.map((name) => `{{ ${name} }}`).join(', ')} and nothing else`,
-    )
-    .refine(
-      (url) => placeholders(url).length > 0,
-      "must quote the batch's period, as in {{ month }}; every batch would be the same file",
-    ),
-  format: z.enum(['parquet', 'csv']).default('parquet'),
-  monthsUntilPublished: rules.whole(0, 24).default(0),
+    .pipe(template()),
+  format,
+  ...timed,
 });
+
+const s3 = z.strictObject({
+  type: z.literal('s3'),
+  prefix: z
+    .string()
+    .regex(
+      /^[A-Za-z0-9._-][\w./{} =-]*$/,
+      "must be a place in the bucket 'data' without a slash in front, as in 'incoming/trips/{{ month }}/'",
+    )
+    .pipe(template()),
+  format,
+  ...timed,
+});
+
+const sql = z.strictObject({
+  type: z.literal('sql'),
+  query: z
+    .string()
+    .max(20_000, 'must be at most 20000 characters')
+    .refine((query) => /^\s*(select|with)\b/i.test(query), 'must be a SELECT')
+    .refine(
+      (query) => /:start\b/.test(query) && /:end\b/.test(query),
+      'must quote :start and :end; every batch would be the same rows',
+    ),
+  period: z.enum(PERIODS),
+  secretName: rules.dnsLabel(63),
+  port: rules.whole(1, 65535).default(5432),
+  ...timed,
+});
+
+const python = z.strictObject({ type: z.literal('python'), period: z.enum(PERIODS), ...timed });
+
+export const sourceSchema = z
+  .discriminatedUnion('type', [http, s3, sql, python])
+  .refine(({ until, ...source }) => until === undefined || periodOf(until) === batchPeriod(source), {
+    path: ['until'],
+    error: "must be a period as long as the source's own: 2024-01 where a batch is a month",
+  });
 
 /** Checked, with its defaults filled in. */
 export type SourceDefinition = z.output<typeof sourceSchema>;
+
+/** A text that quotes the batch's period, and nothing else. */
+function template() {
+  return z
+    .string()
+    .refine(
+      (text) => placeholders(text).every((name) => (PERIODS as readonly string[]).includes(name)),
+      `may quote ${PERIODS.map((name) => `{{ ${name} }}`).join(', ')} and nothing else`,
+    )
+    .refine(
+      (text) => placeholders(text).length > 0,
+      "must quote the batch's period, as in {{ month }}; every batch would be the same file",
+    );
+}
+
+/** A batch is as long as the finest period that its address quotes. */
+export function batchPeriod(source: { url?: string; prefix?: string; period?: Period }): Period {
+  const quoted = placeholders(source.url ?? source.prefix ?? '');
+  return source.period ?? [...PERIODS].reverse().find((period) => quoted.includes(period))!;
+}
+
+function periodOf(batch: string): Period {
+  return PERIODS[{ 4: 0, 7: 1, 10: 2 }[batch.length] ?? 3]!;
+}
 
 function isHttpUrl(url: string): boolean {
   const filled = fill(url);
@@ -74,6 +198,6 @@ function fill(url: string): string {
   return url.replace(/\{\{[^{}]*\}\}/g, '0');
 }
 
-function placeholders(url: string): string[] {
-  return [...url.matchAll(/\{\{ *([^{}]*?) *\}\}/g)].map((match) => match[1]!);
+function placeholders(text: string): string[] {
+  return [...text.matchAll(/\{\{ *([^{}]*?) *\}\}/g)].map((match) => match[1]!);
 }

@@ -1,4 +1,4 @@
-import { CLUSTER_SCOPED } from '../core/stage';
+import { CLUSTER_SCOPED, STEPS_NAMESPACE } from '../core/stage';
 import { type Manifest, matches, type Pod, podsOf, title } from './manifests';
 
 /** A Secret that exists once the platform runs: generated in the cluster, or declared external. */
@@ -191,7 +191,7 @@ function checkBinding(manifest: Manifest, index: ReadonlySet<string>): string[] 
 
 /** A firewall around no pod protects nothing. Step pods are made later, by Airflow. */
 function checkFirewall(manifest: Manifest, pods: readonly Pod[]): string[] {
-  if (manifest.kind !== 'NetworkPolicy') return [];
+  if (manifest.kind !== 'NetworkPolicy' || manifest.metadata.namespace === STEPS_NAMESPACE) return [];
   const selector = manifest.spec.podSelector.matchLabels;
   if (!selector || Object.keys(selector).length === 0) return [];
   const around = pods.some(

@@ -30,10 +30,17 @@ function wording(issue: z.core.$ZodRawIssue): string | undefined {
     case 'invalid_value':
       return `must be one of ${issue.values.map(String).join(', ')}`;
     case 'invalid_union':
-      return 'has none of the allowed forms';
+      return allowedForms(issue);
     default:
       return undefined;
   }
+}
+
+/** Where one key tells the forms apart, what it may be. */
+function allowedForms(issue: z.core.$ZodRawIssue): string {
+  const { discriminator, options } = (issue.inst as z.ZodDiscriminatedUnion).def;
+  const forms = options.flatMap((option) => [...(option._zod.propValues?.[discriminator] ?? [])]);
+  return `must be one of ${forms.map(String).join(', ')}`;
 }
 
 function knownKeys(issue: z.core.$ZodRawIssue): string {

@@ -3,7 +3,7 @@ import type { EnvValue } from './connection';
 import { envVars, resources, restrictedContainer, restrictedPod } from './pod-defaults';
 import type { ServiceIdentity } from './service-identity';
 import type { Mount } from './volume';
-import type { WorkloadProps } from './workload-props';
+import type { Sidecar, WorkloadProps } from './workload-props';
 
 /** What a workload learnt after its construction. */
 export interface PodWiring {
@@ -17,8 +17,10 @@ export interface PodWiring {
 /** A workload's pod: the one place where pods get their defaults. */
 export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTemplateSpec {
   const mounts = props.mounts ?? [];
+  const sidecars = props.sidecars ?? [];
+  const everyMount = [...mounts, ...sidecars.flatMap((sidecar) => sidecar.mounts ?? [])];
   const accelerated = props.accelerator?.forPod();
-  const hash = mounts.flatMap((mount) => mount.contentHash?.() ?? []).join('-');
+  const hash = everyMount.flatMap((mount) => mount.contentHash?.() ?? []).join('-');
   const shared = {
     image: props.image,
     env: orNothing(envVars({ ...wiring.env, ...props.env })),
@@ -45,6 +47,9 @@ export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTem
       initContainers: orNothing([
         ...wiring.waits,
         ...(props.initSteps ?? []).map((step) => ({ ...shared, ...step })),
+        ...sidecars
+          .filter(({ startsFirst }) => startsFirst)
+          .map((sidecar) => ({ ...sidecarContainer(sidecar), restartPolicy: 'Always' })),
       ]),
       containers: [
         {
@@ -52,18 +57,42 @@ export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTem
           name: props.component,
           command: props.command,
           args: props.args,
-          ports: orNothing(
-            Object.entries(props.ports ?? {}).map(([name, containerPort]) => ({ name, containerPort })),
-          ),
+          ports: containerPorts(props.ports),
           startupProbe: props.startupProbe,
           readinessProbe: props.readinessProbe,
           livenessProbe: props.livenessProbe,
           lifecycle: props.lifecycle,
         },
+        ...sidecars.filter(({ startsFirst }) => !startsFirst).map(sidecarContainer),
       ],
-      volumes: orNothing(volumes(mounts, wiring.waits.length > 0)),
+      volumes: orNothing(volumes(everyMount, wiring.waits.length > 0)),
     },
   };
+}
+
+function sidecarContainer(sidecar: Sidecar): k8s.Container {
+  const env = Object.assign({}, ...(sidecar.connections ?? []).map(({ env }) => env), sidecar.env) as Record<
+    string,
+    EnvValue
+  >;
+  return {
+    name: sidecar.name,
+    image: sidecar.image,
+    command: sidecar.command,
+    args: sidecar.args,
+    env: orNothing(envVars(env)),
+    ports: containerPorts(sidecar.ports),
+    resources: resources(sidecar.cpu, sidecar.memory),
+    securityContext: restrictedContainer,
+    volumeMounts: orNothing((sidecar.mounts ?? []).map(volumeMount)),
+    startupProbe: sidecar.startupProbe,
+    readinessProbe: sidecar.readinessProbe,
+    livenessProbe: sidecar.livenessProbe,
+  };
+}
+
+function containerPorts(ports: Readonly<Record<string, number>> = {}): k8s.ContainerPort[] | undefined {
+  return orNothing(Object.entries(ports).map(([name, containerPort]) => ({ name, containerPort })));
 }
 
 /** Several mounts may share a volume; waiting needs a place to write. */

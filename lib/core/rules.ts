@@ -68,6 +68,19 @@ export const rules = {
         "must be a host name without scheme, port or path, as in 'db.example.com'",
       ),
 
+  /** An image by an exact tag or a digest. */
+  image: () =>
+    z
+      .string()
+      .regex(
+        /^[a-z0-9][a-z0-9.-]*(:\d+)?(\/[a-z0-9][a-z0-9._-]*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$/,
+        "must be an image with its registry, as in 'registry.example.com/mlops/steps:1'",
+      )
+      .refine(
+        (image) => /(:[^/:@]+|@sha256:[0-9a-f]{64})$/.test(image) && !image.endsWith(':latest'),
+        "must name an exact tag other than 'latest', or a digest",
+      ),
+
   bytes: () =>
     z.custom<Bytes>(
       (text) => typeof text === 'string' && parseBytes(text) !== undefined,

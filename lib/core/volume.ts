@@ -24,6 +24,8 @@ export function scratch(name: string, path: string, sizeLimit: Bytes, subPath?: 
 
 export interface ClaimProps {
   readonly name: string;
+  /** @default mlops-platform */
+  readonly namespace?: string;
   readonly size: Bytes;
   /** @default - the cluster's default storage class */
   readonly storageClass?: string;
@@ -43,7 +45,7 @@ export class Claim extends Construct {
   ) {
     super(scope, id);
     this.claim = new k8s.KubePersistentVolumeClaim(this, 'claim', {
-      metadata: { name: props.name },
+      metadata: { name: props.name, namespace: props.namespace },
       spec: {
         accessModes: ['ReadWriteOnce'],
         storageClassName: props.storageClass,

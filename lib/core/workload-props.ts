@@ -1,6 +1,6 @@
 import type { k8s } from 'cdk8s-plus-28';
 import type { Accelerator } from './accelerator';
-import type { EnvValue } from './connection';
+import type { Connection, EnvValue } from './connection';
 import type { ContainerUser } from './pod-defaults';
 import type { Bytes, Cpu, Range } from './quantity';
 import type { Grant } from './service-identity';
@@ -11,6 +11,35 @@ export interface InitStep {
   readonly name: string;
   readonly command?: string[];
   readonly args?: string[];
+}
+
+/** A container that lives beside the main one, in the same pod, with an image and a wiring of its own. */
+export interface Sidecar {
+  readonly name: string;
+  readonly image: string;
+  readonly cpu: Range<Cpu>;
+  readonly memory: Range<Bytes>;
+  readonly command?: string[];
+  readonly args?: string[];
+  /** Its ports are the Service's too. @default - none */
+  readonly ports?: Readonly<Record<string, number>>;
+  /** @default - none */
+  readonly env?: Readonly<Record<string, EnvValue>>;
+  /**
+   * What it alone is wired to: neither the variables nor a wait for the other side reach the main container.
+   * @default - nothing
+   */
+  readonly connections?: readonly Connection[];
+  /** @default - none */
+  readonly mounts?: readonly Mount[];
+  readonly startupProbe?: k8s.Probe;
+  readonly readinessProbe?: k8s.Probe;
+  readonly livenessProbe?: k8s.Probe;
+  /**
+   * Started, by its startup probe, before the main container is.
+   * @default false
+   */
+  readonly startsFirst?: boolean;
 }
 
 export interface WorkloadProps {
@@ -64,6 +93,9 @@ export interface WorkloadProps {
 
   /** @default - none */
   readonly initSteps?: readonly InitStep[];
+
+  /** @default - none */
+  readonly sidecars?: readonly Sidecar[];
 
   readonly startupProbe?: k8s.Probe;
   readonly readinessProbe?: k8s.Probe;

@@ -48,7 +48,10 @@ export class Workload extends Construct {
     });
     if (this.identity.usesApi) this.firewall.allowToKubernetesApi();
     this.controller();
-    if (props.ports) this.service(props.ports);
+    for (const { connections } of props.sidecars ?? []) {
+      for (const { endpoint } of connections ?? []) endpoint.open(this.firewall);
+    }
+    if (Object.keys(this.ports).length > 0) this.service(this.ports);
     if ((props.replicas ?? 1) > 1) this.disruptionBudget();
   }
 
@@ -81,11 +84,11 @@ export class Workload extends Construct {
 
   /** @throws DefinitionError when there is no such port. */
   endpoint(portName: string): Endpoint {
-    const port = this.props.ports?.[portName];
+    const port = this.ports[portName];
     if (port === undefined) {
       throw new DefinitionError(
         `workload '${this.name}'`,
-        `has the ports ${Object.keys(this.props.ports ?? {}).join(', ') || '(none)'}`,
+        `has the ports ${Object.keys(this.ports).join(', ') || '(none)'}`,
         portName,
       );
     }
@@ -94,6 +97,15 @@ export class Workload extends Construct {
       port,
       open: (from) => from.allowTo(this.firewall, port),
     };
+  }
+
+  /** Of the main container and of those beside it. */
+  private get ports(): Readonly<Record<string, number>> {
+    return Object.assign(
+      {},
+      this.props.ports,
+      ...(this.props.sidecars ?? []).map(({ ports }) => ports),
+    ) as Record<string, number>;
   }
 
   private controller(): void {

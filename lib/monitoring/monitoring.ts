@@ -9,6 +9,7 @@ import { Grafana } from './grafana';
 import { gpuObservability, kubernetesObservability, nodeObservability } from './kubernetes-observability';
 import { kubeStateMetrics } from './kube-state-metrics';
 import { DCGM_EXPORTER_PORT, dcgmExporter, devicePlugin, nodeExporter } from './node-agents';
+import { modelObservability } from './model-observability';
 import { Prometheus } from './prometheus';
 import { prometheusObservability } from './prometheus-observability';
 import { prometheusOperator } from './prometheus-operator';
@@ -38,6 +39,7 @@ export class Monitoring extends Stage {
     const operator = prometheusOperator(this);
     prometheusObservability(this, { observability, operator });
     kubernetesObservability(this, { observability, kubeStateMetrics: kubeStateMetrics(this) });
+    modelObservability(this, { observability });
     nodeExporter(this);
     nodeObservability(this, { observability });
     if (props.accelerator.present) {

@@ -1,18 +1,24 @@
 import { Construct } from 'constructs';
-import type { DriftDefinition } from './drift';
-import type { RetrainingDefinition } from './retraining';
+import type { Observability } from '../observability/observability';
+import { modelAlerts, modelRecords, type ModelRulesProps } from './model-rules';
+
+export interface ObservationProps extends ModelRulesProps {
+  readonly observability: Observability;
+}
 
 /** Stage 5: when a served model has drifted or errs too much, and what follows. */
 export class Observation extends Construct {
   /** Read by the steps `observe` and `monitor`. */
   readonly spec;
 
-  constructor(
-    scope: Construct,
-    id: string,
-    props: { readonly drift: DriftDefinition; readonly retraining: RetrainingDefinition },
-  ) {
+  constructor(scope: Construct, id: string, props: ObservationProps) {
     super(scope, id);
-    this.spec = { drift: props.drift, retraining: props.retraining };
+    const { every, reportEvery, ...retraining } = props.retraining;
+    this.spec = { drift: props.drift, retraining, every, reportEvery };
+    props.observability.watch(this, {
+      system: `model-${props.name}`,
+      records: modelRecords(props),
+      alerts: modelAlerts(props),
+    });
   }
 }

@@ -15,12 +15,24 @@ export interface Retraining {
    * @default 24h
    */
   readonly cooldown?: Span;
+  /**
+   * How often the alerts are looked at.
+   * @default 5m
+   */
+  readonly every?: Span;
+  /**
+   * How often the live model's error is measured and the report for people is written.
+   * @default 24h
+   */
+  readonly reportEvery?: Span;
 }
 
 export const retrainingSchema = z.strictObject({
   onDrift: z.boolean().default(true),
   onError: rules.finite().optional(),
   cooldown: rules.span().default('24h'),
+  every: rules.span().default('5m'),
+  reportEvery: rules.span().default('24h'),
 });
 
 /** Checked, with its defaults filled in. */

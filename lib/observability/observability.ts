@@ -16,6 +16,11 @@ import type { Dashboard } from './dashboard';
 export interface Scrape {
   readonly workload: Workload;
   readonly port: string;
+  /**
+   * Tells it from the workload's other scrapes, as the label `job`.
+   * @default - the system's name
+   */
+  readonly job?: string;
   /** @default /metrics */
   readonly path?: string;
   /** @default 30s */
@@ -34,8 +39,17 @@ export interface WatchProps {
   readonly scrapes?: readonly Scrape[];
   /** Metrics it pushes over OTLP. */
   readonly pushes?: readonly string[];
+  /** What the alerts stand on, in the order in which each needs the one before. */
+  readonly records?: readonly RecordingRule[];
   readonly alerts?: readonly Alert[];
   readonly dashboard?: Dashboard;
+}
+
+/** A series that Prometheus computes and keeps. */
+export interface RecordingRule {
+  /** As `level:metric`: `mlops:feature_psi`. */
+  readonly record: string;
+  readonly expr: string;
 }
 
 /** Where Prometheus answers and takes OTLP; the monitoring room puts it there. */
@@ -61,7 +75,8 @@ export class Observability {
     const watched = new Construct(scope, `watch-${props.system}`);
     for (const scrape of props.scrapes ?? []) this.scrape(watched, props.system, scrape);
     for (const metric of props.pushes ?? []) this.metrics.add(metric);
-    if (props.alerts?.length) alertRules(watched, props.system, props.alerts);
+    this.knows((props.records ?? []).map(({ record }) => record));
+    if (props.alerts?.length) rules(watched, props.system, props.records ?? [], props.alerts);
     if (props.dashboard) this.dashboards.push(props.dashboard);
   }
 
@@ -90,7 +105,7 @@ export class Observability {
     this.scraped.push({ firewall: workload.firewall, port });
     this.knows(scrape.metrics);
     new ServiceMonitor(scope, `${workload.name}-${scrape.port}`, {
-      metadata: { name: workload.name, namespace: workload.namespace },
+      metadata: { name: scrape.job ?? workload.name, namespace: workload.namespace },
       spec: {
         selector: { matchLabels: workload.selector },
         jobLabel: 'app.kubernetes.io/name',
@@ -99,6 +114,7 @@ export class Observability {
             port: scrape.port,
             path: scrape.path ?? '/metrics',
             interval: scrape.interval ?? '30s',
+            relabelings: scrape.job ? [{ targetLabel: 'job', replacement: scrape.job }] : undefined,
             basicAuth: scrape.basicAuth && {
               username: { name: scrape.basicAuth.username.secret.name, key: scrape.basicAuth.username.key },
               password: { name: scrape.basicAuth.password.secret.name, key: scrape.basicAuth.password.key },
@@ -119,17 +135,26 @@ const BUILT_IN_METRICS = [
   'ALERTS_FOR_STATE',
 ];
 
-function alertRules(scope: Construct, system: string, alerts: readonly Alert[]): void {
+function rules(
+  scope: Construct,
+  system: string,
+  records: readonly RecordingRule[],
+  alerts: readonly Alert[],
+): void {
+  const asRule = <T extends { expr: string }>(rule: T) => ({
+    ...rule,
+    expr: PrometheusRuleSpecGroupsRulesExpr.fromString(rule.expr),
+  });
   new PrometheusRule(scope, 'alerts', {
     metadata: { name: system },
     spec: {
       groups: [
         {
           name: system,
-          rules: alerts.map((alert) => ({
-            ...alertingRule(alert, system),
-            expr: PrometheusRuleSpecGroupsRulesExpr.fromString(alert.expr),
-          })),
+          rules: [
+            ...records.map(asRule),
+            ...alerts.map((alert) => asRule({ ...alertingRule(alert, system), expr: alert.expr })),
+          ],
         },
       ],
     },

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { DefinitionErrors, show } from '../core/definition-error';
+import type { Source } from '../collection/source';
 import { definePipeline, type PipelineDefinition } from './definition';
 import type { PipelineSource } from './pipeline';
 
@@ -36,13 +37,6 @@ function load(folder: string, shown: string, name: string): PipelineSource {
     throw new DefinitionErrors(`pipeline ${show(name)} cannot be synthesized:`, problems);
 
   const model = readFileSync(join(folder, 'model.py'), 'utf8');
-  for (const wanted of OWNERS_FUNCTIONS) {
-    if (!new RegExp(`^def ${wanted}\\(`, 'm').test(model)) {
-      problems.push(
-        `${join(shown, 'model.py')}: must define the function '${wanted}' at its top level, got none`,
-      );
-    }
-  }
   // A definition's module is known only by its path; it is checked when it calls definePipeline.
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   const { pipeline } = require(join(folder, 'pipeline.ts')) as { pipeline?: PipelineDefinition };
@@ -54,6 +48,17 @@ function load(folder: string, shown: string, name: string): PipelineSource {
     problems.push(
       `${join(shown, 'pipeline.ts')}: name must be its folder's, '${name}', got ${show(pipeline.name)}`,
     );
+  }
+  const functions = [
+    ...OWNERS_FUNCTIONS,
+    ...((pipeline?.source as Source | undefined)?.type === 'python' ? ['collect'] : []),
+  ];
+  for (const wanted of functions) {
+    if (!new RegExp(`^def ${wanted}\\(`, 'm').test(model)) {
+      problems.push(
+        `${join(shown, 'model.py')}: must define the function '${wanted}' at its top level, got none`,
+      );
+    }
   }
   if (problems.length > 0)
     throw new DefinitionErrors(`pipeline ${show(name)} cannot be synthesized:`, problems);

@@ -6,13 +6,15 @@ import { PLATFORM_NAMESPACE, Stage } from '../core/stage';
 import { ConfigFiles } from '../core/volume';
 import type { IObjectStore } from '../foundation/object-store';
 import { Observation } from '../monitoring/observation';
+import type { Observability } from '../observability/observability';
 import { Registration } from '../registry/registration';
 import { Deployment } from '../serving/deployment';
 import { Training } from '../training/training';
-import { type StepRuntime, stepsSpec } from '../workflow/step-pods';
+import type { StepRuntime } from '../workflow/step-pods';
 import type { PipelineDefinition } from './definition';
 
 export interface PipelineContext {
+  readonly observability: Observability;
   readonly objectStore: IObjectStore;
   /** Who runs a step, where, and what it is wired to. */
   readonly stepPods: StepRuntime;
@@ -44,6 +46,7 @@ export class Pipeline extends Stage {
     this.collection = new Collection(this, 'collection', {
       ...definition,
       bucket: context.objectStore.bucket('data'),
+      namespace: context.stepPods.namespace,
     });
     this.training = new Training(this, 'training', {
       ...definition,
@@ -53,9 +56,14 @@ export class Pipeline extends Stage {
     this.deployment = new Deployment(this, 'deployment', {
       ...definition,
       bucket: context.objectStore.bucket('models'),
+      accelerator: context.accelerator,
     });
-    this.observation = new Observation(this, 'observation', definition);
+    this.observation = new Observation(this, 'observation', {
+      ...definition,
+      observability: context.observability,
+    });
 
+    const name = `pipeline-${definition.name}`;
     const spec = {
       apiVersion: 'mlops-lifecycle/v1',
       name: definition.name,
@@ -67,10 +75,9 @@ export class Pipeline extends Stage {
       registry: this.registration.spec,
       serving: this.deployment.spec,
       monitoring: this.observation.spec,
-      steps: stepsSpec(context.stepPods),
+      steps: context.stepPods.spec({ name: definition.name, configMap: name }),
     };
     const files = { 'spec.json': `${JSON.stringify(spec, null, 2)}\n` };
-    const name = `pipeline-${definition.name}`;
     const labels = { 'mlops-lifecycle/pipeline': definition.name };
     // Airflow makes DAGs of the first; steps read the second, in their own namespace.
     new ConfigFiles(this, 'spec', { name, namespace: PLATFORM_NAMESPACE, labels, files });

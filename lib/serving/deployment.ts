@@ -1,4 +1,5 @@
 import { Construct } from 'constructs';
+import type { Accelerator } from '../core/accelerator';
 import type { ServedModelDefinition } from './served-model';
 
 export interface DeploymentProps {
@@ -6,6 +7,8 @@ export interface DeploymentProps {
   readonly serving: ServedModelDefinition;
   /** Bucket of the model repository. */
   readonly bucket: string;
+  /** What each Triton server computes on. */
+  readonly accelerator: Accelerator;
 }
 
 /** Stage 4: the model's place in Triton's model repository, and how Triton serves it. */
@@ -15,6 +18,8 @@ export class Deployment extends Construct {
 
   constructor(scope: Construct, id: string, props: DeploymentProps) {
     super(scope, id);
-    this.spec = { model: props.name, bucket: props.bucket, prefix: `${props.name}/`, ...props.serving };
+    const { gpu, ...serving } = props.serving;
+    const gpus = gpu ? props.accelerator.count : 0;
+    this.spec = { model: props.name, bucket: props.bucket, prefix: `${props.name}/`, gpus, ...serving };
   }
 }

@@ -23,6 +23,22 @@ export interface ServedModel {
    * @default 10
    */
   readonly traceOneIn?: number;
+  /**
+   * Whether it computes on Triton's GPU, where the environment gives Triton one.
+   * @default true
+   */
+  readonly gpu?: boolean;
+  /**
+   * Whether a challenger answers the sampled requests beside the champion before the
+   * gate decides. Its answers are counted and never returned.
+   * @default false
+   */
+  readonly shadow?: boolean;
+  /**
+   * Whether sampled requests are kept in the object store, for labels that arrive later.
+   * @default false
+   */
+  readonly payloads?: boolean;
 }
 
 export const servedModelSchema = z.strictObject({
@@ -30,6 +46,9 @@ export const servedModelSchema = z.strictObject({
   maxQueueDelayMicroseconds: rules.whole(0, 1_000_000).default(500),
   instances: rules.whole(1, 64).default(1),
   traceOneIn: rules.whole(1, 1_000_000).default(10),
+  gpu: z.boolean().default(true),
+  shadow: z.boolean().default(false),
+  payloads: z.boolean().default(false),
 });
 
 /** Checked, with its defaults filled in. */

@@ -4,6 +4,7 @@ import type { Alert } from '../observability/alert';
 import { type Dashboard, isUp } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';
 import type { Signal } from '../observability/signal';
+import { MODEL_SYNC_METRICS } from './model-sync-metrics';
 import { TRITON_METRICS } from './triton-metrics';
 
 export interface TritonObservabilityProps {
@@ -15,7 +16,16 @@ export interface TritonObservabilityProps {
 export function tritonObservability(scope: Construct, props: TritonObservabilityProps): void {
   props.observability.watch(scope, {
     system: 'triton',
-    scrapes: [{ workload: props.server, port: 'metrics', metrics: TRITON_METRICS }],
+    scrapes: [
+      { workload: props.server, port: 'metrics', metrics: TRITON_METRICS },
+      {
+        workload: props.server,
+        port: 'status',
+        job: 'triton-models',
+        interval: '15s',
+        metrics: MODEL_SYNC_METRICS,
+      },
+    ],
     alerts: ALERTS,
     dashboard: DASHBOARD,
   });
@@ -24,6 +34,8 @@ export function tritonObservability(scope: Construct, props: TritonObservability
 /** Requests that end in an error, of all. */
 const FAILING_RATIO = 0.05;
 const SLOW_SECONDS = 1;
+/** For how long a replica may go without reading what it should serve. */
+const SYNC_SECONDS = 300;
 /** Requests that wait for a free instance of their model. */
 const QUEUE_LENGTH = 100;
 
@@ -87,6 +99,21 @@ const ALERTS: Alert[] = [
     for: '2m',
     severity: 'critical',
     summary: 'No Triton server is reached: there are no predictions.',
+  },
+  {
+    name: 'ModelSyncFailing',
+    expr: `time() - min by (pod) (mlops_sync_last_success_timestamp_seconds) > ${SYNC_SECONDS}`,
+    for: '2m',
+    severity: 'warning',
+    summary:
+      '{{ $labels.pod }} has not learnt for {{ $value | humanizeDuration }} what it should serve; what it serves, it goes on serving.',
+  },
+  {
+    name: 'ModelNotServed',
+    expr: 'max by (pod, model) (mlops_model_wanted_version) != max by (pod, model) (mlops_model_serving_version)',
+    for: '10m',
+    severity: 'critical',
+    summary: '{{ $labels.pod }} does not serve the version of {{ $labels.model }} that it should.',
   },
   {
     name: 'TritonFailing',

@@ -8,12 +8,17 @@ import type { Bytes, Cpu, Range } from '../core/quantity';
 import { Stage } from '../core/stage';
 import { scratch } from '../core/volume';
 import { Workload } from '../core/workload';
+import type { Sidecar } from '../core/workload-props';
+import { LifecycleCode } from '../core/lifecycle-code';
+import type { SecretKey } from '../core/secret-ref';
+import type { IObjectStore } from '../foundation/object-store';
 import type { Secrets } from '../foundation/secrets';
 import type { Observability } from '../observability/observability';
 import { tritonObservability } from './triton-observability';
 
 export interface TritonProps {
   readonly secrets: Secrets;
+  readonly objectStore: IObjectStore;
   readonly observability: Observability;
 
   /** What each server computes on. */
@@ -25,6 +30,12 @@ export interface TritonProps {
    */
   readonly replicas?: number;
 
+  /**
+   * Image of the sidecar, with every package in it.
+   * @default - Python and uv; each pod installs the packages when it starts
+   */
+  readonly sidecarImage?: string;
+
   /** @default - 200m, unlimited */
   readonly cpu?: Range<Cpu>;
 
@@ -34,7 +45,10 @@ export interface TritonProps {
 
 /** Answers requests for predictions. */
 export interface IServing {
-  /** Where to ask, as `TRITON_HTTP_URL` and `TRITON_GRPC_URL`. */
+  /**
+   * Where to ask, as `TRITON_HTTP_URL` and `TRITON_GRPC_URL`, and where each
+   * replica says what it serves, as `TRITON_REPLICAS`.
+   */
   client(): Connection;
 }
 
@@ -44,6 +58,11 @@ export class Triton extends Stage implements IServing {
 
   constructor(scope: Construct, id: string, props: TritonProps) {
     super(scope, id, { file: '40-serving' });
+    const code = new LifecycleCode(this, 'sidecar', {
+      packages: 'sidecar',
+      image: props.sidecarImage,
+      environments: scratch('environments', '/environments', '2Gi'),
+    });
     const admin = props.secrets.generate('triton-admin', { key: 'password' });
     this.server = new Workload(this, 'server', {
       name: 'triton',
@@ -62,7 +81,8 @@ export class Triton extends Stage implements IServing {
       cpu: props.cpu ?? { request: '200m' },
       memory: props.memory ?? { request: '1Gi', limit: '4Gi' },
       mounts: [
-        scratch('models', '/models', '10Gi'),
+        { ...MODELS, readOnly: true },
+        TRACES,
         scratch('tmp', '/tmp', '1Gi'),
         {
           path: '/dev/shm',
@@ -72,6 +92,7 @@ export class Triton extends Stage implements IServing {
           },
         },
       ],
+      sidecars: [modelSync(props, code, admin.key('key'))],
       startupProbe: httpProbe('/v2/health/live', 'http', { periodSeconds: 2, failureThreshold: 150 }),
       readinessProbe: httpProbe('/v2/health/ready', 'http', { periodSeconds: 5 }),
       livenessProbe: httpProbe('/v2/health/live', 'http', { periodSeconds: 20, failureThreshold: 5 }),
@@ -79,27 +100,81 @@ export class Triton extends Stage implements IServing {
       lifecycle: { preStop: { exec: { command: ['sleep', String(PRE_STOP_SECONDS)] } } },
       terminationGracePeriodSeconds: PRE_STOP_SECONDS + EXIT_SECONDS + 10,
     });
+    if (code.installs) this.server.firewall.allowToOutside(443);
+    this.replicas();
     tritonObservability(this, { observability: props.observability, server: this.server });
   }
 
   client(): Connection {
     const http = this.server.endpoint('http');
     const grpc = this.server.endpoint('grpc');
+    const status = this.server.endpoint('status');
     return {
       endpoint: {
         ...http,
         open: (from) => {
           http.open(from);
           grpc.open(from);
+          status.open(from);
         },
       },
       env: {
         TRITON_HTTP_URL: `${http.host}:${http.port}`,
         TRITON_GRPC_URL: `${grpc.host}:${grpc.port}`,
+        TRITON_REPLICAS: `${REPLICAS}.${this.namespace}.svc:${status.port}`,
       },
     };
   }
+
+  /** A name that DNS answers with the address of every replica, so that each can be asked what it serves. */
+  private replicas(): void {
+    new k8s.KubeService(this, 'replicas', {
+      metadata: { name: REPLICAS },
+      spec: {
+        clusterIp: 'None',
+        selector: this.server.selector,
+        ports: [{ name: 'status', port: STATUS_PORT, targetPort: k8s.IntOrString.fromString('status') }],
+      },
+    });
+  }
 }
+
+/**
+ * Makes what Triton serves equal to what the object store says, and counts what it is
+ * asked. The pod is ready once it is: a server without its models is none.
+ */
+function modelSync(props: TritonProps, code: LifecycleCode, adminKey: SecretKey): Sidecar {
+  const store = props.objectStore.client({ name: 'triton', buckets: { data: 'write', models: 'read' } });
+  return {
+    name: 'model-sync',
+    image: code.image,
+    command: code.command('lifecycle.sidecar'),
+    connections: [store],
+    env: {
+      HOME: '/tmp',
+      MODEL_REPOSITORY: MODELS.path,
+      TRACE_DIR: TRACES.path,
+      MODELS_BUCKET: props.objectStore.bucket('models'),
+      DATA_BUCKET: props.objectStore.bucket('data'),
+      TRITON_GRPC_URL: 'localhost:8001',
+      TRITON_ADMIN_KEY: adminKey,
+    },
+    ports: { status: STATUS_PORT },
+    cpu: { request: '50m' },
+    memory: { request: '128Mi', limit: '512Mi' },
+    mounts: [...code.mounts, MODELS, TRACES, scratch('sync-tmp', '/tmp', '1Gi')],
+    // The packages are installed first, where no image holds them.
+    startupProbe: httpProbe('/status', 'status', { periodSeconds: 2, failureThreshold: 300 }),
+    readinessProbe: httpProbe('/ready', 'status', { periodSeconds: 3 }),
+    livenessProbe: httpProbe('/status', 'status', { periodSeconds: 20, failureThreshold: 5 }),
+  };
+}
+
+const REPLICAS = 'triton-replicas';
+const STATUS_PORT = 9101;
+const MODELS = scratch('models', '/models', '10Gi');
+/** What was asked and answered, sampled: gone with the pod, and bounded by the sidecar. */
+const TRACES = scratch('traces', '/traces', '1Gi');
 
 const PRE_STOP_SECONDS = 8;
 const EXIT_SECONDS = 20;
@@ -116,6 +191,9 @@ function serverArgs(): string[] {
     '--strict-readiness=false',
     `--exit-timeout-secs=${EXIT_SECONDS}`,
     '--metrics-config=summary_latencies=true',
+    // Which requests, the sidecar says for each model.
+    '--trace-config=mode=triton',
+    `--trace-config=triton,file=${TRACES.path}/trace.json`,
     `--http-restricted-api=${RESTRICTED}:admin-key=$(TRITON_ADMIN_KEY)`,
     `--grpc-restricted-protocol=${RESTRICTED}:admin-key=$(TRITON_ADMIN_KEY)`,
   ];

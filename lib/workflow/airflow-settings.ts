@@ -7,6 +7,8 @@ export interface AirflowSettings {
   readonly pageUrl: string;
   /** Where the other components reach the api-server. */
   readonly apiServer: string;
+  /** Where a person opens MLflow. */
+  readonly mlflowPage: string;
   readonly logBucket: string;
   readonly prometheus: Endpoint;
   readonly parallelism: number;
@@ -15,6 +17,7 @@ export interface AirflowSettings {
 /** Airflow's configuration, the same for every component. `$(NAME)` is filled in by the kubelet. */
 export function airflowSettings(settings: AirflowSettings): Record<string, EnvValue> {
   const { keys, prometheus } = settings;
+  const prometheusUrl = `http://${prometheus.host}:${prometheus.port}`;
   return {
     AIRFLOW__API__BASE_URL: settings.pageUrl,
     AIRFLOW__API__SECRET_KEY: keys.key('api-secret-key'),
@@ -55,7 +58,10 @@ export function airflowSettings(settings: AirflowSettings): Record<string, EnvVa
     }),
     // The image would start a whole Airflow before each command to see whether the database answers.
     CONNECTION_CHECK_MAX_COUNT: '0',
-    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `http://${prometheus.host}:${prometheus.port}/api/v1/otlp/v1/metrics`,
+    // The DAGs read these two: where a model's versions are shown, and where its alerts are asked for.
+    MLFLOW_PAGE_URL: settings.mlflowPage,
+    PROMETHEUS_URL: prometheusUrl,
+    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${prometheusUrl}/api/v1/otlp/v1/metrics`,
     // Seconds. While Prometheus is away, every process waits this long at its end, a task's as well.
     OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: '3',
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',

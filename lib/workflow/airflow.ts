@@ -1,14 +1,16 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Construct } from 'constructs';
-import type { EnvValue } from '../core/connection';
+import type { Connection, EnvValue } from '../core/connection';
 import { images } from '../core/images';
 import { Page, type PagesProps, pageUrl } from '../core/page';
 import { commandProbe, httpProbe } from '../core/probe';
 import { lifecycleProgram } from '../core/program';
 import type { Grant } from '../core/service-identity';
-import { Stage, STEPS_NAMESPACE } from '../core/stage';
+import { PLATFORM_NAMESPACE, Stage, STEPS_NAMESPACE } from '../core/stage';
 import { ConfigFiles, type Mount, scratch } from '../core/volume';
 import { Workload } from '../core/workload';
-import type { WorkloadProps } from '../core/workload-props';
+import type { Sidecar, WorkloadProps } from '../core/workload-props';
 import type { IDatabase } from '../foundation/database';
 import type { IObjectStore } from '../foundation/object-store';
 import type { Secrets } from '../foundation/secrets';
@@ -36,6 +38,15 @@ export interface AirflowProps {
    * @default 8
    */
   readonly parallelism?: number;
+
+  /**
+   * Image of the step pods, with every package in it.
+   * @default - Python and uv; the packages are installed once, into a volume that the steps share
+   */
+  readonly stepImage?: string;
+
+  /** @default - the cluster's default storage class */
+  readonly storageClass?: string;
 }
 
 /** Runs every step of every model's life, on a schedule or on an event. */
@@ -56,11 +67,15 @@ export class Airflow extends Stage {
       keys,
       pageUrl: pageUrl('airflow', props.pages),
       apiServer: `http://${API_SERVER}.${this.namespace}.svc:${API_PORT}`,
+      mlflowPage: pageUrl('mlflow', props.pages),
       logBucket: props.objectStore.bucket('airflow-logs'),
       prometheus: props.observability.prometheus(),
       parallelism: props.parallelism ?? 8,
     });
-    this.stepPods = new StepPods(this, 'step-pods');
+    this.stepPods = new StepPods(this, 'step-pods', {
+      image: props.stepImage,
+      storageClass: props.storageClass,
+    });
     const dags = new DagFiles(this, 'dags', this.stepPods);
     this.apiServer = this.component('api-server', {
       ports: { http: API_PORT },
@@ -76,13 +91,24 @@ export class Airflow extends Stage {
       readinessProbe: httpProbe('/api/v2/monitor/health', 'http', { periodSeconds: 10 }),
       livenessProbe: httpProbe('/api/v2/version', 'http', LIVENESS),
     });
+    const database = props.database.client('airflow');
+    const preimports = new ConfigFiles(this, 'preimports', {
+      name: 'airflow-preimports',
+      files: { 'airflow_local_settings.py': lifecycleProgram('dags/airflow_local_settings.py') },
+    });
     const scheduler = this.component('scheduler', {
       ports: { health: 8974, logs: 8793 },
-      // Its forked workers stop sharing memory once used: 400Mi idle, 840Mi after ten runs.
-      memory: { request: '900Mi', limit: '2Gi' },
+      // Its forked workers stop sharing memory once used: 400Mi idle, 940Mi after ten runs.
+      memory: { request: '1Gi', limit: '2Gi' },
       strategy: 'Recreate',
-      grants: LAUNCH_STEPS,
-      mounts: [dags.mount()],
+      // A task that finds no api-server fails, and the first run of a pipeline would begin with that.
+      initSteps: [
+        WAIT_FOR_MIGRATION,
+        { name: 'wait-for-api-server', command: ['bash', '-c', WAIT_FOR_API_SERVER] },
+      ],
+      grants: [...LAUNCH_STEPS, READ_PIPELINES],
+      mounts: [dags.mount(), preimports.mountAt('/opt/airflow/config')],
+      sidecars: [dags.sidecar()],
       startupProbe: httpProbe('/health', 'health', STARTUP),
       readinessProbe: httpProbe('/health', 'health', { periodSeconds: 10 }),
       livenessProbe: httpProbe('/health', 'health', LIVENESS),
@@ -94,6 +120,8 @@ export class Airflow extends Stage {
     const dagProcessor = this.component('dag-processor', {
       // Parsing bursts past 512Mi, where it would be killed for ever.
       memory: { request: '300Mi', limit: '1Gi' },
+      grants: [READ_PIPELINES],
+      sidecars: [dags.sidecar(), this.history(database, dags.mount())],
       ...jobProbes(probe, 'DagProcessorJob', dags.mount()),
     });
     const triggerer = this.component('triggerer', {
@@ -103,7 +131,6 @@ export class Airflow extends Stage {
       ...jobProbes(probe, 'TriggererJob'),
     });
 
-    const database = props.database.client('airflow');
     const logs = props.objectStore.client({ name: 'airflow', buckets: { 'airflow-logs': 'write' } });
     for (const workload of [this.apiServer, scheduler, dagProcessor, triggerer]) {
       workload.uses(database, logs);
@@ -122,6 +149,21 @@ export class Airflow extends Stage {
     airflowObservability(this, props);
   }
 
+  /** Looking at the alerts leaves a run every few minutes; nobody reads the old ones. */
+  private history(database: Connection, dags: Mount): Sidecar {
+    return {
+      name: 'history',
+      image: images.airflow,
+      command: ['bash', '-uc', FORGET_OLD_LOOKS],
+      env: this.env,
+      connections: [database],
+      cpu: { request: '10m' },
+      // For a few seconds a day; asleep it takes 4Mi.
+      memory: { request: '16Mi', limit: '512Mi' },
+      mounts: [...HOME, dags],
+    };
+  }
+
   private component(
     component: string,
     props: Partial<WorkloadProps> & Pick<WorkloadProps, 'memory'>,
@@ -134,18 +176,11 @@ export class Airflow extends Stage {
       user: AIRFLOW_USER,
       args: [component],
       cpu: { request: '100m' },
-      initSteps: [
-        { name: 'wait-for-migration', args: ['db', 'check-migrations', '--migration-wait-timeout=600'] },
-      ],
+      initSteps: [WAIT_FOR_MIGRATION],
       terminationGracePeriodSeconds: 60,
       ...props,
       env: { ...this.env, ...props.env, POD_IP: { fieldPath: 'status.podIP' } },
-      // AIRFLOW_HOME receives airflow.cfg and logs; one emptyDir serves both paths.
-      mounts: [
-        scratch('home', '/opt/airflow', '2Gi'),
-        scratch('home', '/tmp', '2Gi', 'tmp'),
-        ...(props.mounts ?? []),
-      ],
+      mounts: [...HOME, ...(props.mounts ?? [])],
     });
   }
 }
@@ -157,6 +192,19 @@ const API_PORT = 8080;
 const STARTUP = { periodSeconds: 2, failureThreshold: 150 };
 const LIVENESS = { periodSeconds: 20, failureThreshold: 5 };
 
+/** AIRFLOW_HOME receives airflow.cfg and logs; one emptyDir serves both paths. */
+const HOME: Mount[] = [scratch('home', '/opt/airflow', '2Gi'), scratch('home', '/tmp', '2Gi', 'tmp')];
+
+const FORGET_OLD_LOOKS = readFileSync(join(__dirname, 'forget-old-looks.sh'), 'utf8');
+
+const WAIT_FOR_MIGRATION = {
+  name: 'wait-for-migration',
+  args: ['db', 'check-migrations', '--migration-wait-timeout=600'],
+};
+const WAIT_FOR_API_SERVER =
+  `until (exec 3<>/dev/tcp/${API_SERVER}/${API_PORT}) 2>/dev/null; ` +
+  `do echo 'waiting for the api-server'; sleep 2; done`;
+
 /**
  * Safe to repeat, and the Secret's password is what counts: `users create` ends with 0, and changes
  * nothing, where the user exists.
@@ -165,6 +213,12 @@ const ADMIN_USER = [
   'airflow users reset-password --username admin --password "$ADMIN_PASSWORD" ||',
   'airflow users create --role Admin --username admin --password "$ADMIN_PASSWORD" --email admin@example.invalid --firstname Platform --lastname Admin',
 ].join(' ');
+
+/** Each pipeline leaves its spec in a ConfigMap; a right by label does not exist. */
+const READ_PIPELINES: Grant = {
+  namespace: PLATFORM_NAMESPACE,
+  rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['list'] }],
+};
 
 /** What KubernetesPodOperator needs: `patch` marks failed pods, `list` finds a pod again after a restart. */
 const LAUNCH_STEPS: Grant[] = [

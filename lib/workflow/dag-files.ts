@@ -1,29 +1,76 @@
 import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
+import { images } from '../core/images';
+import { commandProbe } from '../core/probe';
 import { lifecycleProgram } from '../core/program';
-import type { Mount } from '../core/volume';
-import { type StepRuntime, stepsSpec } from './step-pods';
+import { PLATFORM_NAMESPACE } from '../core/stage';
+import { ConfigFiles, type Mount, scratch } from '../core/volume';
+import type { Sidecar } from '../core/workload-props';
+import type { StepRuntime } from './step-pods';
 
 const NAME = 'airflow-dags';
+const FOLDER = '/opt/airflow/dags';
+const READY_FILE = `${FOLDER}/.ready`;
+const SHARED = '/shared';
 
-/** The DAGs, in one ConfigMap. Airflow reads a change within two minutes, and nothing restarts. */
+/**
+ * The folder from which Airflow reads its DAGs: what all pipelines share, and a
+ * file for each pipeline, from whatever ConfigMaps pipelines left. A change is
+ * there within two minutes, and nothing restarts.
+ */
 export class DagFiles extends Construct {
+  private readonly program: ConfigFiles;
+
   constructor(scope: Construct, id: string, stepPods: StepRuntime) {
     super(scope, id);
     new k8s.KubeConfigMap(this, 'files', {
       metadata: { name: NAME },
       data: {
-        // A ConfigMap's volume links to itself under names that begin with two dots: a loop to whoever walks it.
-        '.airflowignore': '..*\ncheck_step.py\n',
+        '.airflowignore': 'check_step.py\nlifecycle_*.py\n',
         'check_step.py': lifecycleProgram('check_step.py'),
+        'lifecycle_dags.py': lifecycleProgram('dags/lifecycle_dags.py'),
+        'lifecycle_settings.py': lifecycleProgram('lifecycle_settings.py'),
+        'lifecycle_watching.py': lifecycleProgram('lifecycle_watching.py'),
         'platform_check.py': lifecycleProgram('dags/platform_check.py'),
-        'steps.json': Lazy.any({ produce: () => `${JSON.stringify(stepsSpec(stepPods), null, 2)}\n` }),
+        'steps.json': Lazy.any({ produce: () => `${JSON.stringify(stepPods.spec(), null, 2)}\n` }),
+      },
+    });
+    this.program = new ConfigFiles(this, 'program', {
+      name: 'pipeline-dags-program',
+      files: {
+        'kubernetes_api.py': lifecycleProgram('kubernetes_api.py'),
+        'pipeline_dags.py': lifecycleProgram('pipeline_dags.py'),
       },
     });
   }
 
+  /** The folder, as Airflow sees it. */
   mount(): Mount {
-    return { path: '/opt/airflow/dags', readOnly: true, volume: { name: 'dags', configMap: { name: NAME } } };
+    return { ...this.folder(), readOnly: true };
+  }
+
+  /** What keeps the folder; it needs the right to list ConfigMaps. Airflow starts when the folder is whole. */
+  sidecar(): Sidecar {
+    return {
+      name: 'pipeline-dags',
+      image: images.python,
+      command: ['python3', '/program/pipeline_dags.py', PLATFORM_NAMESPACE, SHARED, FOLDER, READY_FILE],
+      env: { PYTHONDONTWRITEBYTECODE: '1' },
+      cpu: { request: '10m' },
+      memory: { request: '32Mi', limit: '128Mi' },
+      startsFirst: true,
+      startupProbe: commandProbe(['test', '-e', READY_FILE], { periodSeconds: 1, failureThreshold: 600 }),
+      mounts: [
+        this.folder(),
+        this.program.mountAt('/program'),
+        // Without a hash: a change reaches the folder while everything runs.
+        { path: SHARED, readOnly: true, volume: { name: NAME, configMap: { name: NAME } } },
+      ],
+    };
+  }
+
+  private folder(): Mount {
+    return scratch('dag-folder', FOLDER, '256Mi');
   }
 }

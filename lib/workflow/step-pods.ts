@@ -1,16 +1,34 @@
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import type { Connection, EnvValue } from '../core/connection';
-import { images } from '../core/images';
-import { envVars } from '../core/pod-defaults';
 import { Firewall } from '../core/firewall';
+import { LifecycleCode } from '../core/lifecycle-code';
+import { envVars, resources, restrictedContainer, restrictedPod } from '../core/pod-defaults';
 import { STEPS_NAMESPACE } from '../core/stage';
+import { Claim, type Mount, scratch } from '../core/volume';
 
 /** As whom a step runs, where, and what it is wired to. */
 export interface StepRuntime {
   readonly namespace: string;
-  readonly serviceAccount: string;
-  readonly env: Record<string, EnvValue>;
+  /** What every step pod has in common, as Airflow reads it. */
+  spec(pipeline?: StepsOfPipeline): unknown;
+}
+
+/** What the steps of one pipeline have besides. */
+export interface StepsOfPipeline {
+  readonly name: string;
+  /** ConfigMap with `spec.json` and `model.py`. */
+  readonly configMap: string;
+}
+
+export interface StepPodsProps {
+  /**
+   * Image of the step pods, with every package in it.
+   * @default - Python and uv; the packages are installed once, into a volume that the steps share
+   */
+  readonly image?: string;
+  /** @default - the cluster's default storage class */
+  readonly storageClass?: string;
 }
 
 /**
@@ -18,21 +36,27 @@ export interface StepRuntime {
  * this says what they may reach and as whom they run: an account without rights.
  */
 export class StepPods extends Construct implements StepRuntime {
-  readonly serviceAccount = 'step';
   readonly namespace = STEPS_NAMESPACE;
-  readonly env: Record<string, EnvValue> = {};
+  private readonly env: Record<string, EnvValue> = {};
   private readonly firewall: Firewall;
+  private readonly code: LifecycleCode;
 
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, props: StepPodsProps = {}) {
     super(scope, id);
     new k8s.KubeServiceAccount(this, 'account', {
-      metadata: { name: this.serviceAccount, namespace: this.namespace },
+      metadata: { name: ACCOUNT, namespace: this.namespace },
       automountServiceAccountToken: false,
     });
     this.firewall = new Firewall(this, 'firewall', { name: 'steps', namespace: this.namespace, pods: {} });
-    // Where the data comes from: http and https anywhere, because a source is an address on the internet.
+    // Where data and packages come from: http and https anywhere, because a source is an address on the internet.
     this.firewall.allowToOutside(80);
     this.firewall.allowToOutside(443);
+    this.code = new LifecycleCode(this, 'code', {
+      packages: 'steps',
+      namespace: this.namespace,
+      image: props.image,
+      environments: this.environments(props),
+    });
   }
 
   /** Wires every step to what it needs; a pipeline's spec carries the variables. */
@@ -42,9 +66,85 @@ export class StepPods extends Construct implements StepRuntime {
       connection.endpoint.open(this.firewall);
     }
   }
+
+  spec(pipeline?: StepsOfPipeline) {
+    const needed = resources({ request: '100m' }, { request: '512Mi', limit: '2Gi' });
+    return {
+      namespace: this.namespace,
+      resources: { requests: plain(needed.requests), limits: plain(needed.limits) },
+      pod: this.pod(pipeline),
+    };
+  }
+
+  /** Built once, and shared by every step on the volume's node. */
+  private environments({ image, storageClass }: StepPodsProps): Mount {
+    const path = '/environments';
+    // A built image has them; the claim would stay empty.
+    if (image !== undefined) return scratch('environments', path, '1Gi');
+    const claim = new Claim(this, 'environments', {
+      name: 'step-environments',
+      namespace: this.namespace,
+      size: '10Gi',
+      storageClass,
+    });
+    return claim.mountAt(path);
+  }
+
+  /** The container is named `base`, as Airflow's operator expects; it adds the arguments. */
+  private pod(pipeline: StepsOfPipeline | undefined) {
+    const mounts = [...this.code.mounts, scratch('tmp', '/tmp', '20Gi')];
+    if (pipeline) {
+      const volume = { name: 'pipeline', configMap: { name: pipeline.configMap } };
+      mounts.push({ path: '/pipeline', readOnly: true, volume });
+    }
+    return {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        namespace: this.namespace,
+        labels: pipeline ? { 'mlops-lifecycle/pipeline': pipeline.name } : {},
+      },
+      spec: {
+        serviceAccountName: ACCOUNT,
+        automountServiceAccountToken: false,
+        enableServiceLinks: false,
+        restartPolicy: 'Never',
+        securityContext: restrictedPod({ uid: 65532, gid: 65532 }),
+        containers: [
+          {
+            name: 'base',
+            image: this.code.image,
+            command: this.code.command(),
+            env: envVars({ ...ENV, ...this.env }),
+            securityContext: restrictedContainer,
+            volumeMounts: mounts.map(({ path, volume, subPath, readOnly }) => ({
+              name: volume.name,
+              mountPath: path,
+              subPath,
+              readOnly,
+            })),
+          },
+        ],
+        volumes: mounts.map(({ volume }) => spelledOut(volume)),
+      },
+    };
+  }
 }
 
-/** What every step pod has in common, as Airflow reads it. */
-export function stepsSpec({ namespace, serviceAccount, env }: StepRuntime) {
-  return { namespace, serviceAccount, image: images.python, env: envVars(env) };
+const ACCOUNT = 'step';
+const ENV = {
+  HOME: '/tmp',
+  // MLflow looks for git, and says at length that there is none.
+  GIT_PYTHON_REFRESH: 'quiet',
+};
+
+function plain(quantities: Record<string, { value: unknown }> | undefined): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(quantities ?? {}).map(([name, { value }]) => [name, value]));
+}
+
+/** A volume as JSON says it: a Quantity is its value. */
+function spelledOut(volume: k8s.Volume): unknown {
+  return volume.emptyDir?.sizeLimit
+    ? { ...volume, emptyDir: { sizeLimit: volume.emptyDir.sizeLimit.value } }
+    : volume;
 }

@@ -1,18 +1,25 @@
-"""A little API server and a Postgres, each started for the tests alone."""
+"""Servers, each started for the tests alone: a little API server, Postgres, MinIO, one for files."""
 
 import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import psycopg2
 import pytest
+from botocore.config import Config
 
+from file_server import FileServer, serving_files
 from kubernetes_api import Call, api_server
 from small_api_server import SmallApiServer, serving
 
@@ -74,6 +81,83 @@ def database(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOST", str(postgres_folder))
     monkeypatch.setenv("PGUSER", "tests")
     monkeypatch.setenv("PGDATABASE", "postgres")
+
+
+@pytest.fixture(scope="session")
+def minio() -> Iterator[str]:
+    """The address of a running MinIO; its root user is `tests`, with the password `test-password`."""
+    program = minio_program()
+    folder = Path(tempfile.mkdtemp(prefix="minio-"))
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    environment = os.environ | {"MINIO_ROOT_USER": "tests", "MINIO_ROOT_PASSWORD": "test-password"}
+    command = [program, "server", "--quiet", "--address", f"127.0.0.1:{port}", str(folder / "data")]
+    with (folder / "log").open("wb") as log:
+        running = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        wait_for_minio(address, folder / "log", running)
+        yield address
+    finally:
+        running.terminate()
+        running.wait(60)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def object_store(minio: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of that MinIO, with empty buckets `data` and `models`, and the variables that steps need."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", minio)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tests")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-password")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    client = boto3.session.Session().client("s3", config=Config(s3={"addressing_style": "path"}))
+    for bucket in ("data", "models"):
+        client.create_bucket(Bucket=bucket)
+    try:
+        yield client
+    finally:
+        for bucket in ("data", "models"):
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                for each in page.get("Contents", []):
+                    client.delete_object(Bucket=bucket, Key=each["Key"])
+            client.delete_bucket(Bucket=bucket)
+        client.close()
+
+
+@pytest.fixture
+def file_server() -> Iterator[FileServer]:
+    """A server of files that can misbehave."""
+    with serving_files() as started:
+        yield started
+
+
+def minio_program() -> str:
+    """Where MinIO's program is."""
+    found = os.environ.get("MINIO") or shutil.which("minio")
+    assert found, (
+        "there is no MinIO: name its program in $MINIO, or start the tests by scripts/test-python.sh"
+    )
+    return found
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def wait_for_minio(address: str, log: Path, running: subprocess.Popen[bytes]) -> None:
+    """Wait until this MinIO answers, a minute at most."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/minio/health/ready", timeout=5).close()
+        except (urllib.error.URLError, OSError):
+            assert running.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
+        else:
+            return
 
 
 def postgres_program(name: str) -> str:

@@ -66,3 +66,10 @@ gosource() {
   folder=$(artifact "bin/$1" "$key" from_source "$2" "$3" "${4:-}" "${5:-}" "${6:-}")
   echo "$folder/$1"
 }
+
+# helm: the path of the helm that bootstrap.sh installs.
+helm() {
+  local version
+  version=$(sed -n 's/^HELM_VERSION="\(.*\)"$/\1/p' "$here/../bootstrap.sh")
+  gobin helm "helm.sh/helm/v3/cmd/helm@$version" "-X helm.sh/helm/v3/internal/version.version=$version"
+}

@@ -12,8 +12,22 @@ const [PROGRAM, ...LEADING] = (process.env.KUBECTL ?? 'kubectl').split(' ');
 
 /** @throws when kubectl itself cannot be started. */
 export function tryKubectl(...args: string[]): Ended {
+  return runKubectl(args);
+}
+
+/**
+ * Creates an object from its JSON.
+ * @throws Failure with what kubectl said, when it exits with anything but 0.
+ */
+export function create(object: object): void {
+  const { status, stderr } = runKubectl(['create', '--filename', '-'], JSON.stringify(object));
+  if (status !== 0) throw new Failure(`kubectl create failed:\n${stderr.trim()}`);
+}
+
+function runKubectl(args: string[], input = ''): Ended {
   const { status, stdout, stderr, error } = spawnSync(PROGRAM!, [...LEADING, ...args], {
     encoding: 'utf8',
+    input,
     maxBuffer: 64 * 2 ** 20,
   });
   if (error) {

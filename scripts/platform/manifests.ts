@@ -5,7 +5,8 @@ import type { Manifest } from '../../lib/contract/manifests';
 import { CUSTOM_RESOURCES_LABEL } from '../../lib/core/custom-resource';
 import { Failure } from './kubectl';
 
-export const DIST = join(__dirname, '../../dist');
+/** Where `npm run synth` writes; it reads the same variable. */
+export const DIST = process.env.CDK8S_OUTDIR ?? join(__dirname, '../../dist');
 
 /** The objects of a folder as `kubectl apply` sees them. @throws Failure when there are none. */
 export function appliedObjects(folder: string): Manifest[] {

@@ -1,17 +1,10 @@
 import { report, timed } from '../support/cluster';
-import { cluster, psql, python } from '../support/platform';
+import { psql, python } from '../support/platform';
+import { isReady, kill, pod, restarts } from '../support/processes';
 import { prometheus, until } from '../support/prometheus';
 
-interface Pod {
-  metadata: { name: string; namespace: string; uid: string };
-  status: {
-    conditions: { type: string; status: string }[];
-    containerStatuses: { name: string; containerID: string; restartCount: number; ready: boolean }[];
-  };
-}
-
-/** Each long-running program: its name as a label, the container to kill, and where its pod is. */
-const PROGRAMS = [
+/** Each long-running program: its labels, and the container to kill where it has another name. */
+const PROGRAMS: [system: string, component: string, container?: string][] = [
   ['postgres', 'server'],
   ['minio', 'server'],
   ['mlflow', 'server'],
@@ -20,8 +13,9 @@ const PROGRAMS = [
   ['airflow', 'dag-processor'],
   ['airflow', 'triggerer'],
   ['triton', 'server'],
-  ['prometheus', 'server'],
-  ['alertmanager', 'server'],
+  ['triton', 'server', 'model-sync'],
+  ['prometheus', 'server', 'prometheus'],
+  ['alertmanager', 'server', 'alertmanager'],
   ['prometheus-operator', 'operator'],
   ['kube-state-metrics', 'exporter'],
   ['node-exporter', 'agent'],
@@ -37,10 +31,10 @@ beforeAll(() => {
   sampledAt = Date.now() / 1000;
 });
 
-test.each(PROGRAMS)('%s %s comes back Ready after kill -9', (system, component) => {
+test.each(PROGRAMS)('%s %s %s comes back Ready after kill -9', (system, component, container = component) => {
   const before = pod(system, component);
   const { seconds } = timed(() => {
-    kill(before);
+    kill(before, container);
     const after = until(
       () => pod(system, component),
       (now) => isReady(now) && restarts(now) > restarts(before),
@@ -49,7 +43,7 @@ test.each(PROGRAMS)('%s %s comes back Ready after kill -9', (system, component) 
     expect(restarts(after)).toBeGreaterThan(restarts(before));
     expect(isReady(after)).toBe(true);
   });
-  report(`${system} ${component}: Ready again ${seconds} s after kill -9`);
+  report(`${system} ${container}: Ready again ${seconds} s after kill -9`);
 });
 
 test('nothing was lost: the run, its metric, its artifact, the databases, the samples from before', () => {
@@ -62,32 +56,6 @@ test('nothing was lost: the run, its metric, its artifact, the databases, the sa
   );
   expect(result.length).toBeGreaterThan(0);
 });
-
-function pod(system: string, component: string): Pod {
-  const selector = `--selector=app.kubernetes.io/name=${system},app.kubernetes.io/component=${component}`;
-  const [found] = cluster.get<{ items: Pod[] }>('pods', '--all-namespaces', selector).items;
-  return found!;
-}
-
-function isReady({ status }: Pod): boolean {
-  return status.conditions.some(({ type, status: value }) => type === 'Ready' && value === 'True');
-}
-
-function restarts({ status }: Pod): number {
-  return status.containerStatuses.reduce((sum, { restartCount }) => sum + restartCount, 0);
-}
-
-/** From the node: inside its own namespace nobody can kill process 1. */
-function kill({ metadata, status }: Pod): void {
-  const [main] = status.containerStatuses.filter(({ name }) => name !== 'config-reloader');
-  const id = main!.containerID.replace('containerd://', '');
-  const line = cluster
-    .enter('ctr', '--namespace=k8s.io', 'tasks', 'list')
-    .split('\n')
-    .find((task) => task.startsWith(id));
-  if (!line) throw new Error(`no process for the container of ${metadata.name}`);
-  cluster.enter('kill', '-9', line.split(/\s+/)[1]!);
-}
 
 const CLIENT = `
 import os, mlflow

@@ -1,10 +1,17 @@
 import { spawnSync } from 'node:child_process';
 import { report, timed } from './cluster';
+import { serveFiles, synthesizeLaptop, taxi } from './pipelines';
 import { cluster, WITHOUT_IMAGE } from './platform';
 
-/** Starts a node and deploys the platform as a person would, with the same command. */
+/**
+ * Starts a node and deploys the platform as a person would, with the same command; the taxi
+ * pipeline takes its months from the node, which has no way to their publisher.
+ */
 export default function setup(): void {
   report(`a node is up in ${timed(() => cluster.up()).seconds} s`);
+  serveFiles();
+  process.env.CDK8S_OUTDIR = synthesizeLaptop(taxi());
+  process.env.APPLIED_AT = String(Date.now());
   const except = WITHOUT_IMAGE.flatMap((workload) => ['--except', workload]);
   const { seconds, result } = timed(() =>
     spawnSync('npm', ['run', '--silent', 'deploy', '--', 'laptop', ...except], {

@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# Triton for CPUs, 2.51, out of a PyPI package; the published image is 2.73. It has the Python backend only: no ONNX.
+# Triton for CPUs, 2.51, out of a PyPI package; the published image is 2.73. It has the Python backend only: a
+# stand-in on it, triton.onnxruntime_backend.py, serves what the ONNX Runtime backend would.
 
 names=("$(published triton)")
 from=python3
@@ -18,6 +19,8 @@ fill() {
   mv "$server/python_backend_stubs/3.11/triton_python_backend_stub" "$server/backends/python/"
   rm -rf "$packages"/{,nvidia_}pytriton* "$server/python_backend_stubs" "$server"/lib/libpython3-*
   chmod 755 "$server/bin/tritonserver" "$server/backends/python/triton_python_backend_stub"
+  # A folder of this name is what makes a backend.
+  install -D -m 644 "$here/images/triton.onnxruntime_backend.py" "$server/backends/onnxruntime/model.py"
   { below etc/passwd; echo 'triton-server:x:1000:1000::/home/triton-server:/bin/bash'; } > "$1/etc/passwd"
   { below etc/group; echo 'triton-server:x:1000:'; } > "$1/etc/group"
   install -d -m 755 -o 1000 -g 1000 "$1/home/triton-server"

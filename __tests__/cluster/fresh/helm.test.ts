@@ -1,0 +1,396 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadAll } from 'js-yaml';
+import { defineEnvironment, definePipeline } from '../../../lib';
+import { type Manifest, title } from '../../../lib/contract/manifests';
+import { CUSTOM_RESOURCES } from '../../../lib/core/custom-resource';
+import { PLATFORM_NAMESPACE } from '../../../lib/core/stage';
+import { chartObjects, writeChart, type WrittenChart } from '../../../lib/synth/chart';
+import { customResources } from '../../../scripts/platform/manifests';
+import { TRIP } from '../../support/trip';
+import { Cluster, report, timed } from '../support/cluster';
+
+const SCRIPTS = join(__dirname, '../../../scripts');
+const RELEASE = 'mlops-platform';
+const NODE_API = 'https://10.89.0.1:6443';
+/** What Helm would read as its own, and what it would cut off. */
+const MODEL = 'A = "{{ .Values.a }}{{- x -}} {{{{{ }}}}} {{/* c */}} {{`x`}}"\n---\n\n\n';
+
+/** No pod runs here: what a pod would do, the test does with that pod's program, account and rights. */
+const cluster = new Cluster('helm', true);
+const base = mkdtempSync(join(tmpdir(), 'helm-'));
+const helmProgram = execFileSync(
+  'bash',
+  ['-c', `. ${SCRIPTS}/cluster/lib.sh && . ${SCRIPTS}/cluster/binaries.sh && helm`],
+  { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
+).trim();
+
+const first = chart('first', 'trip', 8);
+const second = chart('second', 'fare', 4);
+
+let untouched: Set<string>;
+
+beforeAll(() => {
+  report(`up in ${timed(() => cluster.up()).seconds} s`);
+  untouched = new Set(everything());
+});
+afterAll(() => {
+  cluster.down();
+  rmSync(base, { recursive: true });
+});
+
+test('this is the helm that bootstrap.sh installs', () => {
+  const pinned = /^HELM_VERSION="(.+)"$/m.exec(readFileSync(join(SCRIPTS, 'bootstrap.sh'), 'utf8'))![1]!;
+  expect(helm('version', '--short')).toMatch(new RegExp(`^${pinned.replaceAll('.', '\\.')}\\b`));
+});
+
+test('lint finds no fault', () => {
+  expect(helm('lint', '--strict', first.folder, ...NAMESPACE)).toContain('0 chart(s) failed');
+});
+
+test.each([first, second])('Helm renders the $name chart to our objects, letter by letter', (each) => {
+  const rendered = loadAll(helm('template', RELEASE, each.folder, ...NAMESPACE)) as Manifest[];
+  const wanted = new Map(each.objects.map((manifest) => [title(manifest), manifest]));
+  expect(rendered.map(title).sort()).toEqual([...wanted.keys()].sort());
+  for (const manifest of rendered) expect(manifest).toEqual(wanted.get(title(manifest)));
+});
+
+describe('helm install', () => {
+  test('into another namespace is refused in words, and so is a value', () => {
+    expect(refusal('install', RELEASE, first.folder, '--skip-crds')).toContain(
+      'add --namespace mlops-platform --create-namespace',
+    );
+    expect(
+      refusal(
+        'install',
+        RELEASE,
+        first.folder,
+        '--skip-crds',
+        ...NAMESPACE,
+        '--create-namespace',
+        '--set',
+        'a=1',
+      ),
+    ).toContain('the chart has no values');
+    expect(everything().filter((each) => !untouched.has(each))).toEqual([]);
+  });
+
+  test('makes every object, and says what to do next', () => {
+    const { seconds, result } = timed(() =>
+      helm('install', RELEASE, first.folder, ...NAMESPACE, '--create-namespace'),
+    );
+    expect(result).toContain('STATUS: deployed');
+    expect(result).toContain('kubectl --namespace mlops-platform get pods --watch');
+    report(`helm install took ${seconds} s for ${first.objects.length} objects`);
+    expectObjects(first);
+  });
+
+  test('keeps a release as large as it was written to be', () => {
+    const { data } = cluster.get<Manifest>('secret', `sh.helm.release.v1.${RELEASE}.v1`, ...NAMESPACE);
+    const bytes = Buffer.from(data.release, 'base64').length;
+    report(`the release takes ${bytes} bytes, ${first.written.releaseBytes} were foretold`);
+    expect(bytes / first.written.releaseBytes).toBeGreaterThan(0.97);
+    expect(bytes / first.written.releaseBytes).toBeLessThan(1.03);
+  });
+
+  test('is refused a second time, under that name and another', () => {
+    expect(refusal('install', RELEASE, first.folder, ...NAMESPACE)).toContain('cannot re-use a name');
+    expect(refusal('install', 'other', first.folder, ...NAMESPACE)).toContain('invalid ownership metadata');
+  });
+
+  test('leads to a namespace with the labels that dist gives it', () => {
+    expect(labelsOfNamespace()).not.toHaveProperty('pod-security.kubernetes.io/enforce');
+    runProgram('job', 'label-namespace');
+    expect(labelsOfNamespace()).toMatchObject({
+      'app.kubernetes.io/part-of': 'mlops-platform',
+      'pod-security.kubernetes.io/enforce': 'restricted',
+      'pod-security.kubernetes.io/warn': 'restricted',
+    });
+  });
+
+  test('gives that Job the right to label that namespace, and nothing else', () => {
+    const account = `--as=system:serviceaccount:${PLATFORM_NAMESPACE}:label-namespace`;
+    const may = (...what: string[]) => cluster.try(['auth', 'can-i', ...what, account]).status === 0;
+    expect(may('patch', `namespace/${PLATFORM_NAMESPACE}`, ...NAMESPACE)).toBe(true);
+    expect(may('patch', 'namespace/mlops-steps', '--namespace=mlops-steps')).toBe(false);
+    expect(may('delete', `namespace/${PLATFORM_NAMESPACE}`, ...NAMESPACE)).toBe(false);
+    expect(may('get', 'secrets', ...NAMESPACE)).toBe(false);
+  });
+});
+
+describe('what the platform makes itself', () => {
+  test('are passwords, by its Job', () => {
+    runProgram('job', 'generate-secrets');
+    expect(secrets().length).toBeGreaterThan(8);
+  });
+
+  test('are custom resources, from the ConfigMaps that Helm made', () => {
+    runProgram('deployment', 'custom-resources');
+    expect(liveCustomResources()).toEqual(customResources(first.objects).map(title).sort());
+  });
+});
+
+describe('helm upgrade', () => {
+  test('without a change changes nothing', () => {
+    const before = versions();
+    helm('upgrade', RELEASE, first.folder, ...NAMESPACE);
+    expect(helm('list', ...NAMESPACE)).toMatch(/mlops-platform\s+mlops-platform\s+2\s/);
+    expect(versions()).toEqual(before);
+  });
+
+  test('to another synth makes, changes and removes what differs, and leaves data and passwords', () => {
+    const [jobs, kept, passwords] = [names('jobs'), uids('persistentvolumeclaims'), uids('secrets')];
+    helm('upgrade', RELEASE, second.folder, ...NAMESPACE);
+    expectObjects(second);
+    expect(names('jobs')).not.toEqual(jobs);
+    expect(uids('persistentvolumeclaims')).toEqual(kept);
+    expect(uids('secrets')).toEqual(passwords);
+    runProgram('deployment', 'custom-resources');
+    expect(liveCustomResources()).toEqual(customResources(second.objects).map(title).sort());
+  });
+
+  test('back to the first with helm rollback', () => {
+    helm('rollback', RELEASE, '2', ...NAMESPACE);
+    expectObjects(first);
+  });
+});
+
+describe('helm uninstall', () => {
+  let data: Record<string, string>;
+  let passwords: Record<string, string>;
+
+  test('leaves what docs/decisions/0004 names, and nothing else', () => {
+    data = uids('persistentvolumeclaims');
+    passwords = uids('secrets');
+    expect(helm('uninstall', RELEASE, ...NAMESPACE, '--wait')).toContain(`release "${RELEASE}" uninstalled`);
+    const custom = liveCustomResources().filter((name) => name.includes(` ${PLATFORM_NAMESPACE}/`));
+    expect(left()).toEqual(
+      [
+        ...DEFINITIONS,
+        `Namespace ${PLATFORM_NAMESPACE}`,
+        ...['grafana-data', 'minio-data', 'postgres-data'].map(
+          (name) => `PersistentVolumeClaim ${PLATFORM_NAMESPACE}/${name}`,
+        ),
+        ...secrets(),
+        ...custom,
+      ].sort(),
+    );
+    expect(secrets().length).toBeGreaterThan(5);
+    expect(custom.length).toBeGreaterThan(5);
+  });
+
+  test('lets an install go on with the data and the passwords of before', () => {
+    helm('install', RELEASE, second.folder, ...NAMESPACE, '--create-namespace');
+    expectObjects(second);
+    runProgram('job', 'generate-secrets');
+    expect(uids('persistentvolumeclaims')).toMatchObject(ofPlatform(data));
+    expect(uids('secrets')).toMatchObject(ofPlatform(passwords));
+  });
+});
+
+describe('kubectl delete namespace', () => {
+  test('without an uninstall leaves what an install takes up again', () => {
+    cluster.kubectl('delete', 'namespace', PLATFORM_NAMESPACE, '--timeout=120s');
+    helm('install', RELEASE, first.folder, ...NAMESPACE, '--create-namespace');
+    expectObjects(first);
+  });
+
+  test('after an uninstall leaves the definitions alone', () => {
+    helm('uninstall', RELEASE, ...NAMESPACE, '--wait');
+    cluster.kubectl('delete', 'namespace', PLATFORM_NAMESPACE, '--timeout=120s');
+    expect(left()).toEqual(DEFINITIONS);
+  });
+});
+
+interface Chart {
+  readonly name: string;
+  readonly folder: string;
+  readonly objects: readonly Manifest[];
+  readonly written: WrittenChart;
+}
+
+function chart(name: string, pipeline: string, parallelism: number): Chart {
+  const environment = defineEnvironment({ parallelism });
+  const pipelines = [{ model: MODEL, definition: definePipeline({ ...TRIP, name: pipeline }) }];
+  const folder = join(base, name);
+  const written = writeChart({ name, environment, pipelines, version: '1.2.3', outdir: folder });
+  return { name, folder, objects: [...chartObjects(name, environment, pipelines).values()].flat(), written };
+}
+
+/** @returns what it printed @throws when it exits with anything but 0 */
+function helm(...args: string[]): string {
+  const homes = ['CACHE', 'CONFIG', 'DATA'].map((each) => `HELM_${each}_HOME=${join(base, 'helm')}`);
+  return cluster.enter('env', ...homes, helmProgram, ...args);
+}
+
+function refusal(...args: string[]): string {
+  try {
+    helm(...args);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error(`helm ${args.join(' ')} was not refused`);
+}
+
+const NAMESPACE = ['--namespace', PLATFORM_NAMESPACE];
+
+/** The cluster holds these objects of the release, its ConfigMaps with our very text, and no others. */
+function expectObjects({ objects }: Chart): void {
+  const live = cluster.get<{ items: Manifest[] }>(
+    kinds().join(','),
+    '--all-namespaces',
+    '--selector=app.kubernetes.io/managed-by=Helm',
+  ).items;
+  const found = new Map(live.filter(isOurs).map((manifest) => [title(manifest), manifest]));
+  expect([...found.keys()].sort()).toEqual(objects.map(title).sort());
+  for (const manifest of objects.filter(({ kind }) => kind === 'ConfigMap'))
+    expect(found.get(title(manifest))!.data).toEqual(manifest.data);
+}
+
+/** Endpoints have the labels of their Service, and what a controller made has an owner. */
+function isOurs({ kind, metadata }: Manifest): boolean {
+  return kind !== 'Endpoints' && !('ownerReferences' in metadata);
+}
+
+/** Every kind that can be listed, but for what comes and goes by itself. */
+function kinds(): string[] {
+  return cluster
+    .kubectl('api-resources', '--verbs=list', '--output=name')
+    .split('\n')
+    .filter((name) => name !== '' && !/^(events|leases|componentstatuses)(\.|$)/.test(name));
+}
+
+/** Every object there is, but for what has an owner or what each namespace gets. */
+function everything(): string[] {
+  return cluster
+    .get<{ items: Manifest[] }>(kinds().join(','), '--all-namespaces')
+    .items.filter(isOurs)
+    .filter(({ kind, metadata: { name } }) => !(kind === 'ConfigMap' && name === 'kube-root-ca.crt'))
+    .filter(({ kind, metadata: { name } }) => !(kind === 'ServiceAccount' && name === 'default'))
+    .map(title);
+}
+
+function left(): string[] {
+  return [...new Set(everything())].filter((each) => !untouched.has(each)).sort();
+}
+
+/** The definitions, and what the API server makes of them. */
+const DEFINITIONS = [
+  'APIService v1.monitoring.coreos.com',
+  'APIService v1alpha1.monitoring.coreos.com',
+  ...[
+    'alertmanagerconfigs',
+    'alertmanagers',
+    'podmonitors',
+    'probes',
+    'prometheuses',
+    'prometheusrules',
+    'servicemonitors',
+  ].map((plural) => `CustomResourceDefinition ${plural}.monitoring.coreos.com`),
+];
+
+function labelsOfNamespace(): Record<string, string> {
+  return cluster.get<Manifest>('namespace', PLATFORM_NAMESPACE).metadata.labels!;
+}
+
+function liveCustomResources(): string[] {
+  const plurals = Object.values(CUSTOM_RESOURCES.plurals).map(
+    (plural) => `${plural}.${CUSTOM_RESOURCES.group}`,
+  );
+  return cluster.get<{ items: Manifest[] }>(plurals.join(','), '--all-namespaces').items.map(title).sort();
+}
+
+/** Titles of the platform's Secrets; Helm's own come and go with the release. */
+function secrets(): string[] {
+  return Object.keys(uids('secrets')).sort();
+}
+
+/** Title to uid: what is made anew gets another. */
+function uids(kind: string): Record<string, string> {
+  const { items } = cluster.get<{ items: Manifest[] }>(kind, '--all-namespaces');
+  return Object.fromEntries(
+    items
+      .filter(({ type }) => type !== 'helm.sh/release.v1')
+      .map((manifest) => [title(manifest), (manifest.metadata as unknown as { uid: string }).uid]),
+  );
+}
+
+function ofPlatform(uids: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(uids).filter(([name]) => name.includes(` ${PLATFORM_NAMESPACE}/`)),
+  );
+}
+
+function names(kind: string): string[] {
+  return Object.keys(uids(kind)).sort();
+}
+
+/** Title to what a change of the object itself, but not of its status, would raise. */
+function versions(): Record<string, string | number> {
+  const { items } = cluster.get<{ items: Manifest[] }>(
+    kinds().join(','),
+    '--all-namespaces',
+    '--selector=app.kubernetes.io/managed-by=Helm',
+  );
+  return Object.fromEntries(
+    items.filter(isOurs).map((manifest) => {
+      const { generation, resourceVersion } = manifest.metadata as unknown as {
+        generation?: number;
+        resourceVersion: string;
+      };
+      return [title(manifest), generation ?? (manifest.status ? manifest.metadata.name : resourceVersion)];
+    }),
+  );
+}
+
+/**
+ * Runs the program of a workload's first container as its pod would: the same arguments, the
+ * files of its ConfigMap as the cluster has them, and a token of its account.
+ * @param kind a Deployment's runs until it says that it is ready
+ * @throws when it ends with anything but 0
+ */
+function runProgram(kind: 'job' | 'deployment', name: string): void {
+  const workload = cluster
+    .get<{ items: Manifest[] }>(kind, ...NAMESPACE)
+    .items.find(({ metadata }) => metadata.name.startsWith(name))!;
+  const pod = workload.spec.template.spec as PodSpec;
+  const [container] = pod.containers as [PodSpec['containers'][0]];
+  const folder = join(base, name);
+  const { configMap } = pod.volumes.find((volume) => volume.configMap)!;
+  const { data } = cluster.get<Manifest>('configmap', configMap!.name, ...NAMESPACE);
+  const ca = cluster.get<Manifest>('configmap', 'kube-root-ca.crt', ...NAMESPACE).data['ca.crt'];
+  const token = cluster.kubectl('create', 'token', pod.serviceAccountName, ...NAMESPACE).trim();
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  for (const [file, text] of Object.entries({ ...(data as Record<string, string>), token, 'ca.crt': ca }))
+    writeFileSync(join(folder, file), text);
+  const [, ...args] = container.command.map((each) => each.replace(/^\/(program|plan|tmp)\//, `${folder}/`));
+  const program = ['timeout', '60', 'python3', '-c', AS_POD, folder, NODE_API, ...args];
+  if (kind === 'job') cluster.enter(...program);
+  else cluster.enter('sh', '-c', UNTIL_READY, `${folder}/ready`, ...program);
+}
+
+interface PodSpec {
+  readonly serviceAccountName: string;
+  readonly containers: { readonly command: string[] }[];
+  readonly volumes: { readonly configMap?: { readonly name: string } }[];
+}
+
+/** The node has no DNS here, and the account's files lie elsewhere: the rest is as in the pod. */
+const AS_POD = `
+import pathlib, runpy, sys
+folder, server, *sys.argv = sys.argv[1:]
+sys.path.insert(0, folder)
+import kubernetes_api
+kubernetes_api.api_server.__defaults__ = (pathlib.Path(folder), server, 30)
+runpy.run_path(sys.argv[0], run_name="__main__")
+`;
+
+const UNTIL_READY = `
+"$@" & program=$!
+until [ -e "$0" ]; do kill -0 $program || exit 1; sleep 0.1; done
+kill $program
+wait $program || true
+`;

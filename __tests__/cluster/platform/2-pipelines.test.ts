@@ -1,0 +1,285 @@
+import { images } from '../../../lib/core/images';
+import { airflow, ended, log, runs, type Task, tasks, trigger, waitForDag } from '../support/airflow';
+import { cluster, PLATFORM, serviceUrl } from '../support/platform';
+import { report, timed } from '../support/cluster';
+import { until } from '../support/prometheus';
+
+/** A pipeline whose steps do nothing but end as the batch asks them to. */
+const NAME = 'stand-in';
+const STEPS = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
+
+/** Batches and what they make of a run. */
+const STOPS = '2065';
+const LATER = '2075';
+const KEEPS = '2099';
+const SLOW = '2020';
+
+const STAND_IN = `
+import sys, time
+step, batch = sys.argv[2], sys.argv[sys.argv.index("--batch") + 1] if "--batch" in sys.argv else ""
+print("asked:", " ".join(sys.argv[1:]), flush=True)
+time.sleep(45 if (step, batch) == ("train", "${SLOW}") else 5)
+ends = {("collect", "${STOPS}"): 65, ("collect", "${LATER}"): 75, ("gate", "${KEEPS}"): 99}
+sys.exit(ends.get((step, batch), 0))
+`;
+
+beforeAll(() => apply(configMap(NAME, JSON.stringify(spec(NAME)))));
+afterAll(() => cluster.try(['delete', PLATFORM, '--ignore-not-found', `configmap/pipeline-${NAME}`]));
+
+test('a pipeline runs once by itself as soon as its ConfigMap is there, all steps in their order', () => {
+  const { seconds, result: first } = timed(() => {
+    waitForDag(NAME);
+    return until(
+      () => runs(NAME),
+      (found) => found.length > 0,
+      120,
+    )[0]!;
+  });
+  report(`the first run began ${seconds} s after the ConfigMap`);
+  expect(ended(NAME, first.dag_run_id).state).toBe('success');
+  const ran = STEPS.map((step) => tasks(NAME, first.dag_run_id)[step]!);
+  expect(ran.map(({ state }) => state)).toEqual(STEPS.map(() => 'success'));
+  const starts = ran.map(({ start_date }) => Date.parse(start_date!));
+  expect(starts).toEqual([...starts].sort((a, b) => a - b));
+  const whole = (Date.parse(ran.at(-1)!.end_date!) - starts[0]!) / 1000;
+  report(`6 steps of 5 s took ${whole} s: ${(whole / 6 - 5).toFixed(1)} s a step besides`);
+  report(`attempts: ${ran.map(({ try_number }) => try_number).join(' ')}`);
+  const said = log(NAME, first.dag_run_id, 'collect');
+  expect(said).toContain(
+    `asked: lifecycle collect --pipeline ${NAME} --run ${first.dag_run_id} --batch  --at ${first.logical_date!.replace('Z', '+00:00')}`,
+  );
+  expect(runs(NAME).map(({ run_type }) => run_type)).toEqual(['scheduled']);
+});
+
+test('a step that cannot pass is not repeated', () => {
+  const id = trigger(NAME, { batch: STOPS });
+  expect(ended(NAME, id).state).toBe('failed');
+  expect(tasks(NAME, id).collect).toMatchObject({ state: 'failed', try_number: 1 });
+  expect(log(NAME, id, 'collect')).toContain('the step ended with 65');
+});
+
+test('a challenger that loses the gate ends the run in success, and nothing is deployed', () => {
+  const id = trigger(NAME, { batch: KEEPS });
+  expect(ended(NAME, id).state).toBe('success');
+  expect(tasks(NAME, id)).toMatchObject({ gate: { state: 'skipped' }, deploy: { state: 'skipped' } });
+});
+
+test('a step that may pass later is tried again, after a pause', () => {
+  const id = trigger(NAME, { batch: LATER });
+  const waiting = until(
+    () => tasks(NAME, id).collect!,
+    ({ state }) => state === 'up_for_retry',
+    180,
+  );
+  expect(waiting.state).toBe('up_for_retry');
+  const again = until(
+    () => tasks(NAME, id).collect!,
+    ({ state, try_number }) => state === 'up_for_retry' && try_number === 2,
+    300,
+  );
+  expect(again).toMatchObject({ state: 'up_for_retry', try_number: 2 });
+  airflow('PATCH', `dags/${NAME}/dagRuns/${encodeURIComponent(id)}`, { state: 'failed' });
+});
+
+test('what a run is asked for by hand must be a period', () => {
+  const answer = airflow<{ detail?: string }>('POST', `dags/${NAME}/dagRuns`, {
+    logical_date: null,
+    conf: { batch: 'last month' },
+  });
+  expect(answer.detail).toContain('batch');
+});
+
+test('the past is run again by its dates', () => {
+  const { id } = airflow<{ id: number }>('POST', 'backfills', {
+    dag_id: NAME,
+    from_date: '2024-01-01T00:00:00Z',
+    to_date: '2024-02-28T00:00:00Z',
+    max_active_runs: 1,
+  });
+  expect(id).toBeGreaterThan(0);
+  const made = () => runs(NAME).filter(({ run_type }) => run_type === 'backfill');
+  const ends = until(
+    made,
+    (found) => found.length > 0 && found.every(({ state }) => state === 'success' || state === 'failed'),
+    400,
+  );
+  expect(ends.map(({ logical_date, state }) => `${logical_date} ${state}`)).toEqual([
+    '2024-01-01T06:00:00Z success',
+    '2024-02-01T06:00:00Z success',
+  ]);
+});
+
+test('drift starts exactly one run, however long its alert fires', () => {
+  const before = runs(NAME).length;
+  const began = performance.now();
+  const fire = () => {
+    push('mlops_model_serving', { model: NAME, version: '7' });
+    push('ALERTS', {
+      alertname: 'ModelDrift',
+      alertstate: 'firing',
+      model: NAME,
+      version: '7',
+      feature: 'distance',
+    });
+  };
+  const asked = () => runs(NAME).filter(({ run_type }) => run_type === 'asset_triggered');
+  until(
+    () => {
+      fire();
+      return asked();
+    },
+    (found) => found.length > 0,
+    240,
+  );
+  report(`a run began ${Math.round((performance.now() - began) / 1000)} s after the alert`);
+  const watched = `${NAME}.watch`;
+  const emitted = runs(watched).filter(
+    ({ dag_run_id }) => tasks(watched, dag_run_id).drift?.state === 'success',
+  );
+  expect(emitted).toHaveLength(1);
+  expect(ended(NAME, asked()[0]!.dag_run_id).state).toBe('success');
+  const looks = runs(watched).length;
+  // Two more looks at an alert that still fires.
+  until(
+    () => {
+      fire();
+      return runs(watched).filter(({ state }) => state === 'success').length;
+    },
+    (found) => found >= looks + 2,
+    300,
+  );
+  expect(asked()).toHaveLength(1);
+  expect(runs(NAME)).toHaveLength(before + 1);
+  const last = runs(watched)
+    .filter(({ state }) => state === 'success')
+    .at(-1)!;
+  expect(log(watched, last.dag_run_id, 'drift')).toContain('a retraining was asked for at');
+});
+
+test('a scheduler that dies while a step runs neither fails nor repeats it', () => {
+  const id = trigger(NAME, { batch: SLOW });
+  until(
+    () => tasks(NAME, id).train as Task | undefined,
+    (train) => train?.state === 'deferred',
+    180,
+  );
+  const pods = stepPods('train');
+  const selector = '--selector=app.kubernetes.io/component=scheduler';
+  cluster.kubectl('delete', 'pod', PLATFORM, selector, '--grace-period=0', '--force');
+  expect(ended(NAME, id).state).toBe('success');
+  expect(pods).toHaveLength(1);
+  expect(tasks(NAME, id).train).toMatchObject({ state: 'success', try_number: 1 });
+});
+
+test('a spec that cannot be read is said and stops no other, and a pipeline that is removed goes', () => {
+  apply(configMap('broken', '{'));
+  const said = until(
+    () => cluster.kubectl('logs', PLATFORM, 'deployment/airflow-dag-processor', '--container=pipeline-dags'),
+    (lines) => lines.includes('pipeline-broken'),
+    60,
+  );
+  expect(said).toContain('ConfigMap pipeline-broken: spec.json is no JSON');
+  cluster.kubectl('delete', PLATFORM, 'configmap/pipeline-broken');
+  const known = () =>
+    airflow<{ dags: { dag_id: string }[] }>('GET', 'dags?limit=100').dags.map(({ dag_id }) => dag_id);
+  expect(known()).toEqual(expect.arrayContaining([NAME, `${NAME}.watch`, `${NAME}.monitor`]));
+  cluster.kubectl('delete', PLATFORM, `configmap/pipeline-${NAME}`);
+  const { seconds, result } = timed(() => until(known, (found) => !found.includes(NAME), 300));
+  report(`gone after ${seconds} s`);
+  expect(result.filter((dag) => dag.startsWith(NAME))).toEqual([]);
+});
+
+test('nothing of a step that has ended is left in the cluster', () => {
+  expect(STEPS.flatMap(stepPods)).toEqual([]);
+});
+
+function spec(name: string) {
+  return {
+    apiVersion: 'mlops-lifecycle/v1',
+    name,
+    owner: 'tests',
+    description: 'Steps that do nothing.',
+    schedule: '0 6 1 * *',
+    training: {
+      timeout: '10m',
+      resources: { requests: { cpu: '20m', memory: '32Mi' }, limits: { memory: '64Mi' } },
+    },
+    monitoring: { retraining: { onDrift: true, cooldown: '24h' }, every: '1m', reportEvery: '24h' },
+    steps: {
+      namespace: 'mlops-steps',
+      resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '64Mi' } },
+      pod: {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { namespace: 'mlops-steps' },
+        spec: {
+          serviceAccountName: 'step',
+          restartPolicy: 'Never',
+          securityContext: {
+            runAsNonRoot: true,
+            runAsUser: 65532,
+            runAsGroup: 65532,
+            seccompProfile: { type: 'RuntimeDefault' },
+          },
+          containers: [
+            {
+              name: 'base',
+              image: images.python,
+              command: ['python3', '-c', STAND_IN],
+              securityContext: {
+                allowPrivilegeEscalation: false,
+                readOnlyRootFilesystem: true,
+                capabilities: { drop: ['ALL'] },
+              },
+            },
+          ],
+        },
+      },
+    },
+  };
+}
+
+function configMap(name: string, text: string) {
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: {
+      name: `pipeline-${name}`,
+      namespace: 'mlops-platform',
+      labels: { 'mlops-lifecycle/pipeline': name },
+    },
+    data: { 'spec.json': text },
+  };
+}
+
+function apply(object: object): void {
+  const { status, output } = cluster.try(['apply', '--filename', '-'], JSON.stringify(object));
+  if (status !== 0) throw new Error(output);
+}
+
+/** Names of the pods of a step that are there, ended or not. */
+function stepPods(step: string): string[] {
+  return cluster
+    .kubectl(
+      'get',
+      'pods',
+      '--namespace=mlops-steps',
+      `--selector=mlops-lifecycle/pipeline=${NAME},mlops-lifecycle/step=${step}`,
+      '--output=name',
+    )
+    .split('\n')
+    .filter((line) => line !== '');
+}
+
+/** Gives Prometheus a sample of now, over OTLP: as a rule or a scrape would have left it. */
+function push(name: string, labels: Record<string, string>): void {
+  const attributes = Object.entries(labels).map(([key, value]) => ({ key, value: { stringValue: value } }));
+  const dataPoints = [{ asDouble: 1, timeUnixNano: `${Date.now()}000000`, attributes }];
+  const metrics = [{ name, gauge: { dataPoints } }];
+  cluster.enter(
+    ...['curl', '--silent', '--show-error', '--fail', '--max-time', '30'],
+    ...['--header', 'Content-Type: application/json', '--data'],
+    JSON.stringify({ resourceMetrics: [{ resource: {}, scopeMetrics: [{ metrics }] }] }),
+    `${serviceUrl('prometheus', 9090)}/api/v1/otlp/v1/metrics`,
+  );
+}

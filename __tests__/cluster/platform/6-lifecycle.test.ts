@@ -1,0 +1,289 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ended, log, type Run, runs, type Task, tasks, trigger } from '../support/airflow';
+import { report, timed } from '../support/cluster';
+import { applyPipeline, NODE, taxi } from '../support/pipelines';
+import { cluster } from '../support/platform';
+import { prometheus, until } from '../support/prometheus';
+import { startStep, step, stepEnded } from '../support/step';
+
+const ROOT = join(__dirname, '../../..');
+const MODEL = 'trip-duration';
+const PROGRAMS = readFileSync(join(__dirname, '../support/programs.py'), 'utf8');
+const TRAFFIC = readFileSync(join(__dirname, '../support/traffic.py'), 'utf8');
+const STEPS = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
+
+const BROKEN = [
+  'changed bytes',
+  'truncated',
+  'missing file',
+  'missing manifest',
+  'no model',
+  'wrong shape',
+  'wrong answers',
+];
+
+interface Traffic {
+  readonly requests: number;
+  readonly failed: number;
+  readonly wrong: number;
+  readonly versions: Record<string, number>;
+  readonly slowestMs: number;
+}
+
+interface Lineage {
+  readonly version: number;
+  readonly versions: number;
+  readonly aliases: Record<string, number>;
+  readonly tags: Record<string, string>;
+  readonly metrics: Record<string, number>;
+  readonly sourceSha256: string;
+  readonly quarantined: { readonly total: number };
+  readonly rows: number;
+}
+
+let first: Run;
+
+describe('the first model', () => {
+  test('serves without a hand, from one apply', () => {
+    [first] = until(
+      () => runs(MODEL),
+      ([run]) => run !== undefined,
+      300,
+    ) as [Run];
+    expect(ended(MODEL, first.dag_run_id, 900).state).toBe('success');
+    const taken = tasks(MODEL, first.dag_run_id);
+    const answered = Date.parse(taken.deploy!.end_date!) - Number(process.env.APPLIED_AT);
+    report(`from kubectl apply to the first model: ${Math.round(answered / 1000)} s; ${times(taken)}`);
+  });
+
+  test('answers as the trained model does', () => {
+    const golden = ask<{ version: number; served: string; rows: number; difference: number }>(
+      'golden',
+      MODEL,
+    );
+    report(`${golden.rows} answers differ from the trained model's by ${golden.difference} at most`);
+    expect(golden.served).toBe(String(golden.version));
+    expect(golden.difference).toBeLessThan(1e-4);
+  });
+
+  test('is traced back to the bytes of the file it was trained on', () => {
+    const lineage = ask<Lineage>('lineage', MODEL);
+    const file = readFileSync(join(ROOT, '__tests__/data/green_tripdata_2022-01.parquet'));
+    expect(lineage.sourceSha256).toBe(createHash('sha256').update(file).digest('hex'));
+    expect(lineage.tags).toMatchObject({ 'lifecycle.batch': '2022-01' });
+    expect(lineage.aliases).toEqual({ champion: lineage.version });
+    report(
+      `version ${lineage.version}: ${lineage.rows} rows, ${lineage.quarantined.total} in quarantine, MAE ${lineage.metrics.mae}`,
+    );
+  });
+
+  test("has each step's log name its MLflow run", () => {
+    expect(log(MODEL, first.dag_run_id, 'train')).toMatch(/#\/experiments\/\d+\/runs\/[0-9a-f]{32}/);
+  });
+});
+
+describe('when the world moves', () => {
+  let before: number;
+  let retraining: Run;
+
+  test('trips like those of training are no drift', () => {
+    const traffic = send('quiet', '2022-01', 150);
+    expect(traffic.failed).toBe(0);
+    before = psi('pickup_zone')!;
+    report(`${traffic.requests} requests; PSI of pickup_zone ${before}; all: ${JSON.stringify(allPsi())}`);
+    expect(before).toBeLessThan(0.05);
+    expect(firing()).toEqual([]);
+  });
+
+  test('trips of two years later raise the alert, and exactly one retraining', () => {
+    applyPipeline(taxi({ source: published('2024-01') }));
+    startTraffic('moved', '2024-01', 900);
+    const began = Date.now();
+    until(firing, (alerts) => alerts.length > 0, 400);
+    const during = allPsi();
+    report(`drifted after ${seconds(began)} s: ${firing().join(', ')}; PSI ${JSON.stringify(during)}`);
+    const events = until(
+      () => runs(MODEL).filter(({ run_type }) => run_type === 'asset_triggered'),
+      (found) => found.length > 0,
+      300,
+    );
+    expect(events).toHaveLength(1);
+    retraining = ended(MODEL, events[0]!.dag_run_id, 900);
+    expect(retraining.state).toBe('success');
+    const taken = tasks(MODEL, retraining.dag_run_id);
+    const training = Date.parse(taken.train!.end_date!) - Date.parse(taken.train!.start_date!);
+    const whole = Date.parse(taken.deploy!.end_date!) - began;
+    report(
+      `from the first drifted request to the new model: ${Math.round(whole / 1000)} s, ` +
+        `less its training ${Math.round((whole - training) / 1000)} s; ${times(taken)}`,
+    );
+    report(
+      log(MODEL, retraining.dag_run_id, 'gate').match(/[^"]*champion[^"]*/)?.[0] ?? 'no line of the gate',
+    );
+  });
+
+  test('the new version serves, and was trained on the newest month', () => {
+    const lineage = ask<Lineage>('lineage', MODEL);
+    expect(lineage.tags).toMatchObject({ 'lifecycle.batch': '2024-01', 'lifecycle.parent_version': '1' });
+    expect(lineage.aliases).toEqual({ champion: 2, previous: 1 });
+    expect(ask<{ served: string }>('golden', MODEL).served).toBe('2');
+  });
+
+  test('the index falls, and nothing is trained again', () => {
+    const after = until(
+      () => psi('pickup_zone'),
+      (now) => now !== undefined && now < 0.05,
+      300,
+    );
+    const traffic = JSON.parse(stepEnded('moved', 900)) as Traffic;
+    report(
+      `PSI of pickup_zone: before ${before}, after ${after}; ${traffic.requests} requests, ${traffic.failed} failed`,
+    );
+    expect(after).toBeLessThan(0.05);
+    expect(traffic.failed).toBe(0);
+    expect(firing()).toEqual([]);
+    expect(runs(MODEL).filter(({ run_type }) => run_type === 'asset_triggered')).toHaveLength(1);
+  });
+});
+
+describe('a version that is no better', () => {
+  test('loses the gate, and the champion stays', () => {
+    const id = trigger(MODEL, { batch: '2024-01' });
+    expect(ended(MODEL, id, 900).state).toBe('success');
+    const taken = tasks(MODEL, id);
+    expect({ gate: taken.gate!.state, deploy: taken.deploy!.state }).toEqual({
+      gate: 'skipped',
+      deploy: 'skipped',
+    });
+    expect(ask<Lineage>('lineage', MODEL).aliases).toEqual({ champion: 2, previous: 1 });
+  });
+});
+
+describe('under traffic', () => {
+  test('twenty rollouts under fifty clients lose no request and give no wrong answer', () => {
+    startTraffic('rollouts', '2024-01', 150, 50);
+    const order = Array.from({ length: 20 }, (_, i) => String(1 + (i % 2)));
+    const switched = ask<{ rollouts: number; slowestSeconds: number }>('switch', MODEL, ...order);
+    const traffic = JSON.parse(stepEnded('rollouts')) as Traffic;
+    report(
+      `${switched.rollouts} rollouts, the slowest ${switched.slowestSeconds} s; ${JSON.stringify(traffic)}`,
+    );
+    expect(traffic).toMatchObject({ failed: 0, wrong: 0 });
+    expect(Object.keys(traffic.versions).sort()).toEqual(['1', '2']);
+  });
+
+  test.each(BROKEN)('a version with %s is refused, and nobody notices', (kind) => {
+    const name = kind.replace(' ', '-');
+    startTraffic(name, '2024-01', 40, 4);
+    const number = String(901 + BROKEN.indexOf(kind));
+    const refused = ask<{ serving: number[]; reason: string }>('corrupt', MODEL, kind, number);
+    const traffic = JSON.parse(stepEnded(name)) as Traffic;
+    report(`${kind}: '${refused.reason}'; ${traffic.requests} requests, ${traffic.failed} failed`);
+    expect(refused.serving).toEqual([2]);
+    expect(traffic).toMatchObject({ failed: 0, wrong: 0 });
+    expect(Object.keys(traffic.versions)).toEqual(['2']);
+  });
+
+  test('one command puts the version before back, and once more the newer one', () => {
+    startTraffic('rollback', '2024-01', 90, 4);
+    for (const version of [1, 2]) {
+      const { seconds: taken, result } = timed(() =>
+        spawnSync('npm', ['run', '--silent', 'rollback', MODEL], {
+          cwd: ROOT,
+          encoding: 'utf8',
+          env: { ...process.env, ...cluster.kubectlEnvironment() },
+        }),
+      );
+      report(`rollback in ${taken} s: ${result.stdout.trim().split('\n').at(-1)}`);
+      expect(result.stderr).toBe('');
+      expect(result.status).toBe(0);
+      expect(ask<{ served: string }>('golden', MODEL).served).toBe(String(version));
+      expect(ask<Lineage>('lineage', MODEL).aliases.champion).toBe(version);
+    }
+    expect(JSON.parse(stepEnded('rollback'))).toMatchObject({ failed: 0, wrong: 0 });
+  });
+});
+
+let asked = 0;
+
+/** Runs one of the small programs as a step and returns what it says. */
+function ask<T>(...args: string[]): T {
+  asked += 1;
+  return JSON.parse(
+    step(MODEL, `ask-${asked}`, PROGRAMS, ...args)
+      .trim()
+      .split('\n')
+      .at(-1)!,
+  ) as T;
+}
+
+function startTraffic(name: string, month: string, forSeconds: number, clients = 2): void {
+  const models = [1, 2].map((version) => `${version}=${MODEL}/versions/${version}/model.onnx`);
+  const known = ask<Lineage>('lineage', MODEL).versions > 1 ? ['--models', ...models] : [];
+  const data = `http://${NODE}/green_tripdata_${month}.parquet`;
+  const options = [
+    '--data',
+    data,
+    '--seconds',
+    String(forSeconds),
+    '--clients',
+    String(clients),
+    '--pause',
+    '0.1',
+  ];
+  startStep(MODEL, name, TRAFFIC, ...options, ...known);
+}
+
+function send(name: string, month: string, forSeconds: number): Traffic {
+  startTraffic(name, month, forSeconds);
+  return JSON.parse(stepEnded(name)) as Traffic;
+}
+
+function published(month: string) {
+  const url = `http://${NODE}/green_tripdata_{{ month }}.parquet`;
+  return { type: 'http', url, monthsUntilPublished: 2, until: month } as const;
+}
+
+interface Sample {
+  readonly metric: Record<string, string>;
+  readonly value: [number, string];
+}
+
+function query(expression: string): Sample[] {
+  return prometheus<{ result: Sample[] }>(`query?query=${encodeURIComponent(expression)}`).result;
+}
+
+/** Of the version that serves. */
+function allPsi(): Record<string, number> {
+  const found = query(
+    `mlops:feature_psi{model="${MODEL}"} and on (model, version) mlops_model_serving{model="${MODEL}"} == 1`,
+  );
+  return Object.fromEntries(
+    found.map(({ metric, value }) => [metric.feature!, Number(Number(value[1]).toFixed(4))]),
+  );
+}
+
+function psi(feature: string): number | undefined {
+  return allPsi()[feature];
+}
+
+function firing(): string[] {
+  const names = 'ModelDrift|ModelPredictionDrift';
+  return query(`ALERTS{alertname=~"${names}", alertstate="firing", model="${MODEL}"}`).map(
+    ({ metric }) => `${metric.alertname} ${metric.feature}`,
+  );
+}
+
+function times(taken: Record<string, Task>): string {
+  return STEPS.map((name) => {
+    const { start_date, end_date } = taken[name]!;
+    return `${name} ${Math.round((Date.parse(end_date!) - Date.parse(start_date!)) / 1000)} s`;
+  }).join(', ');
+}
+
+function seconds(since: number): number {
+  return Math.round((Date.now() - since) / 1000);
+}

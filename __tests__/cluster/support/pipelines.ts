@@ -1,0 +1,56 @@
+import { cpSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { laptop } from '../../../environments/laptop';
+import { definePipeline, loadPipelines, type PipelineProps, synthesize } from '../../../lib';
+import type { PipelineSource } from '../../../lib/pipeline/pipeline';
+import { cluster } from './platform';
+
+const ROOT = join(__dirname, '../../..');
+
+/** The node's own address, which its pods reach as they would an address on the internet. */
+export const NODE = '10.89.0.1';
+
+/** A folder of files behind http, on the node. */
+export const FILES = mkdtempSync(join(tmpdir(), 'taxi-'));
+
+/** Starts the server of the data; it ends with the node. */
+export function serveFiles(): void {
+  cpSync(join(ROOT, '__tests__/data'), FILES, { recursive: true });
+  const server = `setsid python3 -m http.server 80 --bind ${NODE} --directory ${FILES} >/dev/null 2>&1 &`;
+  cluster.enter('sh', '-c', server);
+}
+
+/** The pipeline of this repository, but for where its data is and how long things take. */
+export function taxi(change: Partial<PipelineProps> = {}): PipelineSource {
+  const [{ definition, model }] = loadPipelines(join(ROOT, 'pipelines')) as [PipelineSource];
+  return {
+    model,
+    definition: definePipeline({
+      ...definition,
+      source: {
+        type: 'http',
+        url: `http://${NODE}/green_tripdata_{{ month }}.parquet`,
+        monthsUntilPublished: 2,
+        until: '2022-01',
+      },
+      serving: { traceOneIn: 1 },
+      drift: { threshold: 0.05, window: '2m', minSamples: 1000 },
+      retraining: { every: '1m', cooldown: '2h' },
+      ...change,
+    }),
+  };
+}
+
+/** Synthesizes the laptop with these pipelines, and returns its folder. */
+export function synthesizeLaptop(...pipelines: PipelineSource[]): string {
+  const outdir = mkdtempSync(join(tmpdir(), 'dist-'));
+  synthesize({ environments: { laptop }, pipelines, outdir: join(outdir, 'dist') });
+  return join(outdir, 'dist');
+}
+
+/** Applies what belongs to one pipeline alone. */
+export function applyPipeline(pipeline: PipelineSource): void {
+  const file = join(synthesizeLaptop(pipeline), 'laptop', `60-pipeline-${pipeline.definition.name}.yaml`);
+  cluster.kubectl('apply', '--filename', file);
+}

@@ -1,0 +1,148 @@
+"""Small programs that the lifecycle suite runs as steps: each prints one line of JSON."""
+
+import hashlib
+import json
+import os
+import sys
+import time
+import urllib.request
+
+import boto3
+import numpy as np
+
+MODELS = boto3.client("s3")
+
+
+def read(key: str, bucket: str = "models") -> bytes:
+    return MODELS.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+def write(key: str, data: bytes, bucket: str = "models") -> None:
+    MODELS.put_object(Bucket=bucket, Key=key, Body=data)
+
+
+def ask(model: str, rows: np.ndarray) -> tuple[str, np.ndarray]:
+    """What Triton answers through its Service, and with which version."""
+    tensor = {"name": "features", "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel().tolist()}
+    request = urllib.request.Request(
+        f"http://{os.environ['TRITON_HTTP_URL']}/v2/models/{model}/infer", json.dumps({"inputs": [tensor]}).encode()
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        body = json.load(answer)
+    output = body["outputs"][0]
+    return body["model_version"], np.asarray(output["data"]).reshape(output["shape"])
+
+
+def status() -> list[dict]:
+    """What each replica's sidecar says."""
+    import socket
+
+    host, port = os.environ["TRITON_REPLICAS"].split(":")
+    addresses = sorted({entry[4][0] for entry in socket.getaddrinfo(host, int(port), socket.AF_INET)})
+    return [json.load(urllib.request.urlopen(f"http://{one}:{port}/status", timeout=10)) for one in addresses]
+
+
+def golden(model: str) -> dict:
+    """How far Triton's answers are from what the trained model itself said."""
+    version = json.loads(read(f"{model}/pointer.json"))["version"]
+    expected = json.loads(read(f"{model}/versions/{version}/golden.json"))
+    served, answers = ask(model, np.asarray(expected["inputs"], np.float32))
+    return {
+        "version": version,
+        "served": served,
+        "rows": len(answers),
+        "difference": float(np.abs(answers - np.asarray(expected["outputs"])).max()),
+    }
+
+
+def lineage(model: str) -> dict:
+    """From the version that serves back to the file that it was trained on."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    version = client.get_model_version_by_alias(model, "champion")
+    tags = version.tags
+    batch = json.loads(read(f"{model}/raw/{tags['lifecycle.batch']}/manifest.json", "data"))
+    aliases = client.get_registered_model(model).aliases
+    return {
+        "version": int(version.version),
+        "versions": len(client.search_model_versions(f"name='{model}'")),
+        "aliases": {name: int(number) for name, number in aliases.items()},
+        "tags": tags,
+        "metrics": client.get_run(version.run_id).data.metrics,
+        "sourceSha256": batch["sourceSha256"],
+        "batchSha256": batch["sha256"],
+        "quarantined": batch["quarantined"],
+        "rows": batch["rows"],
+    }
+
+
+def switch(model: str, *versions: str) -> dict:
+    """Points to one version after the other, each time until every replica serves it."""
+    seconds = []
+    for version in versions:
+        pointer = json.loads(read(f"{model}/pointer.json"))
+        begin = time.monotonic()
+        write(f"{model}/pointer.json", json.dumps({**pointer, "version": int(version)}).encode())
+        while any(one["models"].get(model, {}).get("serving") != int(version) for one in status()):
+            if time.monotonic() - begin > 120:
+                raise SystemExit(f"version {version} is not served: {status()}")
+            time.sleep(0.1)
+        seconds.append(round(time.monotonic() - begin, 2))
+    return {"rollouts": len(seconds), "slowestSeconds": max(seconds)}
+
+
+def corrupt(model: str, kind: str, number: str) -> dict:
+    """Points to a version that is bad in one way, and back once every replica refused it."""
+    pointer = json.loads(read(f"{model}/pointer.json"))
+    good = f"{model}/versions/{pointer['version']}"
+    manifest = json.loads(read(f"{good}/manifest.json"))
+    files = {name: read(f"{good}/{name}") for name in manifest["files"]}
+    files = {**files, **BROKEN[kind](files)}
+    shown = {
+        name: {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)} for name, body in files.items()
+    }
+    if kind == "changed bytes":
+        files["model.onnx"] = files["model.onnx"][:-1] + b"!"
+    if kind == "truncated":
+        files["model.onnx"] = files["model.onnx"][: len(files["model.onnx"]) // 2]
+    bad = f"{model}/versions/{number}"
+    for name, body in files.items():
+        if kind != "missing file" or name != "model.onnx":
+            write(f"{bad}/{name}", body)
+    if kind != "missing manifest":
+        write(f"{bad}/manifest.json", json.dumps({**manifest, "version": int(number), "files": shown}).encode())
+    write(f"{model}/pointer.json", json.dumps({**pointer, "version": int(number)}).encode())
+    end = time.monotonic() + 90
+    while any(number not in one["models"].get(model, {}).get("refused", {}) for one in status()):
+        if time.monotonic() > end:
+            raise SystemExit(f"it is not refused: {status()}")
+        time.sleep(0.2)
+    seen = [one["models"][model] for one in status()]
+    write(f"{model}/pointer.json", json.dumps(pointer).encode())
+    return {"serving": [one["serving"] for one in seen], "reason": seen[0]["refused"][number]}
+
+
+def other_answers(files: dict[str, bytes]) -> dict[str, bytes]:
+    golden = json.loads(files["golden.json"])
+    golden["outputs"] = [[value + 1 for value in row] for row in golden["outputs"]]
+    return {"golden.json": json.dumps(golden).encode()}
+
+
+def other_shape(files: dict[str, bytes]) -> dict[str, bytes]:
+    config = json.loads(files["config.json"])
+    return {"config.json": json.dumps({**config, "inputs": config["inputs"] + 1}).encode()}
+
+
+BROKEN = {
+    "changed bytes": lambda files: {},
+    "truncated": lambda files: {},
+    "missing file": lambda files: {},
+    "missing manifest": lambda files: {},
+    "no model": lambda files: {"model.onnx": b"this is no model"},
+    "wrong shape": other_shape,
+    "wrong answers": other_answers,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))

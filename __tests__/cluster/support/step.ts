@@ -1,0 +1,71 @@
+import { cluster } from './platform';
+
+const STEPS = '--namespace=mlops-steps';
+
+interface StepSpec {
+  readonly steps: {
+    readonly pod: {
+      readonly metadata: { readonly labels: Record<string, string> };
+      readonly spec: {
+        readonly containers: readonly [{ readonly volumeMounts: object[] }];
+        readonly volumes: object[];
+      };
+    };
+  };
+}
+
+/**
+ * Starts a Python program as a step of a pipeline runs: in the same pod, with the same
+ * packages, as the same account and behind the same firewall.
+ */
+export function startStep(pipeline: string, name: string, program: string, ...args: string[]): void {
+  const { data } = cluster.get<{ data: { 'spec.json': string } }>(`configmap/pipeline-${pipeline}`, STEPS);
+  const { pod } = (JSON.parse(data['spec.json']) as StepSpec).steps;
+  const base = pod.spec.containers[0];
+  const manifest = {
+    ...pod,
+    metadata: { ...pod.metadata, name, namespace: 'mlops-steps' },
+    spec: {
+      ...pod.spec,
+      containers: [
+        {
+          ...base,
+          command: [
+            'sh',
+            '-c',
+            'export PYTHONPATH=/code; exec /environments/*/bin/python -c "$0" "$@"',
+            program,
+          ],
+          args,
+          resources: { requests: { cpu: '50m', memory: '256Mi' }, limits: { memory: '2Gi' } },
+        },
+      ],
+    },
+  };
+  const { status, output } = cluster.try(['create', '--filename', '-'], JSON.stringify(manifest));
+  if (status !== 0) throw new Error(output);
+}
+
+/** Waits for it, and returns what it printed. @throws when it fails. */
+export function stepEnded(name: string, seconds = 900): string {
+  const pod = `pod/${name}`;
+  cluster.kubectl(
+    'wait',
+    STEPS,
+    pod,
+    '--for=jsonpath={.status.containerStatuses[0].state.terminated}',
+    `--timeout=${seconds}s`,
+  );
+  const { status } = cluster.get<{ status: { phase: string } }>(pod, STEPS);
+  const output = cluster.kubectl('logs', STEPS, pod);
+  cluster.kubectl('delete', STEPS, pod);
+  if (status.phase !== 'Succeeded')
+    throw new Error(`${name} ended as ${status.phase}:\n${output.slice(-4000)}`);
+  return output;
+}
+
+/** Runs a program as a step, to its end. */
+export function step(pipeline: string, name: string, program: string, ...args: string[]): string {
+  startStep(pipeline, name, program, ...args);
+  return stepEnded(name);
+}

@@ -1,0 +1,55 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadPipelines } from '../lib';
+import { laptop } from '../environments/laptop';
+import { render } from '../lib/synth/render';
+
+const folder = mkdtempSync(join(tmpdir(), 'new-pipeline-'));
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test('a new pipeline is one that synthesizes, with a test beside it', () => {
+  const { status, output } = newPipeline('ice-cream');
+  expect(output).toContain('npm run synth');
+  expect(status).toBe(0);
+  expect(readdirSync(join(folder, 'ice-cream')).sort()).toEqual(['model.py', 'pipeline.ts', 'test_model.py']);
+  const pipelines = loadPipelines(folder);
+  expect(pipelines.map(({ definition }) => definition.name)).toEqual(['ice-cream']);
+  expect([...render('test', laptop, pipelines).keys()].join(' ')).toContain('60-pipeline-ice-cream');
+  for (const file of ['model.py', 'pipeline.ts', 'test_model.py']) {
+    expect(readFileSync(join(folder, 'ice-cream', file), 'utf8')).not.toContain('NAME');
+  }
+});
+
+test.each([
+  [[], 'name one pipeline'],
+  [['a', 'b'], 'name one pipeline'],
+  [['Ice_Cream'], "'Ice_Cream' must be a DNS label"],
+  [['../out'], "'../out' must be a DNS label"],
+])('%j is refused, and nothing is made', (names, problem) => {
+  const before = readdirSync(folder);
+  const { status, output } = newPipeline(...names);
+  expect(output).toContain(problem);
+  expect(status).toBe(1);
+  expect(readdirSync(folder)).toEqual(before);
+});
+
+test('what is there already is left alone', () => {
+  mkdirSync(join(folder, 'mine'));
+  const { status, output } = newPipeline('mine');
+  expect(output).toContain('is there already');
+  expect(status).toBe(1);
+  expect(readdirSync(join(folder, 'mine'))).toEqual([]);
+  rmSync(join(folder, 'mine'), { recursive: true });
+});
+
+function newPipeline(...names: string[]) {
+  const { status, stdout, stderr } = spawnSync(
+    join(__dirname, '../node_modules/.bin/ts-node'),
+    ['scripts/new-pipeline.ts', ...names, '--folder', folder],
+    { cwd: join(__dirname, '..'), encoding: 'utf8' },
+  );
+  return { status, output: stdout + stderr };
+}

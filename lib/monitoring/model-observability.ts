@@ -1,0 +1,117 @@
+import type { Construct } from 'constructs';
+import type { Dashboard } from '../observability/dashboard';
+import type { Observability } from '../observability/observability';
+import { MODEL_RECORDS } from './model-rules';
+
+/** Shows what the pipelines' rules record; the alerts are each pipeline's own. */
+export function modelObservability(scope: Construct, props: { readonly observability: Observability }): void {
+  props.observability.knows(MODEL_RECORDS);
+  props.observability.watch(scope, { system: 'models', dashboard: DASHBOARD });
+}
+
+const CHOSEN = 'model=~"$model"';
+
+/** One model's life as its numbers tell it: what serves, how far the world has moved, how good it is. */
+const DASHBOARD: Dashboard = {
+  uid: 'mlops-models',
+  title: 'Models',
+  description: 'What serves, how far its inputs have moved, and how good it still is.',
+  variables: [{ name: 'model', label: 'Model', metric: 'mlops_model_serving_version', of: 'model' }],
+  rows: [
+    {
+      title: 'Serving',
+      signals: [
+        {
+          name: 'Version that serves',
+          description: 'The number in MLflow’s registry. 0 where none serves.',
+          unit: 'short',
+          expr: `min by (model) (mlops_model_serving_version{${CHOSEN}})`,
+          by: ['model'],
+          as: 'stat',
+        },
+        {
+          name: 'Version that is wanted',
+          description: 'What the pointer in the object store says.',
+          unit: 'short',
+          expr: `max by (model) (mlops_model_wanted_version{${CHOSEN}})`,
+          by: ['model'],
+          as: 'stat',
+        },
+        {
+          name: 'Sampled rows per second',
+          description: 'Rows of the requests that were sampled and counted.',
+          unit: 'ops',
+          expr: `sum by (model, version) (rate(mlops_sampled_rows_total{${CHOSEN}}[5m]))`,
+          by: ['model', 'version'],
+        },
+      ],
+    },
+    {
+      title: 'Drift',
+      signals: [
+        {
+          name: 'PSI of the features',
+          description:
+            'Population stability index against the training data. Up to 0.1 nothing moved; above 0.25 much did.',
+          unit: 'short',
+          expr: `mlops:feature_psi{${CHOSEN}, kind="feature"}`,
+          by: ['model', 'version', 'feature'],
+        },
+        {
+          name: 'PSI of the predictions',
+          description: 'The same of what the model answers.',
+          unit: 'short',
+          expr: `mlops:feature_psi{${CHOSEN}, kind="prediction"}`,
+          by: ['model', 'version'],
+        },
+        {
+          name: 'Samples in the window',
+          description: 'Too few of them, and the index says nothing.',
+          unit: 'short',
+          expr: `max by (model, version) (mlops:feature_samples{${CHOSEN}})`,
+          by: ['model', 'version'],
+        },
+      ],
+    },
+    {
+      title: 'Quality',
+      signals: [
+        {
+          name: 'Error on labels that arrived later',
+          description: 'The live model’s, in the metric of its gate.',
+          unit: 'short',
+          expr: `max by (model, version, metric) (mlops_live_error{${CHOSEN}})`,
+          by: ['model', 'version', 'metric'],
+        },
+        {
+          name: 'Last gate',
+          description: 'What champion and challenger reached on the same holdout.',
+          unit: 'short',
+          expr: `max by (model, metric, candidate) (mlops_gate_value{${CHOSEN}})`,
+          by: ['model', 'candidate', 'metric'],
+        },
+      ],
+    },
+    {
+      title: 'Data',
+      signals: [
+        {
+          name: 'Age of the newest data',
+          description: 'Since the end of the newest batch’s period.',
+          unit: 's',
+          expr: `time() - max by (model) (mlops_batch_end_timestamp_seconds{${CHOSEN}})`,
+          by: ['model'],
+        },
+        {
+          name: 'Rows in quarantine',
+          description: 'Share of the newest batch’s rows that were not good.',
+          unit: 'percentunit',
+          expr:
+            `max by (model) (mlops_batch_quarantined_rows{${CHOSEN}}) / ` +
+            `(max by (model) (mlops_batch_quarantined_rows{${CHOSEN}}) + max by (model) (mlops_batch_rows{${CHOSEN}}))`,
+          by: ['model'],
+        },
+      ],
+    },
+  ],
+};

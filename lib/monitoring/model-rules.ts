@@ -1,0 +1,125 @@
+import { batchPeriod, type SourceDefinition } from '../collection/source';
+import { longestGapSeconds } from '../core/cron';
+import type { Alert } from '../observability/alert';
+import type { RecordingRule } from '../observability/observability';
+import type { GateDefinition } from '../registry/gate';
+import type { DriftDefinition } from './drift';
+import type { RetrainingDefinition } from './retraining';
+
+/** What of a pipeline's definition its rules follow from. */
+export interface ModelRulesProps {
+  readonly name: string;
+  readonly source: SourceDefinition;
+  readonly schedule: string;
+  readonly gate: GateDefinition;
+  readonly drift: DriftDefinition;
+  readonly retraining: RetrainingDefinition;
+}
+
+/** What the rules of every pipeline record, for whoever asks for it. */
+export const MODEL_RECORDS = ['mlops:feature_samples', 'mlops:feature_share', 'mlops:feature_psi'] as const;
+
+/**
+ * The population stability index of one model's features and predictions: the sum over
+ * the baseline's bins of (share - ratio) · ln(share / ratio), of the samples of a window.
+ */
+export function modelRecords({ name, drift }: ModelRulesProps): RecordingRule[] {
+  const model = `{model="${name}"}`;
+  const increase = `increase(mlops_feature_bin_total${model}[${drift.window}])`;
+  const ratio = `clamp_min(max by (${BIN}) (mlops_feature_baseline_ratio${model}), ${LEAST_SHARE})`;
+  const share = `mlops:feature_share${model}`;
+  const [samples, shares, psi] = MODEL_RECORDS;
+  return [
+    { record: samples, expr: `sum by (${FEATURE}) (${increase})` },
+    {
+      record: shares,
+      expr:
+        `clamp_min(sum by (${BIN}) (${increase}) / on (${FEATURE}) group_left () ` +
+        `(mlops:feature_samples${model} > 0), ${LEAST_SHARE})`,
+    },
+    {
+      record: psi,
+      expr: `sum by (${FEATURE}) ((${share} - on (${BIN}) ${ratio}) * on (${BIN}) ln(${share} / on (${BIN}) ${ratio}))`,
+    },
+  ];
+}
+
+export function modelAlerts(props: ModelRulesProps): Alert[] {
+  return [...driftAlerts(props), ...errorAlert(props), ...staleAlert(props), refusedAlert(props)];
+}
+
+const FEATURE = 'model, version, feature, kind';
+const BIN = `${FEATURE}, bin`;
+/** In place of an empty bin's share, of which there is no logarithm. */
+const LEAST_SHARE = '0.0001';
+
+function driftAlerts({ name, drift }: ModelRulesProps): Alert[] {
+  const drifted = (kind: string) =>
+    `mlops:feature_psi{model="${name}", kind="${kind}"} > ${drift.threshold} ` +
+    `and on (${FEATURE}) mlops:feature_samples{model="${name}"} >= ${drift.minSamples} ` +
+    `and on (model, version) (max by (model, version) (mlops_model_serving{model="${name}"}) == 1)`;
+  return [
+    {
+      name: 'ModelDrift',
+      expr: drifted('feature'),
+      for: '1m',
+      severity: 'warning',
+      summary:
+        '{{ $labels.feature }} of {{ $labels.model }} version {{ $labels.version }} is not what it was trained on: PSI {{ $value }}.',
+    },
+    {
+      name: 'ModelPredictionDrift',
+      expr: drifted('prediction'),
+      for: '1m',
+      severity: 'warning',
+      summary:
+        'The predictions of {{ $labels.model }} version {{ $labels.version }} are not spread as in training: PSI {{ $value }}.',
+    },
+  ];
+}
+
+function errorAlert({ name, gate, retraining }: ModelRulesProps): Alert[] {
+  if (retraining.onError === undefined) return [];
+  const worse = gate.better === 'lower' ? '>' : '<';
+  return [
+    {
+      name: 'ModelError',
+      expr:
+        `max by (model, version, metric) (mlops_live_error{model="${name}"}) ${worse} ${retraining.onError} ` +
+        `and on (model, version) (max by (model, version) (mlops_model_serving{model="${name}"}) == 1)`,
+      for: '1m',
+      severity: 'warning',
+      summary:
+        '{{ $labels.model }} version {{ $labels.version }} errs too much on the labels that arrived since: {{ $labels.metric }} {{ $value }}.',
+    },
+  ];
+}
+
+/** A source that has ended is not late. */
+function staleAlert({ name, source, schedule }: ModelRulesProps): Alert[] {
+  if (source.until !== undefined) return [];
+  const days = LONGEST_DAYS[batchPeriod(source)] + source.monthsUntilPublished * 31;
+  const seconds = days * 24 * 3600 + 2 * longestGapSeconds(schedule);
+  return [
+    {
+      name: 'ModelDataStale',
+      expr: `time() - max by (model) (mlops_batch_end_timestamp_seconds{model="${name}"}) > ${seconds}`,
+      for: '1h',
+      severity: 'warning',
+      summary: 'The newest data of {{ $labels.model }} ended {{ $value | humanizeDuration }} ago.',
+    },
+  ];
+}
+
+function refusedAlert({ name }: ModelRulesProps): Alert {
+  return {
+    name: 'ModelVersionRefused',
+    expr: `max by (model, version) (mlops_model_refused{model="${name}"}) == 1`,
+    for: '1m',
+    severity: 'critical',
+    summary:
+      'Triton was told to serve {{ $labels.model }} version {{ $labels.version }} and refuses it; the version before still serves.',
+  };
+}
+
+const LONGEST_DAYS = { year: 366, month: 31, date: 1, hour: 1 } as const;

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
-import { defineEnvironment, definePipeline } from '../../../lib';
+import { production } from '../../../environments/production';
+import { defineEnvironment, definePipeline, type Environment } from '../../../lib';
 import { type Manifest, title } from '../../../lib/contract/manifests';
 import { CUSTOM_RESOURCES } from '../../../lib/core/custom-resource';
 import { PLATFORM_NAMESPACE } from '../../../lib/core/stage';
@@ -27,8 +28,10 @@ const helmProgram = execFileSync(
   { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
 ).trim();
 
-const first = chart('first', 'trip', 8);
-const second = chart('second', 'fare', 4);
+const first = chart('first', 'trip', defineEnvironment({}));
+const second = chart('second', 'fare', defineEnvironment({ parallelism: 4 }));
+/** Its database and its object store are somebody else's. */
+const external = chart('external', 'trip', production);
 
 let untouched: Set<string>;
 
@@ -50,12 +53,17 @@ test('lint finds no fault', () => {
   expect(helm('lint', '--strict', first.folder, ...NAMESPACE)).toContain('0 chart(s) failed');
 });
 
-test.each([first, second])('Helm renders the $name chart to our objects, letter by letter', (each) => {
-  const rendered = loadAll(helm('template', RELEASE, each.folder, ...NAMESPACE)) as Manifest[];
-  const wanted = new Map(each.objects.map((manifest) => [title(manifest), manifest]));
-  expect(rendered.map(title).sort()).toEqual([...wanted.keys()].sort());
-  for (const manifest of rendered) expect(manifest).toEqual(wanted.get(title(manifest)));
-});
+test.each([first, second, external])(
+  'Helm renders the $name chart to our objects, letter by letter',
+  (each) => {
+    const documents = loadAll(helm('template', RELEASE, each.folder, ...NAMESPACE)) as (Manifest | null)[];
+    // A file of comments alone is a document without an object.
+    const rendered = documents.filter((manifest) => manifest !== null);
+    const wanted = new Map(each.objects.map((manifest) => [title(manifest), manifest]));
+    expect(rendered.map(title).sort()).toEqual([...wanted.keys()].sort());
+    for (const manifest of rendered) expect(manifest).toEqual(wanted.get(title(manifest)));
+  },
+);
 
 describe('helm install', () => {
   test('into another namespace is refused in words, and so is a value', () => {
@@ -141,19 +149,37 @@ describe('helm upgrade', () => {
   });
 
   test('to another synth makes, changes and removes what differs, and leaves data and passwords', () => {
-    const [jobs, kept, passwords] = [names('jobs'), uids('persistentvolumeclaims'), uids('secrets')];
+    const [data, passwords] = [uids('persistentvolumeclaims'), uids('secrets')];
     helm('upgrade', RELEASE, second.folder, ...NAMESPACE);
     expectObjects(second);
-    expect(names('jobs')).not.toEqual(jobs);
-    expect(uids('persistentvolumeclaims')).toEqual(kept);
+    expect(uids('persistentvolumeclaims')).toEqual(data);
     expect(uids('secrets')).toEqual(passwords);
     runProgram('deployment', 'custom-resources');
     expect(liveCustomResources()).toEqual(customResources(second.objects).map(title).sort());
   });
 
-  test('back to the first with helm rollback', () => {
+  test('is taken back by helm rollback', () => {
     helm('rollback', RELEASE, '2', ...NAMESPACE);
     expectObjects(first);
+  });
+
+  test('to a database and a store elsewhere replaces Jobs whose content changed, and keeps the data here', () => {
+    const [jobs, data] = [Object.keys(uids('jobs')), uids('persistentvolumeclaims')];
+    helm('upgrade', RELEASE, external.folder, ...NAMESPACE);
+    expectObjects(external, KEPT);
+    expect(Object.keys(uids('jobs')).filter((job) => job.includes('/generate-secrets-'))).toHaveLength(1);
+    expect(jobs).not.toEqual(expect.arrayContaining(Object.keys(uids('jobs'))));
+    expect(uids('persistentvolumeclaims')).toEqual(data);
+  });
+
+  test('from there back takes the data up again, which helm rollback cannot', () => {
+    const data = uids('persistentvolumeclaims');
+    expect(refusal('rollback', RELEASE, '4', ...NAMESPACE)).toMatch(
+      /no PersistentVolumeClaim with the name "(minio|postgres)-data" found/,
+    );
+    helm('upgrade', RELEASE, first.folder, ...NAMESPACE);
+    expectObjects(first);
+    expect(uids('persistentvolumeclaims')).toEqual(data);
   });
 });
 
@@ -170,9 +196,8 @@ describe('helm uninstall', () => {
       [
         ...DEFINITIONS,
         `Namespace ${PLATFORM_NAMESPACE}`,
-        ...['grafana-data', 'minio-data', 'postgres-data'].map(
-          (name) => `PersistentVolumeClaim ${PLATFORM_NAMESPACE}/${name}`,
-        ),
+        `PersistentVolumeClaim ${PLATFORM_NAMESPACE}/grafana-data`,
+        ...KEPT,
         ...secrets(),
         ...custom,
       ].sort(),
@@ -193,8 +218,8 @@ describe('helm uninstall', () => {
 describe('kubectl delete namespace', () => {
   test('without an uninstall leaves what an install takes up again', () => {
     cluster.kubectl('delete', 'namespace', PLATFORM_NAMESPACE, '--timeout=120s');
-    helm('install', RELEASE, first.folder, ...NAMESPACE, '--create-namespace');
-    expectObjects(first);
+    helm('install', RELEASE, second.folder, ...NAMESPACE, '--create-namespace');
+    expectObjects(second);
   });
 
   test('after an uninstall leaves the definitions alone', () => {
@@ -211,8 +236,7 @@ interface Chart {
   readonly written: WrittenChart;
 }
 
-function chart(name: string, pipeline: string, parallelism: number): Chart {
-  const environment = defineEnvironment({ parallelism });
+function chart(name: string, pipeline: string, environment: Environment): Chart {
   const pipelines = [{ model: MODEL, definition: definePipeline({ ...TRIP, name: pipeline }) }];
   const folder = join(base, name);
   const written = writeChart({ name, environment, pipelines, version: '1.2.3', outdir: folder });
@@ -236,15 +260,20 @@ function refusal(...args: string[]): string {
 
 const NAMESPACE = ['--namespace', PLATFORM_NAMESPACE];
 
+/** Data of what the external environment does not run. */
+const KEPT = ['minio-data', 'postgres-data'].map(
+  (name) => `PersistentVolumeClaim ${PLATFORM_NAMESPACE}/${name}`,
+);
+
 /** The cluster holds these objects of the release, its ConfigMaps with our very text, and no others. */
-function expectObjects({ objects }: Chart): void {
+function expectObjects({ objects }: Chart, kept: readonly string[] = []): void {
   const live = cluster.get<{ items: Manifest[] }>(
     kinds().join(','),
     '--all-namespaces',
     '--selector=app.kubernetes.io/managed-by=Helm',
   ).items;
   const found = new Map(live.filter(isOurs).map((manifest) => [title(manifest), manifest]));
-  expect([...found.keys()].sort()).toEqual(objects.map(title).sort());
+  expect([...found.keys()].sort()).toEqual([...objects.map(title), ...kept].sort());
   for (const manifest of objects.filter(({ kind }) => kind === 'ConfigMap'))
     expect(found.get(title(manifest))!.data).toEqual(manifest.data);
 }
@@ -321,10 +350,6 @@ function ofPlatform(uids: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(uids).filter(([name]) => name.includes(` ${PLATFORM_NAMESPACE}/`)),
   );
-}
-
-function names(kind: string): string[] {
-  return Object.keys(uids(kind)).sort();
 }
 
 /** Title to what a change of the object itself, but not of its status, would raise. */

@@ -90,7 +90,7 @@ describe('when the world moves', () => {
   let retraining: Run;
 
   test('trips like those of training are no drift', () => {
-    const traffic = send('quiet', '2022-01', 150);
+    const traffic = send('quiet', '2022-01', 120);
     expect(traffic.failed).toBe(0);
     before = psi('pickup_zone')!;
     report(`${traffic.requests} requests; PSI of pickup_zone ${before}; all: ${JSON.stringify(allPsi())}`);
@@ -164,7 +164,7 @@ describe('a version that is no better', () => {
 
 describe('under traffic', () => {
   test('twenty rollouts under fifty clients lose no request and give no wrong answer', () => {
-    startTraffic('rollouts', '2024-01', 150, 50);
+    startTraffic('rollouts', '2024-01', 120, 50);
     const order = Array.from({ length: 20 }, (_, i) => String(1 + (i % 2)));
     const switched = ask<{ rollouts: number; slowestSeconds: number }>('switch', MODEL, ...order);
     const traffic = JSON.parse(stepEnded('rollouts')) as Traffic;
@@ -175,14 +175,15 @@ describe('under traffic', () => {
     expect(Object.keys(traffic.versions).sort()).toEqual(['1', '2']);
   });
 
-  test.each(BROKEN)('a version with %s is refused, and nobody notices', (kind) => {
-    const name = kind.replace(' ', '-');
-    startTraffic(name, '2024-01', 40, 4);
-    const number = String(901 + BROKEN.indexOf(kind));
-    const refused = ask<{ serving: number[]; reason: string }>('corrupt', MODEL, kind, number);
-    const traffic = JSON.parse(stepEnded(name)) as Traffic;
-    report(`${kind}: '${refused.reason}'; ${traffic.requests} requests, ${traffic.failed} failed`);
-    expect(refused.serving).toEqual([2]);
+  test('a version that is bad in any way is refused, and nobody notices', () => {
+    startTraffic('bad-versions', '2024-01', 150, 4);
+    for (const [index, kind] of BROKEN.entries()) {
+      const refused = ask<{ serving: number[]; reason: string }>('corrupt', MODEL, kind, String(901 + index));
+      report(`${kind}: '${refused.reason}'`);
+      expect({ kind, serving: refused.serving }).toEqual({ kind, serving: [2] });
+    }
+    const traffic = JSON.parse(stepEnded('bad-versions')) as Traffic;
+    report(`meanwhile ${JSON.stringify(traffic)}`);
     expect(traffic).toMatchObject({ failed: 0, wrong: 0 });
     expect(Object.keys(traffic.versions)).toEqual(['2']);
   });

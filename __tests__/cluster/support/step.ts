@@ -14,6 +14,14 @@ interface StepSpec {
   };
 }
 
+interface Ended {
+  readonly status: {
+    readonly containerStatuses: readonly [
+      { readonly state: { readonly terminated: { readonly exitCode: number } } },
+    ];
+  };
+}
+
 /**
  * Starts a Python program as a step of a pipeline runs: in the same pod, with the same
  * packages, as the same account and behind the same firewall.
@@ -56,11 +64,12 @@ export function stepEnded(name: string, seconds = 900): string {
     '--for=jsonpath={.status.containerStatuses[0].state.terminated}',
     `--timeout=${seconds}s`,
   );
-  const { status } = cluster.get<{ status: { phase: string } }>(pod, STEPS);
+  // The pod's phase follows a moment later.
+  const { status } = cluster.get<Ended>(pod, STEPS);
+  const { exitCode } = status.containerStatuses[0].state.terminated;
   const output = cluster.kubectl('logs', STEPS, pod);
   cluster.kubectl('delete', STEPS, pod);
-  if (status.phase !== 'Succeeded')
-    throw new Error(`${name} ended as ${status.phase}:\n${output.slice(-4000)}`);
+  if (exitCode !== 0) throw new Error(`${name} ended with ${exitCode}:\n${output.slice(-4000)}`);
   return output;
 }
 

@@ -95,12 +95,12 @@ describe('helm install', () => {
     expectObjects(first);
   });
 
-  test('keeps a release as large as it was written to be', () => {
+  test('keeps a release no larger than was foretold', () => {
     const { data } = cluster.get<Manifest>('secret', `sh.helm.release.v1.${RELEASE}.v1`, ...NAMESPACE);
     const bytes = Buffer.from(data.release, 'base64').length;
     report(`the release takes ${bytes} bytes, ${first.written.releaseBytes} were foretold`);
     expect(bytes / first.written.releaseBytes).toBeGreaterThan(0.97);
-    expect(bytes / first.written.releaseBytes).toBeLessThan(1.03);
+    expect(bytes / first.written.releaseBytes).toBeLessThanOrEqual(1);
   });
 
   test('is refused a second time, under that name and another', () => {
@@ -172,11 +172,8 @@ describe('helm upgrade', () => {
     expect(uids('persistentvolumeclaims')).toEqual(data);
   });
 
-  test('from there back takes the data up again, which helm rollback cannot', () => {
+  test('from there back takes the data up again', () => {
     const data = uids('persistentvolumeclaims');
-    expect(refusal('rollback', RELEASE, '4', ...NAMESPACE)).toMatch(
-      /no PersistentVolumeClaim with the name "(minio|postgres)-data" found/,
-    );
     helm('upgrade', RELEASE, first.folder, ...NAMESPACE);
     expectObjects(first);
     expect(uids('persistentvolumeclaims')).toEqual(data);

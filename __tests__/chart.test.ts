@@ -1,0 +1,286 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { load, loadAll } from 'js-yaml';
+import { defineEnvironment, definePipeline, synthesize } from '../lib';
+import { type Manifest, title } from '../lib/contract/manifests';
+import { PLATFORM_NAMESPACE } from '../lib/core/stage';
+import { chartObjects, MAX_RELEASE_BYTES, writeChart } from '../lib/synth/chart';
+import { escapeTemplate, templates } from '../lib/synth/chart-template';
+import { appliedObjects } from '../scripts/platform/manifests';
+import { filesOf } from './support/dist';
+import { TRIP } from './support/trip';
+
+const ROOT = join(__dirname, '..');
+const laptop = defineEnvironment({});
+/** What Helm would read as its own, and what it would cut off. */
+const MODEL = 'A = "{{ .Values.a }}{{- x -}} {{{{{ }}}}} {{/* c */}} {{`x`}}"\n---\n\n\n';
+
+let base: string;
+let chart: string;
+let dist: Manifest[];
+let rendered: Manifest[];
+
+beforeAll(() => {
+  base = mkdtempSync(join(tmpdir(), 'chart-'));
+  chart = join(base, 'chart');
+  const pipelines = [pipeline('trip', MODEL)];
+  synthesize({ environments: { '.': laptop }, pipelines, outdir: join(base, 'dist') });
+  dist = appliedObjects(join(base, 'dist'));
+  write(pipelines);
+  rendered = renderFolder(join(chart, 'templates'));
+});
+afterAll(() => rmSync(base, { recursive: true }));
+
+describe('the chart', () => {
+  test('holds every object of dist exactly once, letter by letter', () => {
+    const inChart = dist.filter((manifest) => !isDefinition(manifest) && !isOwnNamespace(manifest));
+    expect(inChart.length).toBeGreaterThan(100);
+    const titles = rendered.map(title);
+    expect(new Set(titles).size).toBe(titles.length);
+    for (const manifest of inChart) {
+      const found = rendered.find((other) => title(other) === title(manifest));
+      expect(withoutPolicy(found!)).toEqual(manifest);
+    }
+    const more = titles.filter((name) => !inChart.map(title).includes(name));
+    expect(more.map((name) => name.replace(/-[0-9a-f]{8,}$/, '')).sort()).toEqual([
+      'ConfigMap mlops-platform/label-namespace',
+      'Job mlops-platform/label-namespace',
+      'NetworkPolicy mlops-platform/label-namespace',
+      'Role mlops-platform/label-namespace',
+      'RoleBinding mlops-platform/label-namespace',
+      'ServiceAccount mlops-platform/label-namespace',
+    ]);
+  });
+
+  test('leaves nothing of ours for Helm to read: alerts, dashboards and DAGs hold many pairs of braces', () => {
+    const braces = JSON.stringify(dist).split('{{').length - 1;
+    expect(braces).toBeGreaterThan(50);
+    expect(JSON.stringify(rendered).split('{{').length - 1).toBe(braces);
+    const model = rendered.flatMap(({ data }) => data?.['model.py'] ?? []);
+    expect(model).toEqual([MODEL]);
+  });
+
+  test('puts the definitions where Helm installs them first, and nowhere else', () => {
+    const crds = Object.values(filesOf(join(chart, 'crds'))).map((text) => load(text) as Manifest);
+    const wanted = dist.filter(isDefinition);
+    expect(wanted.length).toBeGreaterThan(5);
+    expect(crds.map(title).sort()).toEqual(wanted.map(title).sort());
+    for (const crd of wanted) expect(crds).toContainEqual(crd);
+    expect(rendered.filter(isDefinition)).toEqual([]);
+  });
+
+  test('does not own the namespace it is installed into, and labels it as dist does', () => {
+    const namespaces = rendered
+      .filter(({ kind }) => kind === 'Namespace')
+      .map(({ metadata }) => metadata.name);
+    expect(namespaces.sort()).toEqual(['mlops-nodes', 'mlops-steps']);
+    const { data } = rendered.find(
+      ({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'label-namespace',
+    )!;
+    const { labels } = JSON.parse(data['labels.json']).metadata;
+    expect(labels).toEqual(dist.find(isOwnNamespace)!.metadata.labels);
+    expect(labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'restricted' });
+    const role = rendered.find(
+      ({ kind, metadata }) => kind === 'Role' && metadata.name === 'label-namespace',
+    )!;
+    expect(role.rules).toEqual([
+      { apiGroups: [''], resources: ['namespaces'], resourceNames: [PLATFORM_NAMESPACE], verbs: ['patch'] },
+    ]);
+  });
+
+  test('keeps the data of its namespace through an uninstall', () => {
+    const claims = rendered.filter(({ kind }) => kind === 'PersistentVolumeClaim');
+    const kept = claims.filter(
+      ({ metadata }) => metadata.annotations?.['helm.sh/resource-policy'] === 'keep',
+    );
+    expect(kept.map(title).sort()).toEqual(
+      ['grafana-data', 'minio-data', 'postgres-data'].map(
+        (name) => `PersistentVolumeClaim ${PLATFORM_NAMESPACE}/${name}`,
+      ),
+    );
+    for (const claim of claims.filter((each) => !kept.includes(each)))
+      expect(claim.metadata.namespace).toBe('mlops-steps');
+  });
+
+  test('needs no value, and asks for none but to refuse it', () => {
+    expect(loadAll(readFileSync(join(chart, 'values.yaml'), 'utf8'))).toEqual([]);
+    const asking = Object.entries(filesOf(join(chart, 'templates')))
+      .filter(([, text]) => /\{\{-? *(if|fail|include|lookup|range|with) /.test(text))
+      .map(([name]) => name);
+    expect(asking).toEqual(['refusals.yaml']);
+  });
+
+  test('names the pages in its notes', () => {
+    const hosts = dist.filter(({ kind }) => kind === 'Ingress').map(({ spec }) => spec.rules[0].host);
+    expect(hosts.length).toBeGreaterThan(2);
+    const notes = readFileSync(join(chart, 'templates/NOTES.txt'), 'utf8');
+    for (const host of hosts) expect(notes).toContain(`  http://${host}\n`);
+  });
+
+  test('comes out the same twice', () => {
+    const before = filesOf(chart);
+    write([pipeline('trip', MODEL)]);
+    expect(filesOf(chart)).toEqual(before);
+  });
+});
+
+describe('a template', () => {
+  test.each(['{{', '{{{', '{{{{', '{{{{{', '}}', '{{ a }}', '{ {', '{{"{{"}}', '{{- a -}}', '{{/* a */}}'])(
+    'gives %s back',
+    (text) => {
+      expect(renderText(`a${escapeTemplate(text)}b`, new Map())).toBe(`a${text}b`);
+    },
+  );
+
+  test('keeps the blank lines that a last value ends with', () => {
+    const files = templates(new Map([['a', [configMap('one', 'x\n\n\n'), configMap('two', 'x\n')]]]));
+    const objects = documents(renderText(files.get('a.yaml')!, new Map()));
+    expect(objects.map(({ data }) => data.text)).toEqual(['x\n\n\n', 'x\n']);
+  });
+
+  test('holds data of two ConfigMaps once', () => {
+    const text = `${'{{ long }} '.repeat(200)}\n\n`;
+    const objects = [configMap('one', text), configMap('two', text), configMap('three', 'short')];
+    const files = templates(new Map([['a', objects]]));
+    expect([...files.values()].join('').split('long')).toHaveLength(201);
+    const defined = definitionsIn(files.get('_shared.tpl')!);
+    expect([...defined.keys()]).toEqual(['mlops-platform.one']);
+    expect(documents(renderText(files.get('a.yaml')!, defined))).toEqual(objects);
+  });
+});
+
+describe('no chart is written', () => {
+  test('that is too large for a Helm release', () => {
+    const pipelines = Array.from({ length: 4 }, (_, i) => pipeline(`model-${i}`, `# ${noise(i, 150_000)}\n`));
+    const outdir = join(base, 'large');
+    expect(() => write(pipelines, outdir)).toThrow(
+      new RegExp(`a Helm release holds ${MAX_RELEASE_BYTES} bytes, and this one would need \\d{7}`),
+    );
+    expect(existsSync(outdir)).toBe(false);
+  });
+
+  test('over files of somebody else', () => {
+    const outdir = join(base, 'mine');
+    mkdirSync(outdir);
+    writeFileSync(join(outdir, 'Chart.yaml'), 'name: mine\n');
+    expect(() => write([], outdir)).toThrow(join(outdir, 'Chart.yaml'));
+    expect(filesOf(outdir)).toEqual({ 'Chart.yaml': 'name: mine\n' });
+  });
+});
+
+describe('npm run chart', () => {
+  test('writes the environment it is told to', () => {
+    const outdir = join(base, 'command');
+    const { status, stdout } = command('laptop', '--outdir', outdir);
+    expect(stdout).toMatch(/command: laptop, \d+ objects; a release takes at most \d+ of 1048576 bytes/);
+    expect(status).toBe(0);
+    expect(readdirSync(outdir).sort()).toEqual(['Chart.yaml', 'crds', 'templates', 'values.yaml']);
+    expect(load(readFileSync(join(outdir, 'Chart.yaml'), 'utf8'))).toMatchObject({
+      name: 'mlops-platform',
+      description: expect.stringContaining('laptop'),
+    });
+  });
+
+  test.each([
+    [['desktop'], "there is no environment 'desktop'; there are laptop, workstation, production"],
+    [['laptop', 'production'], "name one environment, got 'laptop production'"],
+    [['--out'], 'usage: npm run chart'],
+  ])('refuses %j', (args, says) => {
+    const { status, stderr } = command(...args);
+    expect(stderr).toContain(says);
+    expect(status).toBe(1);
+  });
+});
+
+test('chartObjects names no object twice over all files', () => {
+  const titles = [...chartObjects('laptop', laptop, [pipeline('trip', MODEL)]).values()].flat().map(title);
+  expect(new Set(titles).size).toBe(titles.length);
+});
+
+function write(pipelines: ReturnType<typeof pipeline>[], outdir = chart): void {
+  writeChart({ name: 'laptop', environment: laptop, pipelines, version: '1.2.3', outdir });
+}
+
+function command(...args: string[]) {
+  return spawnSync(join(ROOT, 'node_modules/.bin/ts-node'), [join(ROOT, 'scripts/chart.ts'), ...args], {
+    cwd: base,
+    encoding: 'utf8',
+    // ts-node looks for its settings beside the script.
+    env: { ...process.env, TS_NODE_PROJECT: join(ROOT, 'tsconfig.json') },
+  });
+}
+
+function pipeline(name: string, model: string) {
+  return { model, definition: definePipeline({ ...TRIP, name }) };
+}
+
+function configMap(name: string, text: string): Manifest {
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name, namespace: PLATFORM_NAMESPACE },
+    data: { text },
+  };
+}
+
+/** Letters that do not compress, the same ones every time. */
+function noise(seed: number, length: number): string {
+  let text = '';
+  for (let i = 0; text.length < length; i++)
+    text += createHash('sha512').update(`${seed} ${i}`).digest('base64').slice(0, 20) + ' ';
+  return text.slice(0, length);
+}
+
+function isDefinition({ kind }: Manifest): boolean {
+  return kind === 'CustomResourceDefinition';
+}
+
+function isOwnNamespace({ kind, metadata }: Manifest): boolean {
+  return kind === 'Namespace' && metadata.name === PLATFORM_NAMESPACE;
+}
+
+function withoutPolicy(manifest: Manifest): Manifest {
+  if (!manifest.metadata.annotations?.['helm.sh/resource-policy']) return manifest;
+  const { annotations: _, ...metadata } = manifest.metadata;
+  return { ...manifest, metadata };
+}
+
+function renderFolder(folder: string): Manifest[] {
+  const { 'NOTES.txt': _, 'refusals.yaml': __, '_shared.tpl': shared, ...files } = filesOf(folder);
+  const defined = definitionsIn(shared!);
+  return Object.values(files).flatMap((text) => documents(renderText(text, defined)));
+}
+
+function definitionsIn(text: string): Map<string, string> {
+  const found = text.matchAll(/\{\{ define "([^"]+)" \}\}([^]*?)\{\{ end \}\}/g);
+  return new Map([...found].map(([, name, body]) => [name!, body!]));
+}
+
+/** As much of Helm's language as the chart needs. @throws for anything else that Helm would take for its own. */
+function renderText(text: string, defined: ReadonlyMap<string, string>): string {
+  return text.replace(/\{\{([^]*?)\}\}/g, (action, inner: string) => {
+    if (inner === ' "{{" ') return '{{';
+    const name = /^ template "([^"]+)" $/.exec(inner)?.[1];
+    if (name && defined.has(name)) return renderText(defined.get(name)!, defined);
+    throw new Error(`Helm would read ${action}`);
+  });
+}
+
+/** The objects of a file as Helm cuts them apart (`releaseutil.SplitManifests`). */
+function documents(text: string): Manifest[] {
+  return text
+    .trim()
+    .split(/(?:^|\s*\n)---\s*/)
+    .flatMap((document) => loadAll(document.trim()) as Manifest[]);
+}

@@ -1,0 +1,73 @@
+import { App } from 'cdk8s';
+import { Construct } from 'constructs';
+import type { Manifest } from '../contract/manifests';
+import { images } from '../core/images';
+import { lifecycleProgram } from '../core/program';
+import { PLATFORM_NAMESPACE, Stage } from '../core/stage';
+import { ConfigFiles } from '../core/volume';
+import { Workload } from '../core/workload';
+
+/**
+ * What gives the release's own namespace its labels, Pod Security's among them.
+ * `helm install --create-namespace` makes that namespace bare, and a chart that
+ * holds it too is refused: docs/decisions/0004.
+ */
+export function namespaceLabels(namespace: Manifest): Manifest[] {
+  const stage = new Stage(new App({ outdir: 'unused' }), 'namespace', { file: '05-namespace' });
+  new NamespaceLabels(stage, 'labels', namespace.metadata.labels ?? {});
+  return stage.toJson() as Manifest[];
+}
+
+class NamespaceLabels extends Construct {
+  constructor(scope: Construct, id: string, labels: Readonly<Record<string, string>>) {
+    super(scope, id);
+    const program = new ConfigFiles(this, 'program', {
+      name: 'label-namespace',
+      files: {
+        'label_namespace.py': PROGRAM,
+        'kubernetes_api.py': lifecycleProgram('kubernetes_api.py'),
+        'labels.json': `${JSON.stringify({ metadata: { labels } }, null, 2)}\n`,
+      },
+    });
+    new Workload(this, 'job', {
+      name: 'label-namespace',
+      system: 'mlops-platform',
+      component: 'label-namespace',
+      kind: 'Job',
+      image: images.python,
+      user: { uid: 65532, gid: 65532 },
+      command: ['python3', '/program/label_namespace.py', PLATFORM_NAMESPACE, '/program/labels.json'],
+      cpu: { request: '10m' },
+      memory: { request: '32Mi', limit: '128Mi' },
+      mounts: [program.mountAt('/program')],
+      // To the API server a namespace lies within itself: a Role in it is enough.
+      grants: [
+        {
+          namespace: PLATFORM_NAMESPACE,
+          rules: [
+            {
+              apiGroups: [''],
+              resources: ['namespaces'],
+              resourceNames: [PLATFORM_NAMESPACE],
+              verbs: ['patch'],
+            },
+          ],
+        },
+      ],
+    });
+  }
+}
+
+const PROGRAM = `"""Gives a namespace the labels of a file; the Job tries again where that fails."""
+
+import sys
+from pathlib import Path
+
+from kubernetes_api import Request, api_server
+
+namespace, labels = sys.argv[1:]
+patch = Request("PATCH", f"/api/v1/namespaces/{namespace}", Path(labels).read_text(), "application/merge-patch+json")
+answer = api_server()(patch)
+if answer.status != 200:
+    sys.exit(f"namespace {namespace} is not labelled: {answer.reason}")
+`;

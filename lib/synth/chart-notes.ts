@@ -1,0 +1,42 @@
+import type { Manifest } from '../contract/manifests';
+import { PLATFORM_NAMESPACE } from '../core/stage';
+
+/** What ends an install that could not work, before it makes an object. */
+export function refusals(): string {
+  return `{{ if ne .Release.Namespace "${PLATFORM_NAMESPACE}" }}
+{{ fail "the chart goes into one namespace only: add --namespace ${PLATFORM_NAMESPACE} --create-namespace" }}
+{{ end }}
+{{ if .Values }}
+{{ fail "the chart has no values: change the environment in TypeScript, and write it again with npm run chart" }}
+{{ end }}
+`;
+}
+
+/** What Helm says after an install and after an upgrade. */
+export function notes(environment: string, objects: readonly Manifest[]): string {
+  return `
+mlops-platform (${environment}) starts now. The first time it fetches several gigabytes of images; watch it with
+
+  kubectl --namespace ${PLATFORM_NAMESPACE} get pods --watch
+
+Then these pages open; 'npm run status' says where their passwords are:
+
+${pages(objects)
+  .map((page) => `  ${page}\n`)
+  .join('')}
+To change it:    npm run chart -- ${environment} && helm upgrade mlops-platform chart/mlops-platform --namespace ${PLATFORM_NAMESPACE}
+To remove it:    helm uninstall mlops-platform --namespace ${PLATFORM_NAMESPACE} --wait
+  What stays is all data and every generated password, and Prometheus with Alertmanager until their namespace goes.
+To remove that:  kubectl delete namespace ${PLATFORM_NAMESPACE}
+  What stays then is the definitions of monitoring.coreos.com, which others in the cluster may use.
+`;
+}
+
+function pages(objects: readonly Manifest[]): string[] {
+  return objects
+    .filter(({ kind }) => kind === 'Ingress')
+    .flatMap(({ spec }) =>
+      (spec.rules as { host: string }[]).map(({ host }) => `${spec.tls ? 'https' : 'http'}://${host}`),
+    )
+    .sort();
+}

@@ -1,0 +1,134 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { loadAll } from 'js-yaml';
+import type { Manifest } from '../contract/manifests';
+import { DefinitionErrors } from '../core/definition-error';
+import { PLATFORM_NAMESPACE } from '../core/stage';
+import type { Environment } from '../environment';
+import type { PipelineSource } from '../pipeline/pipeline';
+import { namespaceLabels } from './chart-namespace';
+import { notes, refusals } from './chart-notes';
+import { templates } from './chart-template';
+import { packCustomResources, yaml } from './custom-resources';
+import { render } from './render';
+import { replaceFolder } from './replace-folder';
+
+export interface ChartProps {
+  /** What people call the environment. */
+  readonly name: string;
+  readonly environment: Environment;
+  readonly pipelines: readonly PipelineSource[];
+  /** Of the chart: three numbers, `0.1.0`. */
+  readonly version: string;
+  /** The chart itself: replaced as a whole, and only once everything was rendered and checked. */
+  readonly outdir: string;
+}
+
+/** What was written. */
+export interface WrittenChart {
+  /** Objects that Helm makes and removes. */
+  readonly objects: number;
+  /** The most that a release of it takes of the Secret that Helm keeps it in. */
+  readonly releaseBytes: number;
+}
+
+/** The most that a Secret holds, and with it one Helm release. */
+export const MAX_RELEASE_BYTES = 2 ** 20;
+
+/**
+ * Writes one environment as a Helm chart without values: docs/decisions/0004.
+ * @throws DefinitionErrors with every violation; then nothing is written.
+ */
+export function writeChart(props: ChartProps): WrittenChart {
+  const objects = chartObjects(props.name, props.environment, props.pipelines);
+  const all = [...objects.values()].flat();
+  const written = templates(objects);
+  written.set('refusals.yaml', refusals());
+  written.set('NOTES.txt', notes(props.name, all));
+
+  const files = new Map<string, string>([
+    ['Chart.yaml', yaml(metadata(props) as unknown as Manifest)],
+    ['values.yaml', '# There are none: what differs between clusters is an environment, in TypeScript.\n'],
+    ...definitions().map((crd): [string, string] => [
+      // In one line, for Helm keeps it in every release.
+      `crds/${crd.metadata.name}.yaml`,
+      `${JSON.stringify(crd)}\n`,
+    ]),
+    ...[...written].map(([name, text]): [string, string] => [`templates/${name}`, text]),
+  ]);
+  const releaseBytes = sizeOfRelease(files, all);
+  if (releaseBytes > MAX_RELEASE_BYTES) {
+    throw new DefinitionErrors(`no chart is written of environment '${props.name}':`, [
+      `a Helm release holds ${MAX_RELEASE_BYTES} bytes, and this one would need ${releaseBytes}; leave pipelines out, or apply dist/, which has no such limit`,
+    ]);
+  }
+  replaceFolder(props.outdir, new Map([...files].map(([path, text]) => [path, HEADER + text])), HEADER);
+  return { objects: all.length, releaseBytes };
+}
+
+const HEADER = '# Written by `npm run chart`. Change the TypeScript it comes from, not this file.\n';
+
+/**
+ * What `dist/` holds but for definitions and the release's own namespace, file by file;
+ * what labels that namespace instead; and claims that outlive the release.
+ */
+export function chartObjects(
+  name: string,
+  environment: Environment,
+  pipelines: readonly PipelineSource[],
+): Map<string, Manifest[]> {
+  const files = new Map<string, Manifest[]>();
+  for (const [file, rendered] of render(name, environment, pipelines)) {
+    const packed = packCustomResources(file, rendered);
+    const own = packed.find(isOwnNamespace);
+    if (own) files.set('05-namespace', namespaceLabels(own));
+    files.set(file, packed.filter((manifest) => !isOwnNamespace(manifest)).map(keepData));
+  }
+  return files;
+}
+
+function isOwnNamespace({ kind, metadata }: Manifest): boolean {
+  return kind === 'Namespace' && metadata.name === PLATFORM_NAMESPACE;
+}
+
+/** Only where the namespace itself stays: a claim elsewhere goes with its namespace, whatever it says. */
+function keepData(manifest: Manifest): Manifest {
+  const { kind, metadata } = manifest;
+  if (kind !== 'PersistentVolumeClaim' || metadata.namespace !== PLATFORM_NAMESPACE) return manifest;
+  const annotations = { ...metadata.annotations, 'helm.sh/resource-policy': 'keep' };
+  return { ...manifest, metadata: { ...metadata, annotations } };
+}
+
+function metadata({ name, version }: ChartProps): object {
+  return {
+    apiVersion: 'v2',
+    name: 'mlops-platform',
+    description: `A model's whole life on Kubernetes: the ${name}`,
+    type: 'application',
+    version,
+    appVersion: version,
+  };
+}
+
+/** The pinned CustomResourceDefinitions, as they stand in imports/. */
+function definitions(): Manifest[] {
+  const folder = join(__dirname, '../../imports/crds');
+  return readdirSync(folder)
+    .sort()
+    .flatMap((file) => loadAll(readFileSync(join(folder, file), 'utf8')) as Manifest[]);
+}
+
+/** Helm adds what it says and knows of a release, and Go compresses a little differently. */
+const MARGIN = 1.01;
+
+/** Helm keeps the chart's files beside all that they render to, as JSON, compressed, in base64. */
+function sizeOfRelease(files: ReadonlyMap<string, string>, objects: readonly Manifest[]): number {
+  const chart = [...files].map(([name, text]) => ({
+    name,
+    data: Buffer.from(HEADER + text).toString('base64'),
+  }));
+  const manifest = objects.map((object) => `---\n${yaml(object)}`).join('');
+  const compressed = gzipSync(JSON.stringify({ chart, manifest }), { level: 9 });
+  return Math.ceil((compressed.length * MARGIN * 4) / 3);
+}

@@ -590,6 +590,7 @@ describe('Airflow', () => {
     expect(container.env).toEqual([
       { name: 'HOME', value: '/tmp' },
       { name: 'GIT_PYTHON_REFRESH', value: 'quiet' },
+      { name: 'MLFLOW_PAGE_URL', value: 'http://mlflow.ml.example' },
       { name: 'A', value: 'b' },
     ]);
     expect(container.securityContext).toEqual(RESTRICTED);

@@ -73,6 +73,7 @@ export class Airflow extends Stage {
       parallelism: props.parallelism ?? 8,
     });
     this.stepPods = new StepPods(this, 'step-pods', {
+      mlflowPage: pageUrl('mlflow', props.pages),
       image: props.stepImage,
       storageClass: props.storageClass,
     });

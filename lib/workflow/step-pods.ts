@@ -22,6 +22,8 @@ export interface StepsOfPipeline {
 }
 
 export interface StepPodsProps {
+  /** Where a person opens MLflow: the log of a step leads there. */
+  readonly mlflowPage: string;
   /**
    * Image of the step pods, with every package in it.
    * @default - Python and uv; the packages are installed once, into a volume that the steps share
@@ -37,12 +39,13 @@ export interface StepPodsProps {
  */
 export class StepPods extends Construct implements StepRuntime {
   readonly namespace = STEPS_NAMESPACE;
-  private readonly env: Record<string, EnvValue> = {};
+  private readonly env: Record<string, EnvValue>;
   private readonly firewall: Firewall;
   private readonly code: LifecycleCode;
 
-  constructor(scope: Construct, id: string, props: StepPodsProps = {}) {
+  constructor(scope: Construct, id: string, props: StepPodsProps) {
     super(scope, id);
+    this.env = { ...ENV, MLFLOW_PAGE_URL: props.mlflowPage };
     new k8s.KubeServiceAccount(this, 'account', {
       metadata: { name: ACCOUNT, namespace: this.namespace },
       automountServiceAccountToken: false,
@@ -115,7 +118,7 @@ export class StepPods extends Construct implements StepRuntime {
             name: 'base',
             image: this.code.image,
             command: this.code.command(),
-            env: envVars({ ...ENV, ...this.env }),
+            env: envVars(this.env),
             securityContext: restrictedContainer,
             volumeMounts: mounts.map(({ path, volume, subPath, readOnly }) => ({
               name: volume.name,

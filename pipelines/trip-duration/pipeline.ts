@@ -33,4 +33,6 @@ export const pipeline = definePipeline({
     target: { name: 'minutes', type: 'float', min: 1, max: 120 },
   },
   gate: { metric: 'mae', better: 'lower', limit: 10 },
+  // From January 2022 to January 2024 the index of the pickup zones is 0.08; of other trips of one month, 0.001.
+  drift: { threshold: 0.05, minSamples: 1000 },
 });

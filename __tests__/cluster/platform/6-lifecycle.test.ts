@@ -100,7 +100,7 @@ describe('when the world moves', () => {
 
   test('trips of two years later raise the alert, and exactly one retraining', () => {
     applyPipeline(taxi({ source: published('2024-01') }));
-    startTraffic('moved', '2024-01', 900);
+    startTraffic('moved', '2024-01', 600);
     const began = Date.now();
     until(firing, (alerts) => alerts.length > 0, 400);
     const during = allPsi();

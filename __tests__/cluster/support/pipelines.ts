@@ -35,7 +35,7 @@ export function taxi(change: Partial<PipelineProps> = {}): PipelineSource {
         until: '2022-01',
       },
       serving: { traceOneIn: 1 },
-      drift: { threshold: 0.05, window: '2m', minSamples: 1000 },
+      drift: { ...definition.drift, window: '2m' },
       retraining: { every: '1m', cooldown: '2h' },
       ...change,
     }),

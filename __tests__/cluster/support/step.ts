@@ -2,6 +2,20 @@ import { cluster } from './platform';
 
 const STEPS = '--namespace=mlops-steps';
 
+/** A pod is there before its firewall is: what is open at first is shut, and then opens for good. */
+const REACHED = `
+import os as _os, socket as _socket, time as _time
+_time.sleep(3)
+for _address in (_os.environ["AWS_ENDPOINT_URL_S3"], _os.environ["MLFLOW_TRACKING_URI"], _os.environ["TRITON_HTTP_URL"]):
+    _host, _port = _address.rsplit("/", 1)[-1].split(":")
+    for _ in range(60):
+        try:
+            _socket.create_connection((_host, int(_port)), timeout=5).close()
+            break
+        except OSError:
+            _time.sleep(0.5)
+`;
+
 interface StepSpec {
   readonly steps: {
     readonly pod: {
@@ -50,6 +64,8 @@ export function startStep(pipeline: string, name: string, program: string, ...ar
       ],
     },
   };
+  // What an earlier test left when it failed.
+  cluster.kubectl('delete', 'pod', name, STEPS, '--ignore-not-found', '--grace-period=0', '--force');
   const { status, output } = cluster.try(['create', '--filename', '-'], JSON.stringify(manifest));
   if (status !== 0) throw new Error(output);
 }

@@ -28,14 +28,8 @@ install_tools() {
   say "installing the locked tools"
   mkdir -p "$cache"
   partial=$(mktemp -d "$environment.partial.XXXXXX")
-  if command -v uv >/dev/null; then
-    uv venv --quiet --allow-existing --python "$python" "$partial"
-    uv pip install --quiet --python "$partial/bin/python" --require-hashes -r requirements-dev.txt
-  else
-    "$python" -m venv "$partial"
-    "$partial/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
-      -r requirements-dev.txt
-  fi
+  "$UV" venv --quiet --allow-existing --python "$python" "$partial"
+  "$UV" pip install --quiet --python "$partial/bin/python" --require-hashes -r requirements-dev.txt
   # Where another run was faster, its environment is as good.
   mv -T "$partial" "$environment" 2>/dev/null || [[ -d $environment ]]
 }
@@ -81,10 +75,10 @@ interpreter=$("$python" -c 'import platform, sys; print(sys.base_prefix, sys.ver
 key=$({ cat requirements-dev.txt && printf '%s' "$interpreter"; } | sha256sum | cut -c1-16)
 environment=$cache/python-$key
 
+UV=${UV:-$(uv_program)}
 [[ -d $environment ]] || install_tools
 has_postgres || install_postgres
 MINIO=${MINIO:-$(minio_program)}
-UV=${UV:-$(uv_program)}
 export MINIO UV
 
 # By module: the scripts beside it still name the folder the environment was built in.
@@ -101,4 +95,9 @@ tool ruff check --config pyproject.toml . ../pipelines
 say "types"
 tool mypy
 say "tests"
-tool pytest --cov "$@"
+# Two at once: most of them wait for a server that they started.
+tool pytest --cov --numprocesses 2 --dist loadfile "$@"
+say "tests of the pipelines"
+for folder in ../pipelines/*/; do
+  if compgen -G "$folder/test_*.py" >/dev/null; then tool pytest --no-header --quiet "$folder"; fi
+done

@@ -63,7 +63,6 @@ def export(trained: Any, names: Sequence[str], rows: pd.DataFrame) -> Exported:
     _one_output(converted, expected.shape[1])
     if classes is not None:
         helper.set_model_props(converted, {CLASSES: json.dumps(classes)})
-    # One producer's names for what a graph holds may be unknown to another: only the run below decides.
     model = converted.SerializeToString()
     difference = _check(model, matrix(rows, names), expected, names)
     return Exported(model, expected.shape[1], classes, difference)
@@ -93,7 +92,7 @@ def predictions(trained: Any, names: Sequence[str], rows: pd.DataFrame) -> Float
             )
         said = np.asarray(getattr(trained, ask)(given), dtype=np.float64)
     shaped: Floats = said.reshape(len(rows), -1)
-    if not is_classifier(trained) and not isinstance(trained, ModelProto) and shaped.shape[1] != 1:
+    if not isinstance(trained, ModelProto) and not is_classifier(trained) and shaped.shape[1] != 1:
         raise Stopped(f"a model predicts one target, this one says {shaped.shape[1]} numbers a row")
     return shaped
 
@@ -103,6 +102,12 @@ def distance(answers: Any, expected: Any) -> Floats:
     wanted = np.asarray(expected, np.float64)
     far = np.abs(np.asarray(answers, np.float64) - wanted) / np.maximum(1.0, np.abs(wanted))
     return np.asarray(far, np.float64)
+
+
+def _booster(trained: Any) -> str:
+    """The library of gradient boosting that made it, or nothing."""
+    library = type(trained).__module__.split(".")[0]
+    return library if library in BOOSTERS else ""
 
 
 def _columns(trained: Any, names: Sequence[str]) -> list[str]:
@@ -168,14 +173,13 @@ def _converted(trained: Any, names: Sequence[str]) -> ModelProto:
     columns = _columns(trained, names)
     options = {"zipmap": False} if is_classifier(trained) else None
     try:
-        booster = type(trained).__module__.split(".")[0]
-        if booster in BOOSTERS:
-            return _boosted(trained, booster, len(columns))
-        kind: Any = skl2onnx.common.data_types.FloatTensorType
+        if _booster(trained):
+            return _boosted(trained, _booster(trained), len(columns))
+        typed: Any = skl2onnx.common.data_types.FloatTensorType
         types = (
-            [(name, kind([None, 1])) for name in columns]
+            [(name, typed([None, 1])) for name in columns]
             if _by_name(trained)
-            else [(INPUT, kind([None, len(columns)]))]
+            else [(INPUT, typed([None, len(columns)]))]
         )
         return skl2onnx.convert_sklearn(trained, initial_types=types, options=options, target_opset=OPSET)
     # Each converter raises errors of its own kind; whatever it says, the model cannot be exported.
@@ -310,8 +314,9 @@ def _check(model: bytes, rows: Any, expected: Floats, names: Sequence[str]) -> f
         wrong = int((~(far <= TOLERANCE)).any(axis=1).sum())
         raise Stopped(
             f"the exported model answers otherwise than the trained one in {wrong} of {len(far)} rows; the "
-            f"worst is {_row(rows, row, names)}: {answers[row].tolist()}, not {expected[row].tolist()}. It "
-            "is asked with float32: values that need more digits cannot be served"
+            f"worst is {_row(rows, row, names)}: {answers[row].tolist()}, not {expected[row].tolist()}. "
+            "Serving counts in float32: leave out a scaler before trees, which need none, and values of more "
+            "digits"
         )
     return float(far.max())
 

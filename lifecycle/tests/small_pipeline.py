@@ -30,7 +30,9 @@ def train(rows):
 """
 """Finds the truth of `trips`."""
 
-MEAN = LINEAR.replace("LinearRegression()", "Lasso(alpha=1e6)").replace("import LinearRegression", "import Lasso")
+MEAN = LINEAR.replace("LinearRegression()", "Lasso(alpha=1e6)").replace(
+    "import LinearRegression", "import Lasso"
+)
 """Always says the mean: worse."""
 
 SPEC: dict[str, Any] = {

@@ -32,9 +32,13 @@ def test_a_model_that_is_not_better_is_never_promoted(seed: int, better: str) ->
 def test_a_model_that_is_better_by_more_than_the_margin_is_promoted(seed: int) -> None:
     rng = random.Random(seed)
     champion, margin = rng.uniform(0.1, 10), rng.uniform(0, 0.5)
-    assert decide(Gate("mae", "lower", margin), champion * (1 - margin) * 0.999, champion).outcome == "promoted"
+    assert (
+        decide(Gate("mae", "lower", margin), champion * (1 - margin) * 0.999, champion).outcome == "promoted"
+    )
     assert decide(Gate("mae", "lower", margin), champion * (1 - margin) * 1.001, champion).outcome == "kept"
-    assert decide(Gate("r2", "higher", margin), champion * (1 + margin) * 1.001, champion).outcome == "promoted"
+    assert (
+        decide(Gate("r2", "higher", margin), champion * (1 + margin) * 1.001, champion).outcome == "promoted"
+    )
     assert decide(Gate("r2", "higher", margin), champion * (1 + margin) * 0.999, champion).outcome == "kept"
 
 
@@ -100,14 +104,19 @@ def test_other_features_leave_the_limit_alone_to_decide(
     code = LINEAR.replace('["distance", "hour"]', '["distance"]')
     context = pipeline.until("gate", "second", code=code)
     assert context.result("gate")["promoted"]
-    assert "the schema changed, from distance, hour to distance: only the limit decides" in capsys.readouterr().out
+    assert (
+        "the schema changed, from distance, hour to distance: only the limit decides"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_champion_that_cannot_be_read_stops(pipeline: Pipeline) -> None:
     context = pipeline.until("deploy", "first")
     context.models.delete(["versions/1/manifest.json"])
     second = pipeline.until("register", "second")
-    with pytest.raises(Stopped, match=r"version 1 in s3://models/.* cannot be judged: version 1 has no manifest"):
+    with pytest.raises(
+        Stopped, match=r"version 1 in s3://models/.* cannot be judged: version 1 has no manifest"
+    ):
         gate.run(second)
 
 
@@ -144,15 +153,16 @@ def test_a_shadow_is_compared_before_the_gate_decides(
     pipelines: Callable[..., Pipeline], capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipeline = shadowed(pipelines)
-    labels = f'model="{pipeline.name}"'
+    model = f'model="{pipeline.name}"'
+    mine = f'mlops_feature_bin_total{{{model},version="1",feature="prediction"'
     pipeline.triton.shadow_rows = 12
     pipeline.triton.metrics = (
-        '# TYPE mlops_feature_bin_total counter\n'
-        f'mlops_feature_bin_total{{{labels},version="1",feature="prediction",bin="0",kind="prediction"}} 6.0\n'
-        f'mlops_feature_bin_total{{{labels},version="1",feature="prediction",bin="1",kind="prediction"}} 6.0\n'
-        f'mlops_feature_bin_total{{{labels},version="1",feature="hour",bin="1",kind="feature"}} 99.0\n'
-        f'mlops_shadow_bin_total{{{labels},version="2",bin="0"}} 6.0\n'
-        f'mlops_shadow_bin_total{{{labels},version="2",bin="1"}} 6.0\n'
+        "# TYPE mlops_feature_bin_total counter\n"
+        f'{mine},bin="0",kind="prediction"}} 6.0\n'
+        f'{mine},bin="1",kind="prediction"}} 6.0\n'
+        f'mlops_feature_bin_total{{{model},version="1",feature="hour",bin="1",kind="feature"}} 99.0\n'
+        f'mlops_shadow_bin_total{{{model},version="2",bin="0"}} 6.0\n'
+        f'mlops_shadow_bin_total{{{model},version="2",bin="1"}} 6.0\n'
         'mlops_shadow_bin_total{model="another",version="2",bin="5"} 6.0\n'
     )
     gate.run(pipeline.context("second"))

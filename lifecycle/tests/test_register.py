@@ -5,6 +5,7 @@ import pytest
 from lifecycle import register, train
 from lifecycle.exits import Stopped
 from lifecycle.repository import Pointer, read_manifest, read_pointer, read_version, write_pointer
+from lifecycle.tracking import Tracking
 from small_pipeline import LINEAR, Pipeline
 
 pytest_plugins = ("servers_mlflow",)
@@ -15,11 +16,21 @@ def test_a_run_becomes_a_version_with_its_lineage(pipeline: Pipeline) -> None:
     (version,) = pipeline.tracking().versions("first")
     run = pipeline.tracking().run(context.result("train")["runId"])
     lineage = {name: value for name, value in run.data.tags.items() if name in version.tags}
-    assert set(version.tags) >= {"lifecycle.run", "lifecycle.batch", "lifecycle.batch_sha256", "lifecycle.code_sha256"}
+    assert set(version.tags) >= {
+        "lifecycle.run",
+        "lifecycle.batch",
+        "lifecycle.batch_sha256",
+        "lifecycle.code_sha256",
+    }
     assert version.tags == lineage
     assert version.run_id == context.result("train")["runId"]
     assert pipeline.alias("challenger") == 1
-    assert sorted(read_version(context.models, 1)) == ["baseline.json", "config.json", "golden.json", "model.onnx"]
+    assert sorted(read_version(context.models, 1)) == [
+        "baseline.json",
+        "config.json",
+        "golden.json",
+        "model.onnx",
+    ]
     manifest = read_manifest(context.models, 1)
     assert manifest is not None
     assert (manifest["run"], manifest["batch"], manifest["runId"]) == ("first", "2024-01", version.run_id)
@@ -49,7 +60,9 @@ def test_two_that_register_at_once_leave_one_version(pipeline: Pipeline) -> None
     found = context.result("train")
     registry = pipeline.tracking()
     for _ in range(2):
-        registry.register(found["runId"], f"models:/{found['modelId']}", found["modelId"], {"lifecycle.run": "first"})
+        registry.register(
+            found["runId"], f"models:/{found['modelId']}", found["modelId"], {"lifecycle.run": "first"}
+        )
     register.run(context)
     (left,) = registry.versions("first")
     assert int(left.version) == 1
@@ -65,8 +78,8 @@ def test_another_model_of_the_same_run_stops(pipeline: Pipeline) -> None:
 
 def test_artifacts_that_are_gone_stop(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     context = pipeline.until("train", "first")
-    monkeypatch.setattr(register.Tracking, "fetch", lambda *_: {"model.onnx": b""})
-    with pytest.raises(Stopped, match="lack serving/baseline.json, golden.json, config.json"):
+    monkeypatch.setattr(Tracking, "fetch", lambda *_: {"model.onnx": b""})
+    with pytest.raises(Stopped, match=r"lack serving/baseline\.json, golden\.json, config\.json"):
         register.run(context)
 
 

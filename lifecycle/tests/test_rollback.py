@@ -77,9 +77,7 @@ def test_a_version_that_the_registry_lost_is_no_alias(twice: Pipeline) -> None:
     assert twice.alias("champion") == 1
 
 
-def test_a_deployment_and_a_rollback_take_turns(
-    twice: Pipeline, pipelines: Callable[..., Pipeline]
-) -> None:
+def test_a_deployment_and_a_rollback_take_turns(twice: Pipeline, pipelines: Callable[..., Pipeline]) -> None:
     rollback.run(twice.context("back"))
     twice.until("deploy", "third", batch="2024-02")
     assert serves(twice) == (3, 1)

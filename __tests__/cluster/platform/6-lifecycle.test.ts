@@ -163,16 +163,24 @@ describe('a version that is no better', () => {
 });
 
 describe('under traffic', () => {
+  let serving: number;
+  let before: number;
+
+  beforeAll(() => {
+    const { aliases } = ask<Lineage>('lineage', MODEL);
+    [serving, before] = [aliases.champion!, aliases.previous!];
+  });
+
   test('twenty rollouts under fifty clients lose no request and give no wrong answer', () => {
     startTraffic('rollouts', '2024-01', 120, 50);
-    const order = Array.from({ length: 20 }, (_, i) => String(1 + (i % 2)));
+    const order = Array.from({ length: 20 }, (_, i) => String(i % 2 === 0 ? before : serving));
     const switched = ask<{ rollouts: number; slowestSeconds: number }>('switch', MODEL, ...order);
     const traffic = JSON.parse(stepEnded('rollouts')) as Traffic;
     report(
       `${switched.rollouts} rollouts, the slowest ${switched.slowestSeconds} s; ${JSON.stringify(traffic)}`,
     );
     expect(traffic).toMatchObject({ failed: 0, wrong: 0 });
-    expect(Object.keys(traffic.versions).sort()).toEqual(['1', '2']);
+    expect(Object.keys(traffic.versions).sort()).toEqual([before, serving].map(String).sort());
   });
 
   test('a version that is bad in any way is refused, and nobody notices', () => {
@@ -180,17 +188,17 @@ describe('under traffic', () => {
     for (const [index, kind] of BROKEN.entries()) {
       const refused = ask<{ serving: number[]; reason: string }>('corrupt', MODEL, kind, String(901 + index));
       report(`${kind}: '${refused.reason}'`);
-      expect({ kind, serving: refused.serving }).toEqual({ kind, serving: [2] });
+      expect({ kind, serving: refused.serving }).toEqual({ kind, serving: [serving] });
     }
     const traffic = JSON.parse(stepEnded('bad-versions')) as Traffic;
     report(`meanwhile ${JSON.stringify(traffic)}`);
     expect(traffic).toMatchObject({ failed: 0, wrong: 0 });
-    expect(Object.keys(traffic.versions)).toEqual(['2']);
+    expect(Object.keys(traffic.versions)).toEqual([String(serving)]);
   });
 
   test('one command puts the version before back, and once more the newer one', () => {
     startTraffic('rollback', '2024-01', 90, 4);
-    for (const version of [1, 2]) {
+    for (const version of [before, serving]) {
       const { seconds: taken, result } = timed(() =>
         spawnSync('npm', ['run', '--silent', 'rollback', MODEL], {
           cwd: ROOT,
@@ -222,8 +230,10 @@ function ask<T>(...args: string[]): T {
 }
 
 function startTraffic(name: string, month: string, forSeconds: number, clients = 2): void {
-  const models = [1, 2].map((version) => `${version}=${MODEL}/versions/${version}/model.onnx`);
-  const known = ask<Lineage>('lineage', MODEL).versions > 1 ? ['--models', ...models] : [];
+  const { champion, previous } = ask<Lineage>('lineage', MODEL).aliases;
+  const models = [champion, previous].flatMap((version) =>
+    version === undefined ? [] : [`${version}=${MODEL}/versions/${version}/model.onnx`],
+  );
   const data = `http://${NODE}/green_tripdata_${month}.parquet`;
   const options = [
     '--data',
@@ -235,7 +245,7 @@ function startTraffic(name: string, month: string, forSeconds: number, clients =
     '--pause',
     '0.1',
   ];
-  startStep(MODEL, name, TRAFFIC, ...options, ...known);
+  startStep(MODEL, name, TRAFFIC, ...options, '--models', ...models);
 }
 
 function send(name: string, month: string, forSeconds: number): Traffic {

@@ -56,7 +56,7 @@ export function startStep(pipeline: string, name: string, program: string, ...ar
             'sh',
             '-c',
             'export PYTHONPATH=/code; exec /environments/*/bin/python -c "$0" "$@"',
-            program,
+            REACHED + program,
           ],
           args,
           resources: { requests: { cpu: '50m', memory: '256Mi' }, limits: { memory: '2Gi' } },

@@ -103,10 +103,21 @@ class Tally:
         }
 
 
+def connect(connection: http.client.HTTPConnection) -> None:
+    """Before anything is counted: a pod's firewall opens a moment after the pod, and not for every packet at once."""
+    for _ in range(10):
+        try:
+            connection.connect()
+            return
+        except OSError:
+            time.sleep(1)
+
+
 def client(trips: np.ndarray, given: argparse.Namespace, end: float, tally: Tally, seed: int) -> None:
     random = np.random.default_rng(seed)
     host = os.environ["TRITON_HTTP_URL"]
     connection = http.client.HTTPConnection(host, timeout=30)
+    connect(connection)
     while time.monotonic() < end:
         rows = trips[random.integers(0, len(trips), given.rows)]
         tensor = {"name": "features", "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel().tolist()}
@@ -120,7 +131,7 @@ def client(trips: np.ndarray, given: argparse.Namespace, end: float, tally: Tall
             else:
                 tally.answered(time.monotonic() - begin, json.loads(body), rows)
         except OSError as error:
-            tally.failed(repr(error))
+            tally.failed(f"{error!r} after {time.monotonic() - begin:.1f} s, {end - begin:.0f} s before the end")
             connection.close()
         if given.pause:
             time.sleep(given.pause)

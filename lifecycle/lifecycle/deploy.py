@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from lifecycle.answers import distance
 from lifecycle.context import Context
 from lifecycle.exits import Kept, Later, Stopped
-from lifecycle.onnx_model import distance
 from lifecycle.replicas import replicas
 from lifecycle.repository import (
     POINTER,
@@ -23,7 +23,6 @@ from lifecycle.repository import (
     read_version,
     write_pointer,
 )
-from lifecycle.sync import GOLDEN
 from lifecycle.tracking import Tracking
 
 SECONDS = 600.0
@@ -31,6 +30,9 @@ POLL_SECONDS = 0.5
 ASK_SECONDS = 10.0
 REPEATS = 5
 """How often a replica is asked the golden questions, on average: the Service chooses who answers."""
+
+QUESTION = "golden-deploy"
+"""Id of every golden question: the sidecar counts none that begins so as traffic."""
 
 BEFORE = "before.json"
 """Under `runs/<run>/`: the pointer as it was, to be put back."""
@@ -212,9 +214,7 @@ def _infer(context: Context, golden: Golden, rows: Any, deadline: float) -> dict
     url = f"http://{where}/v2/models/{context.spec.serving.model}/infer"
     shape = [len(rows), len(rows[0])]
     tensor = {"name": golden.input, "shape": shape, "datatype": "FP32", "data": rows}
-    body = json.dumps(
-        {"id": GOLDEN + "deploy", "inputs": [tensor], "outputs": [{"name": golden.output}]}
-    ).encode()
+    body = json.dumps({"id": QUESTION, "inputs": [tensor], "outputs": [{"name": golden.output}]}).encode()
     # Never through a proxy: Triton is in the cluster.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:

@@ -15,11 +15,9 @@ from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
+from lifecycle.answers import TOLERANCE, distance
 from lifecycle.exits import Stopped
 from lifecycle.scoring import CLASSES, INPUT, OUTPUT, Floats, Scorer, matrix
-
-TOLERANCE = 1e-4
-"""How far an answer may lie from the trained model's: absolute up to 1, relative beyond."""
 
 BATCHES = (1, 7, 256)
 """Batch sizes whose answers must agree: Triton puts the rows of several requests into one batch."""
@@ -95,13 +93,6 @@ def predictions(trained: Any, names: Sequence[str], rows: pd.DataFrame) -> Float
     if not isinstance(trained, ModelProto) and not is_classifier(trained) and shaped.shape[1] != 1:
         raise Stopped(f"a model predicts one target, this one says {shaped.shape[1]} numbers a row")
     return shaped
-
-
-def distance(answers: Any, expected: Any) -> Floats:
-    """How far each answer lies from what is expected: absolute up to 1, relative beyond. NaN for NaN."""
-    wanted = np.asarray(expected, np.float64)
-    far = np.abs(np.asarray(answers, np.float64) - wanted) / np.maximum(1.0, np.abs(wanted))
-    return np.asarray(far, np.float64)
 
 
 def _booster(trained: Any) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 from lifecycle.context import Context
 from lifecycle.exits import Stopped
 from lifecycle.repository import FILES, read_pointer, write_pointer, write_version
-from lifecycle.tracking import LINEAGE, Tracking
-from lifecycle.train import SERVING
+from lifecycle.tracking import LINEAGE, SERVING, Tracking
 
 
 def run(context: Context) -> None:

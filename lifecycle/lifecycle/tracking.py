@@ -28,6 +28,9 @@ PARENT_VERSION = "lifecycle.parent_version"
 LINEAGE = (RUN, BATCH, BATCH_SHA256, CODE_SHA256, SPEC_SHA256, AIRFLOW_RUN, PARENT_VERSION)
 """Tags of a run that its version repeats."""
 
+SERVING = "serving"
+"""The folder of a run's artifacts that becomes a version in the model repository."""
+
 PATIENCE = 30.0
 """Seconds that MLflow may be out of reach at first: a pod is there before its firewall opens."""
 

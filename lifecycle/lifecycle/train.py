@@ -15,17 +15,15 @@ import onnx
 import pandas as pd
 
 from lifecycle import baseline, tracking
+from lifecycle.answers import TOLERANCE
 from lifecycle.context import Context
 from lifecycle.exits import End, Stopped
-from lifecycle.onnx_model import TOLERANCE, Exported, export, predictions
+from lifecycle.onnx_model import Exported, export, predictions
 from lifecycle.owner import Owner
 from lifecycle.scoring import INPUT, OUTPUT, Floats, Scorer, frame, matrix, measure
 from lifecycle.spec import Feature, Schema
 from lifecycle.store import json_bytes
-from lifecycle.tracking import Tracking
-
-SERVING = "serving"
-"""The folder of a run's artifacts that becomes a version in the model repository."""
+from lifecycle.tracking import SERVING, Tracking
 
 INPUTS = "lifecycle.inputs"
 """A run's tag: the hash of all that it was trained from."""

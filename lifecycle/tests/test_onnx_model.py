@@ -12,9 +12,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from lifecycle import onnx_model
+from lifecycle.answers import TOLERANCE, distance
 from lifecycle.exits import Stopped
-from lifecycle.onnx_model import TOLERANCE, export
+from lifecycle.onnx_model import export
 from lifecycle.scoring import Scorer, matrix
 
 NAMES = ["distance", "hour", "zone"]
@@ -287,5 +287,5 @@ def test_boosters_of_other_libraries_are_served(booster: str, rows: pd.DataFrame
 
 
 def test_the_distance_is_absolute_up_to_one_and_relative_beyond() -> None:
-    assert onnx_model.distance([0.5, 101.0], [0.0, 100.0]).tolist() == [0.5, 0.01]
-    assert np.isnan(onnx_model.distance([np.nan], [1.0])).all()
+    assert distance([0.5, 101.0], [0.0, 100.0]).tolist() == [0.5, 0.01]
+    assert np.isnan(distance([np.nan], [1.0])).all()

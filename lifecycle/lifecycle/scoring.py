@@ -11,6 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn import metrics
 
+# It would tell its makers of every session.
+onnxruntime.disable_telemetry_events()
+
 Floats = NDArray[np.float64]
 Served = NDArray[np.float32]
 

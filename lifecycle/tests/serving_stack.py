@@ -81,8 +81,8 @@ def minio(folder: Path) -> Iterator[Process]:
     """A MinIO with the buckets `models` and `data`; AWS's variables are set to it meanwhile."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    keys = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests-secret"}
-    environ = {**os.environ, "MINIO_ROOT_USER": "tests", "MINIO_ROOT_PASSWORD": "tests-secret"}
+    keys = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "test-password"}
+    environ = {**os.environ, "MINIO_ROOT_USER": "tests", "MINIO_ROOT_PASSWORD": "test-password"}
     command = [minio_program(), "server", "--quiet", "--address", f"127.0.0.1:{port}", str(folder / "minio")]
     server = Process(command, folder / "minio.log", environ)
     before = dict(os.environ)

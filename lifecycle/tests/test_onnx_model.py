@@ -274,18 +274,6 @@ def test_an_estimator_that_no_converter_knows_stops(rows: pd.DataFrame, minutes:
         export(DummyRegressor().fit(rows[NAMES], minutes), NAMES, rows)
 
 
-@pytest.mark.parametrize("booster", ["xgboost", "lightgbm"])
-def test_boosters_of_other_libraries_are_served(booster: str, rows: pd.DataFrame, minutes: pd.Series) -> None:
-    library = pytest.importorskip(booster)
-    prefix = {"xgboost": "XGB", "lightgbm": "LGBM"}[booster]
-    regression = getattr(library, f"{prefix}Regressor")(n_estimators=20).fit(rows[NAMES], minutes)
-    assert export(regression, NAMES, rows).outputs == 1
-    classifier = getattr(library, f"{prefix}Classifier")(n_estimators=20).fit(
-        rows[NAMES], (minutes > 30).astype(int)
-    )
-    assert export(classifier, NAMES, rows).classes == [0, 1]
-
-
 def test_the_distance_is_absolute_up_to_one_and_relative_beyond() -> None:
     assert distance([0.5, 101.0], [0.0, 100.0]).tolist() == [0.5, 0.01]
     assert np.isnan(distance([np.nan], [1.0])).all()

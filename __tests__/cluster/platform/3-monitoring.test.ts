@@ -1,7 +1,6 @@
-import { objectsOf } from '../../support/dist';
-import { customResources } from '../../../scripts/platform/manifests';
+import { appliedObjects, customResources } from '../../../scripts/platform/manifests';
 import { report } from '../support/cluster';
-import { WITHOUT_IMAGE } from '../support/platform';
+import { LAPTOP, WITHOUT_IMAGE } from '../support/platform';
 import { prometheus, until } from '../support/prometheus';
 
 interface Target {
@@ -10,7 +9,7 @@ interface Target {
   lastError: string;
 }
 
-const custom = customResources(objectsOf('laptop'));
+const custom = customResources(appliedObjects(LAPTOP));
 
 /** Monitors of what cannot run here. */
 const WITHOUT_TARGET = WITHOUT_IMAGE.map((workload) => workload.split('/')[1]);
@@ -33,11 +32,13 @@ test('every ServiceMonitor and PodMonitor has its target, and it is up', () => {
   expect(wanted.filter((pool) => !up.includes(pool))).toEqual([]);
 });
 
-test('every alert is loaded and evaluates', () => {
+test('every rule is loaded and evaluates', () => {
   const wanted = custom
     .filter(({ kind }) => kind === 'PrometheusRule')
-    .flatMap(({ spec }) => (spec.groups as { rules: { alert: string }[] }[]).flatMap(({ rules }) => rules))
-    .map(({ alert }) => alert)
+    .flatMap(({ spec }) =>
+      (spec.groups as { rules: { alert?: string; record?: string }[] }[]).flatMap(({ rules }) => rules),
+    )
+    .map(({ alert, record }) => alert ?? record)
     .sort();
   const rules = until(
     () =>
@@ -49,11 +50,11 @@ test('every alert is loaded and evaluates', () => {
   );
   expect(rules.map(({ name }) => name).sort()).toEqual(wanted);
   expect(rules.filter(({ health }) => health !== 'ok')).toEqual([]);
-  report(`${rules.length} alerts`);
+  report(`${rules.length} rules`);
 });
 
 test('every panel of every dashboard is a query that this Prometheus answers', () => {
-  const queries = objectsOf('laptop')
+  const queries = appliedObjects(LAPTOP)
     .filter(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name.startsWith('dashboard-'))
     .flatMap(({ metadata, data }) => {
       const [json] = Object.values(data as Record<string, string>);

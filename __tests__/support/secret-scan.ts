@@ -1,7 +1,9 @@
 /** The tokens of a text that look like random bytes in letters and digits, base64 or hex. */
 export function randomTokens(text: string): string[] {
   // The hashes of a lock are random too, and everyone's.
-  return (text.replace(/--hash=sha256:[0-9a-f]{64}\b/g, '').match(/[A-Za-z0-9+/=_-]{20,}/g) ?? []).filter(isRandom);
+  return (text.replace(/--hash=sha256:[0-9a-f]{64}\b/g, '').match(/[A-Za-z0-9+/=_-]{20,}/g) ?? []).filter(
+    isRandom,
+  );
 }
 
 /** By the entropy of a token's letters: words and paths stay below, random bytes go above. */

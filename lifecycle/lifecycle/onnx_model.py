@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -57,6 +58,9 @@ def export(trained: Any, names: Sequence[str], rows: pd.DataFrame) -> Exported:
     expected = predictions(trained, names, rows)
     classes = _classes(trained, expected.shape[1])
     converted = _converted(trained, names)
+    if not any(each.domain in ("", "ai.onnx") for each in converted.opset_import):
+        # A graph of trees alone needs none of ONNX's own operators; what is put around it does.
+        converted.opset_import.append(helper.make_opsetid("", OPSET[""]))
     _one_input(converted, names, trained)
     _one_output(converted, expected.shape[1])
     if classes is not None:
@@ -180,6 +184,10 @@ def _converted(trained: Any, names: Sequence[str]) -> ModelProto:
 
 def _boosted(trained: Any, booster: str, width: int) -> ModelProto:
     tools = import_module("onnxmltools")
+    if booster == "xgboost":
+        # Its converter takes no other names of columns than these; the owner's model keeps its own.
+        trained = deepcopy(trained)
+        trained.get_booster().feature_names = [f"f{number}" for number in range(width)]
     kind = import_module("onnxmltools.convert.common.data_types").FloatTensorType
     # zipmap is an option of lightgbm's converter alone: xgboost's never makes one.
     options = {"zipmap": False} if booster == "lightgbm" else {}

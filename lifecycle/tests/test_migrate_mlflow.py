@@ -27,6 +27,9 @@ def notes(database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     program.chmod(0o755)
     package = tmp_path / "packages" / "mlflow" / "server" / "auth"
     package.mkdir(parents=True)
+    # Whole packages, or the MLflow that is installed would be found before them.
+    for folder in (package, package.parent, package.parent.parent):
+        (folder / "__init__.py").touch()
     (package / "__main__.py").write_text(
         f"import subprocess, sys; sys.exit(subprocess.call(['{program}', 'users', *sys.argv[1:]]))"
     )

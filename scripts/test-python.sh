@@ -40,12 +40,10 @@ install_postgres() {
   if ! command -v apt-get >/dev/null || [[ $(id -u) != 0 ]]; then
     fail "the tests need initdb and postgres: install them, on Debian with 'apt-get install postgresql'"
   fi
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
-  apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null
+  from_cluster 'apt install -y --no-install-recommends postgresql-common'
   # Debian's package would otherwise make and start a server of its own.
   sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
-  apt-get install -y -qq --no-install-recommends postgresql >/dev/null
+  from_cluster 'apt install -y --no-install-recommends postgresql'
 }
 
 has_postgres() {

@@ -41,12 +41,16 @@ artifact() {
   echo "$folder"
 }
 
-# apt ARG...: apt-get, with the package lists fetched again where they are missing or out of date.
-apt() {
-  local get=(apt-get -qq -o DPkg::Lock::Timeout=600 -o APT::Sandbox::User=root)
+# apt ARG...: apt-get, with the package lists fetched again where they are missing or out of date. One at a
+# time: apt-get waits for another's packages, but not for another's lists.
+apt() (
+  get=(apt-get -qq -o DPkg::Lock::Timeout=600 -o APT::Sandbox::User=root)
   export DEBIAN_FRONTEND=noninteractive
-  "${get[@]}" "$@" > /dev/null 2>&1 || { "${get[@]}" update && "${get[@]}" "$@" > /dev/null; }
-}
+  mkdir -p "$cache/locks"
+  exec 7> "$cache/locks/apt"
+  flock 7
+  "${get[@]}" "$@" > /dev/null 2>&1 7>&- || { "${get[@]}" update 7>&- && "${get[@]}" "$@" > /dev/null 7>&-; }
+)
 
 # need PACKAGE...: installs those Debian packages that this machine lacks.
 need() {

@@ -67,6 +67,11 @@ export class Firewall extends Construct {
     });
   }
 
+  /** Every pod of the namespaces that somebody gave this label may reach this port. */
+  allowFromNamespacesLabelled(label: string, port: number): void {
+    open(this.ingress, `~${label}`, port, { namespaceSelector: { matchLabels: { [label]: 'true' } } });
+  }
+
   /** Any address may reach this port: the API server calling a webhook, a node calling a pod. */
   allowFromAnywhere(port: number): void {
     open(this.ingress, '~anywhere', port);

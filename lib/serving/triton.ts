@@ -52,6 +52,12 @@ export interface IServing {
   client(): Connection;
 }
 
+/**
+ * `kubectl label namespace shop mlops-lifecycle/model-clients=true` lets the applications of
+ * that namespace ask for predictions. There is no login: the firewall is the door.
+ */
+const CLIENTS_LABEL = 'mlops-lifecycle/model-clients';
+
 /** Triton Inference Server: serves every model, one server a node's GPUs. */
 export class Triton extends Stage implements IServing {
   readonly server: Workload;
@@ -100,6 +106,8 @@ export class Triton extends Stage implements IServing {
       lifecycle: { preStop: { exec: { command: ['sleep', String(PRE_STOP_SECONDS)] } } },
       terminationGracePeriodSeconds: PRE_STOP_SECONDS + EXIT_SECONDS + 10,
     });
+    for (const port of ['http', 'grpc'])
+      this.server.firewall.allowFromNamespacesLabelled(CLIENTS_LABEL, this.server.endpoint(port).port);
     if (code.installs) this.server.firewall.allowToOutside(443);
     this.replicas();
     tritonObservability(this, { observability: props.observability, server: this.server });

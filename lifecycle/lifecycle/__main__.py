@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from lifecycle.exits import End, Stopped
 from lifecycle.spec import Spec
 from lifecycle.store import Store
 
-STEPS = ("collect", "preprocess", "train", "register", "gate", "deploy", "monitor", "rollback")
-FIRST = ("collect", "monitor", "rollback")
+STEPS = ("collect", "preprocess", "train", "register", "gate", "deploy", "monitor", "rollback", "traffic")
+FIRST = ("collect", "monitor", "rollback", "traffic")
 """They follow no other step of the same run."""
 
 
@@ -27,7 +28,11 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
         step = importlib.import_module(f"lifecycle.{options.step}")
-        step.run(context(options, environ))
+        given = context(options, environ)
+        if options.step == "traffic":
+            step.run(given, step.Load(options.seconds, options.clients, options.pause))
+        else:
+            step.run(given)
     except End as end:
         # One line: Airflow's users read the last one.
         print(f"{end.word}: {' '.join(str(end).split())}", flush=True)
@@ -45,6 +50,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--at", default="", help="moment in ISO 8601, in UTC unless it says otherwise; empty: now"
     )
+    load = made.add_argument_group("of traffic alone")
+    load.add_argument("--seconds", type=float, default=300.0, help="how long it lasts")
+    load.add_argument("--clients", type=int, default=2, help="how many ask at once")
+    load.add_argument("--pause", type=float, default=0.1, help="seconds between two requests of a client")
     made.add_argument("--spec", type=Path, default=Path("/pipeline/spec.json"))
     made.add_argument("--model", type=Path, default=Path("/pipeline/model.py"))
     return made
@@ -81,6 +90,8 @@ def batch(options: argparse.Namespace, spec: Spec, run: str, data: Store) -> str
         raise Stopped(f"run {run} has collected no batch: the step 'collect' comes first")
     source = spec.collection.source
     if options.batch:
+        # What the pipeline is to learn from ends there; what it is asked with may be newer.
+        source = replace(source, until=None) if options.step == "traffic" else source
         return period_of(options.batch, source).batch
     return batch_of(moment(options.at), source)
 

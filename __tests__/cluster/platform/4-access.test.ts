@@ -1,5 +1,6 @@
 import { cluster, secret, serviceUrl } from '../support/platform';
 import { report } from '../support/cluster';
+import { until } from '../support/prometheus';
 
 /** Address, the login that works, and how a wrong one is answered. */
 const LOGINS = [
@@ -81,12 +82,7 @@ test('Triton’s model control opens with its key', () => {
 describe('a pod that has no business here', () => {
   const stranger = ['--namespace=mlops-steps', 'pod/stranger'];
 
-  beforeAll(() => {
-    const { status, output } = cluster.try(['apply', '--filename', '-'], JSON.stringify(STRANGER));
-    if (status !== 0) throw new Error(output);
-    cluster.kubectl('wait', ...stranger, '--for=condition=Ready', '--timeout=2m');
-  });
-
+  beforeAll(() => start('mlops-steps'));
   afterAll(() => cluster.kubectl('delete', ...stranger, '--now'));
 
   test.each([
@@ -99,7 +95,7 @@ describe('a pod that has no business here', () => {
     ['triton', 8002],
     ['minio', 9001],
   ])('does not reach %s:%i', (service, port) => {
-    expect(reaches(service, port)).toBe(false);
+    expect(reaches('mlops-steps', service, port)).toBe(false);
   });
 
   test.each([
@@ -107,22 +103,56 @@ describe('a pod that has no business here', () => {
     ['minio', 9000],
     ['triton', 8000],
   ])('reaches %s:%i, which steps use, and needs a login there', (service, port) => {
-    expect(reaches(service, port)).toBe(true);
+    expect(reaches('mlops-steps', service, port)).toBe(true);
   });
-
-  function reaches(service: string, port: number): boolean {
-    const line = `timeout 5 nc -z ${service}.mlops-platform.svc ${port}`;
-    const { status } = cluster.try(['exec', ...stranger, '--', 'sh', '-c', line]);
-    report(`${service}:${port} ${status === 0 ? 'open' : 'closed'}`);
-    return status === 0;
-  }
 });
 
+describe('an application in a namespace of its own', () => {
+  beforeAll(() => {
+    cluster.kubectl('create', 'namespace', 'shop');
+    start('shop');
+  });
+  afterAll(() => cluster.kubectl('delete', 'namespace', 'shop', '--wait=false'));
+
+  test('asks for predictions once its namespace is labelled as a client of the models, and nothing else', () => {
+    expect(reaches('shop', 'triton', 8000)).toBe(false);
+    cluster.kubectl('label', 'namespace', 'shop', 'mlops-lifecycle/model-clients=true');
+    const opened = until(
+      () => reaches('shop', 'triton', 8000) && reaches('shop', 'triton', 8001),
+      (open) => open,
+      60,
+    );
+    expect(opened).toBe(true);
+    expect(reaches('shop', 'triton', 8002)).toBe(false);
+    expect(reaches('shop', 'mlflow', 5000)).toBe(false);
+  });
+});
+
+/** Starts a pod that has no business here. */
+function start(namespace: string): void {
+  const { status, output } = cluster.try(['apply', '--filename', '-'], JSON.stringify(strangerIn(namespace)));
+  if (status !== 0) throw new Error(output);
+  cluster.kubectl(
+    'wait',
+    `--namespace=${namespace}`,
+    'pod/stranger',
+    '--for=condition=Ready',
+    '--timeout=2m',
+  );
+}
+
+function reaches(from: string, service: string, port: number): boolean {
+  const line = `timeout 5 nc -z ${service}.mlops-platform.svc ${port}`;
+  const { status } = cluster.try(['exec', `--namespace=${from}`, 'pod/stranger', '--', 'sh', '-c', line]);
+  report(`from ${from}, ${service}:${port} is ${status === 0 ? 'open' : 'closed'}`);
+  return status === 0;
+}
+
 /** Restricted, as the namespace asks, and otherwise nobody. */
-const STRANGER = {
+const strangerIn = (namespace: string) => ({
   apiVersion: 'v1',
   kind: 'Pod',
-  metadata: { name: 'stranger', namespace: 'mlops-steps' },
+  metadata: { name: 'stranger', namespace },
   spec: {
     automountServiceAccountToken: false,
     terminationGracePeriodSeconds: 0,
@@ -136,7 +166,7 @@ const STRANGER = {
       },
     ],
   },
-};
+});
 
 /** The status of an answer. */
 function get(url: string, ...options: string[]): number {

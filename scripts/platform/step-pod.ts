@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../lib/core/stage';
+import { create, Failure, kubectl, tryKubectl } from './kubectl';
+
+/** A pipeline's spec, as far as it says how its steps run. */
+export interface Spec {
+  readonly collection: {
+    /** For whoever asks the source. */
+    readonly env?: readonly object[];
+  };
+  readonly steps: {
+    readonly resources: object;
+    readonly pod: {
+      readonly metadata: { readonly labels: Record<string, string> };
+      readonly spec: { readonly containers: readonly [{ readonly env: readonly object[] }] };
+    };
+  };
+}
+
+/** What is to run. */
+export interface Step {
+  readonly pipeline: string;
+  readonly spec: Spec;
+  /** `rollback`. */
+  readonly name: string;
+  /** @default - none but those that every step has */
+  readonly args?: readonly string[];
+  /** Whether it asks the pipeline's source, as `collect` does. @default false */
+  readonly asksSource?: boolean;
+  /** Breaks it off. @default - it runs to its end */
+  readonly signal?: AbortSignal;
+}
+
+const SECONDS_BETWEEN_LOOKS = 1;
+
+/** @throws Failure when the cluster has no such pipeline. */
+export function specOf(pipeline: string): Spec {
+  const found = tryKubectl(
+    'get',
+    `configmap/pipeline-${pipeline}`,
+    `--namespace=${PLATFORM_NAMESPACE}`,
+    '--output=jsonpath={.data.spec\\.json}',
+  );
+  if (found.status !== 0) {
+    const names = kubectl(
+      'get',
+      'configmap',
+      `--namespace=${PLATFORM_NAMESPACE}`,
+      '--selector=mlops-lifecycle/pipeline',
+      '--output=jsonpath={.items[*].metadata.labels.mlops-lifecycle/pipeline}',
+    );
+    throw new Failure(
+      `the cluster has no pipeline '${pipeline}'; it has ${names || 'none'}\n${found.stderr.trim()}`,
+    );
+  }
+  return JSON.parse(found.stdout) as Spec;
+}
+
+/**
+ * Runs a step in a pod of its own, shows its log meanwhile, and removes the pod.
+ * @returns the phase in which it ended, `Succeeded` or `Failed`.
+ * @throws Failure when the signal is given before.
+ */
+export async function runStep(step: Step): Promise<string> {
+  const pod = stepPod(step, Date.now());
+  const name = `pod/${pod.metadata.name}`;
+  create(pod);
+  try {
+    return await shownToItsEnd(name, step.signal);
+  } finally {
+    // Of a step that may be broken off nothing is worth waiting for.
+    const soon = step.signal ? ['--now'] : [];
+    tryKubectl('delete', name, `--namespace=${STEPS_NAMESPACE}`, '--wait=false', ...soon);
+  }
+}
+
+/** A step pod as Airflow would make it. */
+function stepPod({ pipeline, spec, name, args = [], asksSource = false }: Step, now: number) {
+  const { pod, resources } = spec.steps;
+  const [container] = pod.spec.containers;
+  const source = asksSource ? (spec.collection.env ?? []) : [];
+  const run = `${name}-${now}`;
+  return {
+    ...pod,
+    metadata: {
+      ...pod.metadata,
+      name: `${pipeline}-${run}`,
+      // The firewall of a source that is a database opens for `collect`.
+      labels: { ...pod.metadata.labels, 'mlops-lifecycle/step': asksSource ? 'collect' : name },
+    },
+    spec: {
+      ...pod.spec,
+      containers: [
+        {
+          ...container,
+          args: ['lifecycle', name, '--pipeline', pipeline, '--run', run, ...args],
+          env: [...container.env, ...source],
+          resources,
+        },
+      ],
+    },
+  };
+}
+
+async function shownToItsEnd(name: string, signal: AbortSignal | undefined): Promise<string> {
+  const log = ['logs', name, `--namespace=${STEPS_NAMESPACE}`];
+  let shown = 0;
+  for (;;) {
+    if (signal?.aborted) throw new Failure('stopped before its end');
+    const phase = kubectl('get', name, `--namespace=${STEPS_NAMESPACE}`, '--output=jsonpath={.status.phase}');
+    const ended = phase === 'Succeeded' || phase === 'Failed';
+    // Before the container has started there is no log yet.
+    const said = ended ? kubectl(...log) : tryKubectl(...log).stdout;
+    process.stdout.write(said.slice(shown));
+    shown = Math.max(shown, said.length);
+    if (ended) return phase;
+    await sleep(SECONDS_BETWEEN_LOOKS * 1000);
+  }
+}

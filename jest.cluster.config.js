@@ -4,7 +4,16 @@ const common = {
   setupFilesAfterEnv: ['<rootDir>/__tests__/cluster/support/timeout.js'],
 };
 
-/** `npm run test:cluster`: real Kubernetes on this machine, which the suites start themselves. */
+/** A node with the platform on it, for the whole project. */
+const onThePlatform = {
+  globalSetup: '<rootDir>/__tests__/cluster/support/setup.ts',
+  globalTeardown: '<rootDir>/__tests__/cluster/support/teardown.ts',
+};
+
+/**
+ * `npm run test:cluster`: real Kubernetes on this machine, which the suites start themselves.
+ * `npm run test:kills` is the project that takes too long for every day.
+ */
 module.exports = {
   // A node with everything on it takes minutes; one suite at a time, because there is one machine.
   maxWorkers: 1,
@@ -24,10 +33,15 @@ module.exports = {
     },
     {
       ...common,
+      ...onThePlatform,
       displayName: 'platform',
       roots: ['<rootDir>/__tests__/cluster/platform'],
-      globalSetup: '<rootDir>/__tests__/cluster/support/setup.ts',
-      globalTeardown: '<rootDir>/__tests__/cluster/support/teardown.ts',
+    },
+    {
+      ...common,
+      ...onThePlatform,
+      displayName: 'kills',
+      roots: ['<rootDir>/__tests__/cluster/kills'],
     },
   ],
 };

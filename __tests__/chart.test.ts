@@ -258,7 +258,7 @@ function withoutPolicy(manifest: Manifest): Manifest {
 
 function renderFolder(folder: string): Manifest[] {
   const { 'NOTES.txt': _, 'refusals.yaml': __, '_shared.tpl': shared, ...files } = filesOf(folder);
-  const defined = definitionsIn(shared!);
+  const defined = definitionsIn(shared ?? '');
   return Object.values(files).flatMap((text) => documents(renderText(text, defined)));
 }
 

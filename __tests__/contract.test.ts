@@ -414,6 +414,12 @@ const CONTENT: Defect[] = [
     'takes fewer than 262144',
   ],
   [
+    'a ConfigMap that apply cannot take as kubectl writes it',
+    (s) => (s.configMap.data.mode = '<'.repeat(50_000)),
+    'ConfigMap a/files: has 30',
+    'takes fewer than 262144',
+  ],
+  [
     'a ConfigMap that apply cannot take in bytes',
     (s) => (s.configMap.data.mode = '크'.repeat(90_000)),
     'ConfigMap a/files: has 27',

@@ -7,6 +7,7 @@ import { workstation } from '../environments/workstation';
 import { loadPipelines, synthesize } from '../lib';
 import { podsOf, strings, title } from '../lib/contract/manifests';
 import { images } from '../lib/core/images';
+import { lifecycleProgram } from '../lib/core/program';
 import { customResources, DIST } from '../scripts/platform/manifests';
 import { ENVIRONMENTS, filesOf, objectsOf } from './support/dist';
 import { randomTokens } from './support/secret-scan';
@@ -29,6 +30,23 @@ test('dist is what a fresh synth writes', () => {
       expect(`${path}\n${committed[path]}`).toBe(`${path}\n${text}`);
   } finally {
     rmSync(folder, { recursive: true });
+  }
+});
+
+test('the code of the steps has every step, and no code lacks a module that it imports', () => {
+  const [, named] = /^STEPS = \((.*)\)$/m.exec(lifecycleProgram('lifecycle/__main__.py'))!;
+  const steps = [...named!.matchAll(/"(\w+)"/g)].map(([, step]) => `${step}.py`);
+  const codes = objects
+    .get('laptop')!
+    .filter(({ kind, metadata }) => kind === 'ConfigMap' && /^lifecycle-.*-code$/.test(metadata.name))
+    .map(({ data }) => data as Record<string, string>);
+  expect(codes).toHaveLength(2);
+  expect(Object.keys(codes.find((files) => '__main__.py' in files)!)).toEqual(expect.arrayContaining(steps));
+  for (const files of codes) {
+    const imported = Object.values(files).flatMap((text) =>
+      [...text.matchAll(/\b(?:from|import) lifecycle\.(\w+)/g)].map(([, module]) => `${module}.py`),
+    );
+    expect(Object.keys(files)).toEqual(expect.arrayContaining([...new Set(imported)]));
   }
 });
 

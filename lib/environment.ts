@@ -10,10 +10,16 @@ import { ObjectStore } from './foundation/object-store';
 
 /** A cluster the platform runs on. Everything has a default: name only what differs. */
 export interface EnvironmentProps {
-  /** @default - Postgres in the cluster, 10Gi */
+  /**
+   * Which Postgres holds the metadata of Airflow and MLflow.
+   * @default - Postgres in the cluster, 10Gi
+   */
   readonly database?: Database;
 
-  /** @default - MinIO in the cluster, 50Gi */
+  /**
+   * Which S3 holds data, artifacts, models and logs.
+   * @default - MinIO in the cluster, 50Gi
+   */
   readonly objectStore?: ObjectStore;
 
   /**
@@ -28,13 +34,22 @@ export interface EnvironmentProps {
    */
   readonly gpus?: number;
 
-  /** @default 1 */
+  /**
+   * Triton servers, each of which serves every model.
+   * @default 1
+   */
   readonly tritonReplicas?: number;
 
-  /** @default 1 */
+  /**
+   * MLflow servers.
+   * @default 1
+   */
   readonly mlflowReplicas?: number;
 
-  /** @default 1 */
+  /**
+   * Servers of Airflow's pages and API.
+   * @default 1
+   */
   readonly airflowApiServerReplicas?: number;
 
   /**
@@ -49,7 +64,10 @@ export interface EnvironmentProps {
    */
   readonly domain?: string;
 
-  /** @default - the cluster's default class */
+  /**
+   * IngressClass of the pages.
+   * @default - the cluster's default class
+   */
   readonly ingressClass?: string;
 
   /**
@@ -64,7 +82,10 @@ export interface EnvironmentProps {
    */
   readonly tlsSecretName?: string;
 
-  /** @default - the cluster's default storage class */
+  /**
+   * StorageClass of every volume that the platform claims.
+   * @default - the cluster's default storage class
+   */
   readonly storageClass?: string;
 
   /**
@@ -80,7 +101,10 @@ export interface EnvironmentProps {
    */
   readonly metricsRetention?: Span;
 
-  /** @default 10Gi */
+  /**
+   * Size of Prometheus' volume.
+   * @default 10Gi
+   */
   readonly metricsStorage?: Bytes;
 }
 

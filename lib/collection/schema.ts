@@ -3,21 +3,38 @@ import { rules } from '../core/rules';
 
 /** A column and what a good value in it is. A row that breaks it is quarantined. */
 export interface Column {
+  /** What its values are. */
   readonly type: 'float' | 'int' | 'string' | 'bool' | 'datetime';
-  /** @default false */
+  /**
+   * Whether a row may leave it empty.
+   * @default false
+   */
   readonly nullable?: boolean;
-  /** Smallest good value. @default - any */
+  /**
+   * Smallest good value.
+   * @default - any
+   */
   readonly min?: number;
-  /** Largest good value. @default - any */
+  /**
+   * Largest good value.
+   * @default - any
+   */
   readonly max?: number;
 }
 
 /** What a model is asked with: Triton takes numbers. */
 export interface Feature {
+  /** What its values are. */
   readonly type: 'float' | 'int';
-  /** Smallest value the model was made for. @default - any */
+  /**
+   * Smallest value the model was made for.
+   * @default - any
+   */
   readonly min?: number;
-  /** Largest value the model was made for. @default - any */
+  /**
+   * Largest value the model was made for.
+   * @default - any
+   */
   readonly max?: number;
 }
 
@@ -30,7 +47,10 @@ export interface DataSchema {
   /** What `features` in model.py returns, in the order in which the model is asked. */
   readonly features: Readonly<Record<string, Feature>>;
   /** What is predicted: the column that `features` returns beside the features. */
-  readonly target: Feature & { readonly name: string };
+  readonly target: Feature & {
+    /** Its name, unlike every feature's. */
+    readonly name: string;
+  };
   /**
    * Share of a batch's rows that may be quarantined before the run stops, 0 to 1.
    * @default 0.1

@@ -18,6 +18,7 @@ interface Timed {
 
 /** A file behind http(s), one for each period. */
 export interface HttpSource extends Timed {
+  /** A file that a web server has. */
   readonly type: 'http';
 
   /**
@@ -27,12 +28,16 @@ export interface HttpSource extends Timed {
    */
   readonly url: string;
 
-  /** @default parquet */
+  /**
+   * Format of the files.
+   * @default parquet
+   */
   readonly format?: 'parquet' | 'csv';
 }
 
 /** Files in the platform's own object store that somebody puts there. */
 export interface S3Source extends Timed {
+  /** Files in the platform's own object store. */
   readonly type: 's3';
 
   /**
@@ -41,12 +46,16 @@ export interface S3Source extends Timed {
    */
   readonly prefix: string;
 
-  /** @default parquet */
+  /**
+   * Format of the files.
+   * @default parquet
+   */
   readonly format?: 'parquet' | 'csv';
 }
 
 /** Rows of a Postgres database. */
 export interface SqlSource extends Timed {
+  /** Rows of a Postgres database. */
   readonly type: 'sql';
 
   /** Names the batch's rows; `:start` and `:end` stand for the period, its end not included. */
@@ -70,6 +79,7 @@ export interface SqlSource extends Timed {
 
 /** The owner's own function `collect(start, end)` in model.py, which returns a DataFrame. */
 export interface PythonSource extends Timed {
+  /** What the owner's own function returns. */
   readonly type: 'python';
 
   /** How much time a batch spans. */

@@ -13,6 +13,7 @@ export interface AcceleratedPod {
   readonly nodeSelector?: Record<string, string>;
 }
 
+/** Which NVIDIA GPUs a pod gets. */
 export interface NvidiaProps {
   /**
    * Whole GPUs a pod asks for.
@@ -42,11 +43,15 @@ const schema = z.strictObject({
 
 /** The GPUs of a pod, or none. The only place that says `nvidia.com/gpu`. */
 export class Accelerator {
+  /** No GPU: everything computes on the CPU. */
   static none(): Accelerator {
     return new Accelerator(0, {});
   }
 
-  /** @throws DefinitionError when `count` is not a whole number of at least 1. */
+  /**
+   * NVIDIA GPUs.
+   * @throws DefinitionError when `count` is not a whole number of at least 1.
+   */
   static nvidia(props: NvidiaProps = {}): Accelerator {
     const count = props.count ?? 1;
     if (!Number.isInteger(count) || count < 1) {

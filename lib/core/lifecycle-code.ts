@@ -37,7 +37,7 @@ export class LifecycleCode extends Construct {
     const code = new ConfigFiles(this, 'code', {
       name: `lifecycle-${props.packages}-code`,
       namespace,
-      files: lifecyclePackage(),
+      files: lifecyclePackage(ENTRIES[props.packages]),
     });
     const launcher = new ConfigFiles(this, 'launcher', {
       name: `lifecycle-${props.packages}-launcher`,
@@ -70,6 +70,15 @@ export class LifecycleCode extends Construct {
     ];
   }
 }
+
+/** What `python -m` is asked for; a step is imported by its name. */
+const ENTRIES = {
+  steps: [
+    '__main__',
+    ...['collect', 'preprocess', 'train', 'register', 'gate', 'deploy', 'monitor', 'rollback', 'traffic'],
+  ],
+  sidecar: ['sidecar'],
+};
 
 const CODE = '/code';
 const LAUNCHER = '/launcher';

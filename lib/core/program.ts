@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const FOLDER = join(__dirname, '../../lifecycle');
@@ -8,8 +8,25 @@ export function lifecycleProgram(name: string): string {
   return readFileSync(join(FOLDER, name), 'utf8');
 }
 
-/** Every module of the package `lifecycle`, file name to text: what `python -m lifecycle` runs. */
-export function lifecyclePackage(): Record<string, string> {
-  const modules = readdirSync(join(FOLDER, 'lifecycle')).filter((name) => name.endsWith('.py'));
-  return Object.fromEntries(modules.sort().map((name) => [name, lifecycleProgram(`lifecycle/${name}`)]));
+/**
+ * The modules of the package `lifecycle` that these need, themselves among them: file name to text.
+ * What is applied may hold 256 KiB, so a ConfigMap holds no module that its pods never import.
+ */
+export function lifecyclePackage(modules: readonly string[]): Record<string, string> {
+  const needed = new Set(['__init__']);
+  const add = (module: string): void => {
+    if (needed.has(module)) return;
+    needed.add(module);
+    imported(lifecycleProgram(`lifecycle/${module}.py`)).forEach(add);
+  };
+  modules.forEach(add);
+  const files = [...needed].sort().map((module) => `${module}.py`);
+  return Object.fromEntries(files.map((file) => [file, lifecycleProgram(`lifecycle/${file}`)]));
+}
+
+/** Modules of the package that a module's text imports, wherever it does. */
+function imported(text: string): string[] {
+  const direct = [...text.matchAll(/^\s*(?:from|import) lifecycle\.(\w+)/gm)].map(([, module]) => module!);
+  const lists = [...text.matchAll(/^\s*from lifecycle import (?:\(([^)]*)\)|(.*))$/gm)];
+  return [...direct, ...lists.flatMap(([, many, one]) => (many ?? one)!.match(/\w+/g) ?? [])];
 }

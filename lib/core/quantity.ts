@@ -6,8 +6,12 @@ export type Cpu = `${number}m` | `${number}`;
 
 /** What is guaranteed, and where it stops. */
 export interface Range<T> {
+  /** What is guaranteed. */
   readonly request: T;
-  /** @default - the request for memory; no limit for CPU, which is throttled rather than killed */
+  /**
+   * Where it stops.
+   * @default - the request for memory; no limit for CPU, which is throttled rather than killed
+   */
   readonly limit?: T;
 }
 

@@ -26,14 +26,23 @@ export interface DatabaseContext {
   readonly storageClass?: string;
 }
 
+/** A Postgres that the platform runs. */
 export interface InClusterDatabaseProps {
-  /** @default 10Gi */
+  /**
+   * Size of its volume.
+   * @default 10Gi
+   */
   readonly storage?: Bytes;
 }
 
+/** A Postgres that somebody else runs. */
 export interface ExternalDatabaseProps {
+  /** Its host name, as in `db.example.com`. */
   readonly host: string;
-  /** @default 5432 */
+  /**
+   * Its port.
+   * @default 5432
+   */
   readonly port?: number;
   /**
    * For each client (`airflow`, `mlflow`) the Secret with the keys `database`,
@@ -48,6 +57,7 @@ export abstract class Database {
   /** Secrets that the cluster's owner must have put there. */
   abstract readonly externalSecrets: readonly SecretRef[];
 
+  /** A Postgres that the platform runs. */
   static inCluster(props: InClusterDatabaseProps = {}): Database {
     const { storage } = parse(inClusterSchema, props, 'Database.inCluster');
     return {
@@ -56,6 +66,7 @@ export abstract class Database {
     };
   }
 
+  /** A Postgres that somebody else runs. */
   static external(props: ExternalDatabaseProps): Database {
     const { host, port } = parse(externalSchema, props, 'Database.external');
     return {

@@ -47,15 +47,23 @@ export interface ObjectStoreContext {
   readonly storageClass?: string;
 }
 
+/** A MinIO that the platform runs. */
 export interface InClusterObjectStoreProps {
-  /** @default 50Gi */
+  /**
+   * Size of its volume.
+   * @default 50Gi
+   */
   readonly storage?: Bytes;
 }
 
+/** An S3 that somebody else runs. */
 export interface ExternalObjectStoreProps {
-  /** `https://s3.eu-central-1.amazonaws.com`, say. */
+  /** Its address without a path: `https://s3.eu-central-1.amazonaws.com`, say. */
   readonly endpoint: string;
-  /** @default us-east-1 */
+  /**
+   * Its region.
+   * @default us-east-1
+   */
   readonly region?: string;
   /**
    * Put before each bucket's name, because names of S3 buckets are global.
@@ -63,7 +71,7 @@ export interface ExternalObjectStoreProps {
    */
   readonly bucketPrefix?: string;
   /**
-   * For each client (`airflow`, `mlflow`, `steps`) the Secret with the keys
+   * For each client (`airflow`, `mlflow`, `steps`, `triton`) the Secret with the keys
    * `access-key` and `secret-key`; that of `steps` in mlops-steps. Create them
    * and the buckets before `kubectl apply`.
    */
@@ -75,6 +83,7 @@ export abstract class ObjectStore {
   /** Secrets that the cluster's owner must have put there. */
   abstract readonly externalSecrets: readonly SecretRef[];
 
+  /** A MinIO that the platform runs. */
   static inCluster(props: InClusterObjectStoreProps = {}): ObjectStore {
     const { storage } = parse(inClusterSchema, props, 'ObjectStore.inCluster');
     return {
@@ -83,6 +92,7 @@ export abstract class ObjectStore {
     };
   }
 
+  /** An S3 that somebody else runs. */
   static external(props: ExternalObjectStoreProps): ObjectStore {
     const { credentials } = parse(externalSchema, props, 'ObjectStore.external');
     return { externalSecrets: Object.values(credentials), bind: () => new ExternalObjectStore(props) };

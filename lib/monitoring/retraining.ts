@@ -3,7 +3,10 @@ import { rules, type Span } from '../core/rules';
 
 /** What starts a retraining besides the schedule. */
 export interface Retraining {
-  /** @default true */
+  /**
+   * Whether drift starts one.
+   * @default true
+   */
   readonly onDrift?: boolean;
   /**
    * The live model's error, in the gate's metric on labels that arrived later, beyond which it is retrained.

@@ -21,18 +21,33 @@ export interface PipelineProps {
    * @default - nothing
    */
   readonly description?: string;
+  /** Where a batch of data comes from. */
   readonly source: Source;
   /** When a batch is collected and a model trained on it. */
   readonly schedule: Cron;
+  /** What a good batch is, and what the model makes of it. */
   readonly schema: DataSchema;
-  /** @default - half a core, 1Gi of memory, no GPU */
+  /**
+   * What a training step gets.
+   * @default - half a core, 1Gi of memory, no GPU
+   */
   readonly trainer?: Trainer;
+  /** What a challenger must show before it becomes champion. */
   readonly gate: Gate;
-  /** @default - batches of up to 256, one instance */
+  /**
+   * How Triton serves the model.
+   * @default - batches of up to 256, one instance
+   */
   readonly serving?: ServedModel;
-  /** @default - PSI above 0.2 within an hour */
+  /**
+   * When the world has moved away from what the model was trained on.
+   * @default - PSI above 0.2 within an hour
+   */
   readonly drift?: Drift;
-  /** @default - on drift, once a day at most */
+  /**
+   * What starts a retraining besides the schedule.
+   * @default - on drift, once a day at most
+   */
   readonly retraining?: Retraining;
 }
 

@@ -8,6 +8,7 @@ import { rules } from '../core/rules';
 export interface Gate {
   /** The metric that `train` logs to MLflow: `mae`. */
   readonly metric: string;
+  /** Which way the metric is better. */
   readonly better: 'lower' | 'higher';
   /**
    * How much better than the champion, as a share of the champion's value, 0 to 1.

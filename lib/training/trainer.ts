@@ -4,9 +4,15 @@ import { rules, type Span } from '../core/rules';
 
 /** What a training step gets. */
 export interface Trainer {
-  /** @default - 500m, unlimited */
+  /**
+   * Cores.
+   * @default - 500m, unlimited
+   */
   readonly cpu?: Range<Cpu>;
-  /** @default - 1Gi, at most 2Gi */
+  /**
+   * Memory.
+   * @default - 1Gi, at most 2Gi
+   */
   readonly memory?: Range<Bytes>;
   /**
    * Whole GPUs, where the environment has GPUs; elsewhere training runs on the CPU.

@@ -79,7 +79,7 @@ test('a step that may pass later is tried again, after a pause', () => {
     300,
   );
   expect(again).toMatchObject({ state: 'up_for_retry', try_number: 2 });
-  expect(log(LATER, id, 'collect')).toContain('the step ended with 75');
+  expect(log(LATER, id, 'collect')).toContain("'exit_code': 75");
   remove(LATER);
 });
 

@@ -59,6 +59,11 @@ export class Cluster {
     return { KUBECTL: `${SCRIPT} kubectl`, ...this.environment() };
   }
 
+  /** What a command is started by to run inside the node, with `kubectl` at hand: see kubectlEnvironment. */
+  entrance(): string[] {
+    return [SCRIPT, 'enter'];
+  }
+
   private environment(): Record<string, string> {
     return { CLUSTER_NAME: this.name, CONTROL_PLANE_ONLY: this.controlPlaneOnly ? '1' : '' };
   }

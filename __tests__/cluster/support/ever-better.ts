@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { definePipeline } from '../../../lib';
+import type { PipelineSource } from '../../../lib/pipeline/pipeline';
+import { ended, runs, waitForDag } from './airflow';
+import { applyPipeline } from './pipelines';
+import { cluster, PLATFORM, psql } from './platform';
+import { until } from './prometheus';
+
+/** A pipeline each of whose runs makes a better model than the one before, and so deploys it. */
+export const NAME = 'ever-better';
+
+/** Applies it, and waits until its first model serves. @throws when its first run does not end in success */
+export function startPipeline(): void {
+  applyPipeline(everBetter());
+  waitForDag(NAME);
+  const [first] = until(
+    () => runs(NAME),
+    (found) => found.length > 0,
+    300,
+  );
+  const { state } = ended(NAME, first!.dag_run_id, 900);
+  if (state !== 'success') throw new Error(`the first run of ${NAME} is ${state}`);
+}
+
+export function removePipeline(): void {
+  for (const namespace of [PLATFORM, '--namespace=mlops-steps'])
+    cluster.kubectl('delete', namespace, '--selector', `mlops-lifecycle/pipeline=${NAME}`, 'configmap');
+}
+
+/** Asks again while what answers has just been killed. */
+export function patient<T>(look: () => T): T {
+  const answer = until(
+    () => {
+      try {
+        return { found: look() };
+      } catch (error) {
+        return { error };
+      }
+    },
+    (seen) => 'found' in seen,
+    300,
+  );
+  if ('found' in answer) return answer.found as T;
+  throw answer.error;
+}
+
+/** In the registry's own table: MLflow may just have been killed. */
+export function versions(): number {
+  return patient(() => Number(psql('mlflow', `SELECT count(*) FROM model_versions WHERE name = '${NAME}'`)));
+}
+
+function everBetter(): PipelineSource {
+  const model = readFileSync(join(__dirname, `${NAME}.model.py`), 'utf8');
+  const perfectAt = Math.round(Date.now() / 1000) + 5 * 3600;
+  return {
+    model: model.replace('float("inf")', `${perfectAt}.0`),
+    definition: definePipeline({
+      name: NAME,
+      owner: 'Tests <tests@example.com>',
+      source: { type: 'python', period: 'date' },
+      schedule: '@daily',
+      schema: {
+        columns: {
+          time: { type: 'datetime' },
+          size: { type: 'float', min: 0, max: 1 },
+          weight: { type: 'float', min: 0, max: 3 },
+        },
+        timestamp: 'time',
+        features: { size: { type: 'float', min: 0, max: 1 } },
+        target: { name: 'weight', type: 'float', min: 0, max: 3 },
+      },
+      gate: { metric: 'mae', better: 'lower', margin: 0 },
+    }),
+  };
+}

@@ -12,7 +12,7 @@ const onThePlatform = {
 
 /**
  * `npm run test:cluster`: real Kubernetes on this machine, which the suites start themselves.
- * `npm run test:kills` is the project that takes too long for every day.
+ * `npm run test:kills` and `npm run test:tutorial` are projects that take too long for every day.
  */
 module.exports = {
   // A node with everything on it takes minutes; one suite at a time, because there is one machine.
@@ -42,6 +42,12 @@ module.exports = {
       ...onThePlatform,
       displayName: 'kills',
       roots: ['<rootDir>/__tests__/cluster/kills'],
+    },
+    {
+      ...common,
+      ...onThePlatform,
+      displayName: 'tutorial',
+      roots: ['<rootDir>/__tests__/cluster/tutorial'],
     },
   ],
 };

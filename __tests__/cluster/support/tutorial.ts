@@ -106,8 +106,6 @@ export function difference(expected: string, output: string): string | undefined
 /** How one block went. */
 export interface Played extends Block {
   readonly output: string;
-  /** When it was typed, in milliseconds since 1970. */
-  readonly began: number;
   readonly seconds: number;
 }
 
@@ -149,7 +147,7 @@ export async function play(
       if (problem) fail(problem, output);
       const missing = block.expected === undefined ? undefined : difference(block.expected, output);
       if (missing !== undefined) fail(`does not say: ${missing}`, output);
-      played.push({ ...block, output, began, seconds: Math.round((Date.now() - began) / 1000) });
+      played.push({ ...block, output, seconds: Math.round((Date.now() - began) / 1000) });
     }
   } finally {
     shell.end();

@@ -139,24 +139,14 @@ describe('a template', () => {
   test.each(['{{', '{{{', '{{{{', '{{{{{', '}}', '{{ a }}', '{ {', '{{"{{"}}', '{{- a -}}', '{{/* a */}}'])(
     'gives %s back',
     (text) => {
-      expect(renderText(`a${escapeTemplate(text)}b`, new Map())).toBe(`a${text}b`);
+      expect(renderText(`a${escapeTemplate(text)}b`)).toBe(`a${text}b`);
     },
   );
 
   test('keeps the blank lines that a last value ends with', () => {
     const files = templates(new Map([['a', [configMap('one', 'x\n\n\n'), configMap('two', 'x\n')]]]));
-    const objects = documents(renderText(files.get('a.yaml')!, new Map()));
+    const objects = documents(renderText(files.get('a.yaml')!));
     expect(objects.map(({ data }) => data.text)).toEqual(['x\n\n\n', 'x\n']);
-  });
-
-  test('holds data of two ConfigMaps once', () => {
-    const text = `${'{{ long }} '.repeat(200)}\n\n`;
-    const objects = [configMap('one', text), configMap('two', text), configMap('three', 'short')];
-    const files = templates(new Map([['a', objects]]));
-    expect([...files.values()].join('').split('long')).toHaveLength(201);
-    const defined = definitionsIn(files.get('_shared.tpl')!);
-    expect([...defined.keys()]).toEqual(['mlops-platform.one']);
-    expect(documents(renderText(files.get('a.yaml')!, defined))).toEqual(objects);
   });
 });
 
@@ -257,22 +247,14 @@ function withoutPolicy(manifest: Manifest): Manifest {
 }
 
 function renderFolder(folder: string): Manifest[] {
-  const { 'NOTES.txt': _, 'refusals.yaml': __, '_shared.tpl': shared, ...files } = filesOf(folder);
-  const defined = definitionsIn(shared ?? '');
-  return Object.values(files).flatMap((text) => documents(renderText(text, defined)));
-}
-
-function definitionsIn(text: string): Map<string, string> {
-  const found = text.matchAll(/\{\{ define "([^"]+)" \}\}([^]*?)\{\{ end \}\}/g);
-  return new Map([...found].map(([, name, body]) => [name!, body!]));
+  const { 'NOTES.txt': _, 'refusals.yaml': __, ...files } = filesOf(folder);
+  return Object.values(files).flatMap((text) => documents(renderText(text)));
 }
 
 /** As much of Helm's language as the chart needs. @throws for anything else that Helm would take for its own. */
-function renderText(text: string, defined: ReadonlyMap<string, string>): string {
+function renderText(text: string): string {
   return text.replace(/\{\{([^]*?)\}\}/g, (action, inner: string) => {
     if (inner === ' "{{" ') return '{{';
-    const name = /^ template "([^"]+)" $/.exec(inner)?.[1];
-    if (name && defined.has(name)) return renderText(defined.get(name)!, defined);
     throw new Error(`Helm would read ${action}`);
   });
 }

@@ -1,5 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { loadAll } from 'js-yaml';
 import type { Manifest } from '../contract/manifests';
@@ -11,6 +9,7 @@ import { namespaceLabels } from './chart-namespace';
 import { notes, refusals } from './chart-notes';
 import { templates } from './chart-template';
 import { packCustomResources, yaml } from './custom-resources';
+import { definitions } from './definitions';
 import { render } from './render';
 import { replaceFolder } from './replace-folder';
 
@@ -50,7 +49,7 @@ export function writeChart(props: ChartProps): WrittenChart {
   const files = new Map<string, string>([
     ['Chart.yaml', yaml(metadata(props) as unknown as Manifest)],
     ['values.yaml', '# There are none: what differs between clusters is an environment, in TypeScript.\n'],
-    ...definitions().map((crd): [string, string] => [
+    ...(definitions().flatMap((text) => loadAll(text)) as Manifest[]).map((crd): [string, string] => [
       // In one line, for Helm keeps it in every release.
       `crds/${crd.metadata.name}.yaml`,
       `${JSON.stringify(crd)}\n`,
@@ -109,14 +108,6 @@ function metadata({ name, version }: ChartProps): object {
     version,
     appVersion: version,
   };
-}
-
-/** The pinned CustomResourceDefinitions, as they stand in imports/. */
-function definitions(): Manifest[] {
-  const folder = join(__dirname, '../../imports/crds');
-  return readdirSync(folder)
-    .sort()
-    .flatMap((file) => loadAll(readFileSync(join(folder, file), 'utf8')) as Manifest[]);
 }
 
 /** Helm adds what it says and knows of a release, and Go compresses a little differently. */

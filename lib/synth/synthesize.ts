@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkSizes } from '../contract/content';
 import { DefinitionErrors, show } from '../core/definition-error';
 import type { Environment } from '../environment';
 import type { PipelineSource } from '../pipeline/pipeline';
 import { packCustomResources, yaml } from './custom-resources';
+import { definitions } from './definitions';
 import { render } from './render';
 import { replaceFolder } from './replace-folder';
 
@@ -24,7 +24,7 @@ export function synthesize(props: SynthesizeProps): void {
   const files = new Map<string, string>();
   refuseFolders(Object.keys(props.environments));
   for (const [folder, environment] of Object.entries(props.environments)) {
-    files.set(join(folder, '00-crds.yaml'), HEADER + definitions());
+    files.set(join(folder, '00-crds.yaml'), HEADER + definitions().join(''));
     for (const [file, objects] of render(folder, environment, props.pipelines)) {
       const packed = packCustomResources(file, objects);
       const tooLarge = checkSizes(packed);
@@ -49,13 +49,4 @@ function refuseFolders(folders: readonly string[]): void {
         `environments: must have names of lower-case letters, digits and dashes, or '.', got ${show(folder)}`,
     ),
   );
-}
-
-/** The pinned CustomResourceDefinitions, as they stand in imports/. */
-function definitions(): string {
-  const folder = join(__dirname, '../../imports/crds');
-  return readdirSync(folder)
-    .sort()
-    .map((file) => readFileSync(join(folder, file), 'utf8').replace(/^# Generated .*\n/, ''))
-    .join('');
 }

@@ -1,18 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { transformSync } from '@swc/core';
 import * as lib from '../lib';
-import { scripts } from '../package.json';
 import { TRIP } from './support/trip';
 
 const root = join(__dirname, '..');
-const pages = [
-  'README.md',
-  'docs/architecture.md',
-  'docs/bootstrap.md',
-  'docs/lifecycle.md',
-  'docs/decisions/0001-custom-resources-travel-in-configmaps.md',
-];
 
 test("the README's first model is a pipeline that synthesizes, with 'lib' as its only import", () => {
   const [, code] = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8'))!;
@@ -38,18 +30,4 @@ test('the error that the README shows is the one that synth prints', () => {
   expect(() => lib.definePipeline({ ...TRIP, name: 'trip-duration', trainer: { memory: wrong } })).toThrow(
     expect.objectContaining({ message: shown }),
   );
-});
-
-test.each(pages)('every link of %s leads to a file', (page) => {
-  const text = readFileSync(join(root, page), 'utf8');
-  const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, link]) =>
-    join(dirname(page), link!),
-  );
-  expect(links.filter((link) => !existsSync(join(root, link)))).toEqual([]);
-});
-
-test.each(pages)('every npm script of %s exists', (page) => {
-  const text = readFileSync(join(root, page), 'utf8');
-  const named = [...text.matchAll(/npm run ([a-z:-]+)/g)].map(([, script]) => script!);
-  expect(named.filter((script) => !(script in scripts))).toEqual([]);
 });

@@ -1,6 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { scripts } from '../package.json';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { objectsOf } from './support/dist';
 
 const root = join(__dirname, '..');
@@ -37,17 +36,6 @@ describe('a message is known', () => {
 });
 
 describe.each(pages)('%s', (page) => {
-  test('has links to files and headings that are there', () => {
-    const links = [...text[page]!.matchAll(/\]\((?!https?:)([^)]+)\)/g)].map(([, link]) => link!);
-    expect(links).not.toEqual([]);
-    expect(links.filter((link) => !leadsSomewhere(page, link))).toEqual([]);
-  });
-
-  test('names npm scripts that exist', () => {
-    const named = [...text[page]!.matchAll(/npm run ([a-z:-]+)/g)].map(([, script]) => script!);
-    expect(named.filter((script) => !(script in scripts))).toEqual([]);
-  });
-
   test('names workloads and services that the laptop has', () => {
     const there = objectsOf('laptop').map(({ kind, metadata }) => `${kind.toLowerCase()}/${metadata.name}`);
     const named = [
@@ -99,21 +87,4 @@ function joined(source: string, file: string): string {
     .replace(/\\(["'`])/g, '$1')
     .replaceAll('{{{{', '{{')
     .replaceAll('}}}}', '}}');
-}
-
-function leadsSomewhere(page: string, link: string): boolean {
-  const [path, heading] = link.split('#');
-  const file = path === '' ? join(root, page) : join(root, dirname(page), path!);
-  if (!existsSync(file)) return false;
-  if (heading === undefined) return true;
-  const headings = [...readFileSync(file, 'utf8').matchAll(/^#+ (.+)$/gm)].map(([, title]) => anchor(title!));
-  return headings.includes(heading);
-}
-
-/** As GitHub makes it of a heading. */
-function anchor(title: string): string {
-  return title
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N} _-]/gu, '')
-    .replaceAll(' ', '-');
 }

@@ -1,7 +1,6 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { scripts } from '../package.json';
 import { blocks, copyOfTree, difference, fences, PAGES, play } from './cluster/support/tutorial';
 
 const folder = mkdtempSync(join(tmpdir(), 'pages-'));
@@ -32,16 +31,6 @@ describe.each(pages)('%s', (_, page, text) => {
         language === 'console' && !/^The tests do not run this: .{20,}$/.test(before.split('\n').at(-1)!),
     );
     expect(silent).toEqual([]);
-  });
-
-  test('names npm scripts that exist', () => {
-    const named = [...text.matchAll(/npm run (?:--silent )?([a-z:-]+)/g)].map(([, script]) => script!);
-    expect(named.filter((script) => !(script in scripts))).toEqual([]);
-  });
-
-  test('has links that lead to files', () => {
-    const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, link]) => link!);
-    expect(links.filter((link) => !existsSync(join(dirname(page), link)))).toEqual([]);
   });
 
   test('has lines that fit', () => {

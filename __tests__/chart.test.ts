@@ -183,7 +183,7 @@ describe('npm run chart', () => {
   });
 
   test.each([
-    [['desktop'], "there is no environment 'desktop'; there are laptop, workstation, production"],
+    [['desktop'], "there is no environment 'desktop'; there are workstation, laptop, production"],
     [['laptop', 'production'], "name one environment, got 'laptop production'"],
     [['--out'], 'usage: npm run chart'],
   ])('refuses %j', (args, says) => {

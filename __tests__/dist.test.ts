@@ -1,9 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { laptop } from '../environments/laptop';
-import { production } from '../environments/production';
-import { workstation } from '../environments/workstation';
+import { environments } from '../environments';
 import { loadPipelines, synthesize } from '../lib';
 import { podsOf, strings, title } from '../lib/contract/manifests';
 import { images } from '../lib/core/images';
@@ -19,7 +17,7 @@ test('dist is what a fresh synth writes', () => {
   const folder = mkdtempSync(join(tmpdir(), 'dist-'));
   try {
     synthesize({
-      environments: { '.': workstation, laptop, production },
+      environments,
       pipelines: loadPipelines(join(__dirname, '../pipelines')),
       outdir: join(folder, 'dist'),
     });

@@ -1,17 +1,20 @@
 /** `npm run deploy`: applies an environment and waits until all of it runs, saying what happens. */
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { NAMESPACES } from '../lib/core/stage';
+import { environmentFolder } from './platform/environments';
 import { Failure, kubectl, list, run, tryKubectl } from './platform/kubectl';
 import { appliedObjects, customResources, DIST } from './platform/manifests';
 import { reason, report } from './platform/trouble';
 import { wantedWorkloads, type Workload, workloads } from './platform/workloads';
 
-const HELP = `usage: npm run deploy [-- [laptop|workstation|production] [--timeout MINUTES] [--except WORKLOAD]...]
+const HELP = `usage: npm run deploy [-- [ENVIRONMENT] [--timeout MINUTES] [--except WORKLOAD]...]
 
 Applies dist/ and waits until everything runs. Without a name it takes the
-workstation where the cluster has GPUs, and the laptop where it has none.
+workstation where the cluster has GPUs, and the laptop where it has none. Each
+folder of dist/ is another environment.
 
   --timeout MINUTES   when to give up waiting (20)
   --except WORKLOAD   do not wait for it: deployment/grafana, say; may be repeated
@@ -19,7 +22,6 @@ workstation where the cluster has GPUs, and the laptop where it has none.
 
 KUBECTL names another kubectl, with leading arguments: KUBECTL='k3s kubectl'.`;
 
-const FOLDERS: Record<string, string> = { workstation: '.', laptop: 'laptop', production: 'production' };
 const SECONDS_BETWEEN_LOOKS = 2;
 const SECONDS_BETWEEN_REMINDERS = 30;
 
@@ -27,11 +29,7 @@ void run(async () => {
   const { values, positionals } = options();
   if (values.help) return console.log(HELP);
   const environment = positionals[0] ?? detect();
-  const folder = FOLDERS[environment];
-  if (!folder)
-    throw new Failure(
-      `there is no environment '${environment}'; there are ${Object.keys(FOLDERS).join(', ')}`,
-    );
+  const folder = environmentFolder(environment, foldersOf(DIST));
   const minutes = Number(values.timeout);
   if (!(minutes > 0))
     throw new Failure(`--timeout must be a number of minutes above 0, got '${values.timeout}'`);
@@ -59,6 +57,12 @@ void run(async () => {
     console.log(`\nEverything runs. 'npm run status' says where to open it.`);
   }
 });
+
+/** `dist/` itself and the folders in it. */
+function foldersOf(dist: string): string[] {
+  const inside = existsSync(dist) ? readdirSync(dist, { withFileTypes: true }) : [];
+  return ['.', ...inside.filter((entry) => entry.isDirectory()).map(({ name }) => name)];
+}
 
 function options() {
   try {

@@ -21,6 +21,11 @@ export class DefinitionErrors extends Error {
   }
 }
 
+/** Whether a definition is at fault: the reader's to mend, and the message says where. Anything else is ours. */
+export function isMistake(error: unknown): error is DefinitionError | DefinitionErrors {
+  return error instanceof DefinitionError || error instanceof DefinitionErrors;
+}
+
 /** A value as a person would recognise it: quoted, on one line, not too long. */
 export function show(value: unknown): string {
   if (value === undefined) return 'nothing';

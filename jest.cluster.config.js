@@ -8,6 +8,7 @@ const common = {
 const onThePlatform = {
   globalSetup: '<rootDir>/__tests__/cluster/support/setup.ts',
   globalTeardown: '<rootDir>/__tests__/cluster/support/teardown.ts',
+  setupFiles: ['<rootDir>/__tests__/cluster/support/platform-dist.js'],
 };
 
 /**

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +11,7 @@ import { chartObjects, writeChart, type WrittenChart } from '../../../lib/synth/
 import { customResources } from '../../../scripts/platform/manifests';
 import { TRIP } from '../../support/trip';
 import { Cluster, report, timed } from '../support/cluster';
+import { helmOf, NAMESPACE } from '../support/helm';
 
 const SCRIPTS = join(__dirname, '../../../scripts');
 const RELEASE = 'mlops-platform';
@@ -22,11 +22,7 @@ const MODEL = 'A = "{{ .Values.a }}{{- x -}} {{{{{ }}}}} {{/* c */}} {{`x`}}"\n-
 /** No pod runs here: what a pod would do, the test does with that pod's program, account and rights. */
 const cluster = new Cluster('helm', true);
 const base = mkdtempSync(join(tmpdir(), 'helm-'));
-const helmProgram = execFileSync(
-  'bash',
-  ['-c', `. ${SCRIPTS}/cluster/lib.sh && . ${SCRIPTS}/cluster/binaries.sh && helm`],
-  { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
-).trim();
+const helm = helmOf(cluster, base);
 
 const first = chart('first', 'trip', defineEnvironment({}));
 const second = chart('second', 'fare', defineEnvironment({ parallelism: 4 }));
@@ -240,12 +236,6 @@ function chart(name: string, pipeline: string, environment: Environment): Chart 
   return { name, folder, objects: [...chartObjects(name, environment, pipelines).values()].flat(), written };
 }
 
-/** @returns what it printed @throws when it exits with anything but 0 */
-function helm(...args: string[]): string {
-  const homes = ['CACHE', 'CONFIG', 'DATA'].map((each) => `HELM_${each}_HOME=${join(base, 'helm')}`);
-  return cluster.enter('env', ...homes, helmProgram, ...args);
-}
-
 function refusal(...args: string[]): string {
   try {
     helm(...args);
@@ -254,8 +244,6 @@ function refusal(...args: string[]): string {
   }
   throw new Error(`helm ${args.join(' ')} was not refused`);
 }
-
-const NAMESPACE = ['--namespace', PLATFORM_NAMESPACE];
 
 /** Data of what the external environment does not run. */
 const KEPT = ['minio-data', 'postgres-data'].map(

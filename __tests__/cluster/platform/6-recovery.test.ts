@@ -31,7 +31,7 @@ beforeAll(() => {
   sampledAt = Date.now() / 1000;
 });
 
-test.each(PROGRAMS)('%s %s %s comes back Ready after kill -9', (system, component, container = component) => {
+test.each(PROGRAMS)('%s %s comes back Ready after kill -9', (system, component, container = component) => {
   const before = pod(system, component);
   const { seconds } = timed(() => {
     kill(before, container);

@@ -6,6 +6,8 @@ import os
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
+from typing import Any
 
 import boto3
 import numpy as np
@@ -23,12 +25,17 @@ def write(key: str, data: bytes, bucket: str = "models") -> None:
 
 def ask(model: str, rows: np.ndarray) -> tuple[str, np.ndarray]:
     """What Triton answers through its Service, and with which version."""
-    tensor = {"name": "features", "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel().tolist()}
+    tensor = {
+        "name": "features",
+        "datatype": "FP32",
+        "shape": list(rows.shape),
+        "data": rows.ravel().tolist(),
+    }
     request = urllib.request.Request(
-        f"http://{os.environ['TRITON_HTTP_URL']}/v2/models/{model}/infer", json.dumps({"inputs": [tensor]}).encode()
+        f"http://{os.environ['TRITON_HTTP_URL']}/v2/models/{model}/infer",
+        json.dumps({"inputs": [tensor]}).encode(),
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        body = json.load(answer)
+    body = patiently(lambda: json.load(urllib.request.urlopen(request, timeout=30)))
     output = body["outputs"][0]
     return body["model_version"], np.asarray(output["data"]).reshape(output["shape"])
 
@@ -38,8 +45,26 @@ def status() -> list[dict]:
     import socket
 
     host, port = os.environ["TRITON_REPLICAS"].split(":")
-    addresses = sorted({entry[4][0] for entry in socket.getaddrinfo(host, int(port), socket.AF_INET)})
-    return [json.load(urllib.request.urlopen(f"http://{one}:{port}/status", timeout=10)) for one in addresses]
+    found = patiently(lambda: socket.getaddrinfo(host, int(port), socket.AF_INET))
+    addresses = sorted({entry[4][0] for entry in found})
+    return [
+        patiently(
+            lambda url=f"http://{one}:{port}/status": json.load(urllib.request.urlopen(url, timeout=10))
+        )
+        for one in addresses
+    ]
+
+
+def patiently(call: Callable[[], Any]) -> Any:
+    """Its answer, within fifteen seconds: a pod's firewall is open, then shut, and a moment later open for good."""
+    end = time.monotonic() + 15
+    while True:
+        try:
+            return call()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
 
 
 def golden(model: str) -> dict:
@@ -111,7 +136,9 @@ def corrupt(model: str, kind: str, number: str) -> dict:
         if kind != "missing file" or name != "model.onnx":
             write(f"{bad}/{name}", body)
     if kind != "missing manifest":
-        write(f"{bad}/manifest.json", json.dumps({**manifest, "version": int(number), "files": shown}).encode())
+        write(
+            f"{bad}/manifest.json", json.dumps({**manifest, "version": int(number), "files": shown}).encode()
+        )
     write(f"{model}/pointer.json", json.dumps({**pointer, "version": int(number)}).encode())
     end = time.monotonic() + 90
     while any(number not in one["models"].get(model, {}).get("refused", {}) for one in status()):

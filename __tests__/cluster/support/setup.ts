@@ -10,13 +10,13 @@ import { cluster, WITHOUT_IMAGE } from './platform';
 export default function setup(): void {
   report(`a node is up in ${timed(() => cluster.up()).seconds} s`);
   serveFiles();
-  process.env.CDK8S_OUTDIR = synthesizeLaptop(taxi());
+  process.env.PLATFORM_DIST = synthesizeLaptop(taxi());
   process.env.APPLIED_AT = String(Date.now());
   const except = WITHOUT_IMAGE.flatMap((workload) => ['--except', workload]);
   const { seconds, result } = timed(() =>
     spawnSync('npm', ['run', '--silent', 'deploy', '--', 'laptop', ...except], {
       stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...process.env, ...cluster.kubectlEnvironment() },
+      env: { ...process.env, CDK8S_OUTDIR: process.env.PLATFORM_DIST, ...cluster.kubectlEnvironment() },
     }),
   );
   if (result.status !== 0) throw new Error(`npm run deploy ended with ${result.status}`);

@@ -64,17 +64,25 @@ class TritonControl:
         self._call(lambda: self._client.unload_model(name, headers=self._headers, client_timeout=30))
 
     def trace(self, name: str, one_in: int) -> None:
-        """Write a trace with every tensor of one request in so many."""
-        settings: dict[str, Any] = {
+        """Write a trace with every tensor of one request in so many; a model that is traced so is left alone.
+
+        Triton 2.51 breaks when the settings of a model are replaced while traced requests are under way:
+        it forgets a request, or ends with a segmentation fault. So they are asked for first, and set
+        again only where they differ: after Triton's start, and when the pipeline asks for another rate.
+        """
+        wanted: dict[str, Any] = {
             "trace_level": ["TIMESTAMPS", "TENSORS"],
             "trace_rate": str(one_in),
             "trace_count": "-1",
             "log_frequency": str(TRACES_A_FILE),
         }
+        now = self._call(
+            lambda: self._client.get_trace_settings(name, headers=self._headers, client_timeout=10)
+        ).settings
+        if all(sorted(now[key].value) == sorted(_values(value)) for key, value in wanted.items()):
+            return
         self._call(
-            lambda: self._client.update_trace_settings(
-                name, settings, headers=self._headers, client_timeout=10
-            )
+            lambda: self._client.update_trace_settings(name, wanted, headers=self._headers, client_timeout=10)
         )
 
     def ask(
@@ -109,3 +117,7 @@ class TritonControl:
             if error.status() in AWAY:
                 raise Away(reason) from error
             raise Refused(reason) from error
+
+
+def _values(setting: str | list[str]) -> list[str]:
+    return setting if isinstance(setting, list) else [setting]

@@ -14,10 +14,13 @@ import pytest
 
 from conftest import free_port
 from lifecycle import baseline, repository
+from lifecycle.shelf import Shelf
 from lifecycle.sidecar import Sidecar
 from lifecycle.store import json_bytes
+from lifecycle.triton_control import TritonControl
 from serving_stack import (
     FEATURES,
+    KEY,
     Client,
     Page,
     Process,
@@ -501,6 +504,31 @@ def test_the_stand_in_serves_what_the_test_says(triton: Triton, page: Page) -> N
     served = (triton.models / "trip/1/model.onnx").read_bytes()
     assert hashlib.sha256(served).digest() == hashlib.sha256(model_bytes(1)).digest()
     assert 'backend: "onnxruntime"' in (triton.models / "trip/config.pbtxt").read_text()
+
+
+def test_trace_settings_are_replaced_only_where_they_differ(
+    triton: Triton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def arrange(folder: Path) -> None:
+        for name, content in version_files(1).items():
+            (folder / name).write_bytes(content)
+
+    shelf = Shelf(triton.models)
+    shelf.receive("trip", 1, arrange)
+    shelf.offer("trip", shelf.read("trip", 1))
+    control = TritonControl(triton.url, KEY)
+    replaced: list[str] = []
+    replace = control._client.update_trace_settings
+
+    def counted(name: str, settings: dict[str, Any], **options: Any) -> object:
+        replaced.append(settings["trace_rate"])
+        return replace(name, settings, **options)
+
+    monkeypatch.setattr(control._client, "update_trace_settings", counted)
+    for one_in in (3, 3, 5, 5):
+        control.load("trip")
+        control.trace("trip", one_in)
+    assert replaced == ["3", "5"]
 
 
 def counts_of(metrics: dict[str, float], feature: str) -> list[float]:

@@ -17,11 +17,14 @@ const STEPS = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
 
 /**
  * The share of requests that may fail while the version changes under traffic. None is the goal. This
- * Triton, 2.51, has a race there: seen were requests that are never answered (one of 53,298 over twenty
- * changes, one of 11,359 over one), and once a segmentation fault inside TRITONSERVER_ServerInferAsync
- * right behind a load, whose restart failed 163 of 55,614. The published 2.73 cannot run here.
+ * Triton, 2.51, may break over a traced request when its model is replaced (docs/troubleshooting.md):
+ * a request is never answered, or the server ends and its restart fails what is asked meanwhile. Seen
+ * with every request traced: 163 of 55,614. The published 2.73 cannot run here.
  */
 const LOST_AT_CHANGES = 0.01;
+
+/** About 15,000 rows sampled in the two minutes that are compared: one request in ten is. */
+const ENOUGH_TO_COMPARE = { clients: 2, rows: 64 };
 
 const BROKEN = [
   'changed bytes',
@@ -98,7 +101,7 @@ describe('when the world moves', () => {
   let retraining: Run;
 
   test('trips like those of training are no drift', () => {
-    const traffic = send('quiet', '2022-01', 120);
+    const traffic = send('quiet', '2022-01', 120, ENOUGH_TO_COMPARE);
     expect(traffic.failed).toBe(0);
     before = psi('pickup_zone')!;
     report(`${traffic.requests} requests; PSI of pickup_zone ${before}; all: ${JSON.stringify(allPsi())}`);
@@ -108,7 +111,7 @@ describe('when the world moves', () => {
 
   test('trips of two years later raise the alert, and exactly one retraining', () => {
     applyPipeline(taxi({ source: published('2024-01') }));
-    startTraffic('moved', '2024-01', 600);
+    startTraffic('moved', '2024-01', 600, ENOUGH_TO_COMPARE);
     const began = Date.now();
     until(firing, (alerts) => alerts.length > 0, 400);
     const during = allPsi();
@@ -180,7 +183,7 @@ describe('under traffic', () => {
   });
 
   test('twenty rollouts under fifty clients give no wrong answer and lose few requests', () => {
-    startTraffic('rollouts', '2024-01', 120, 50);
+    startTraffic('rollouts', '2024-01', 120, { clients: 50 });
     const order = Array.from({ length: 20 }, (_, i) => String(i % 2 === 0 ? before : serving));
     const switched = ask<{ rollouts: number; slowestSeconds: number }>('switch', MODEL, ...order);
     const traffic = JSON.parse(stepEnded('rollouts')) as Traffic;
@@ -193,7 +196,7 @@ describe('under traffic', () => {
   });
 
   test('a version that is bad in any way is refused, and nobody notices', () => {
-    startTraffic('bad-versions', '2024-01', 150, 4);
+    startTraffic('bad-versions', '2024-01', 150, { clients: 4 });
     for (const [index, kind] of BROKEN.entries()) {
       const refused = ask<{ serving: number[]; reason: string }>('corrupt', MODEL, kind, String(901 + index));
       report(`${kind}: '${refused.reason}'`);
@@ -206,7 +209,7 @@ describe('under traffic', () => {
   });
 
   test('one command puts the version before back, and once more the newer one', () => {
-    startTraffic('rollback', '2024-01', 90, 4);
+    startTraffic('rollback', '2024-01', 90, { clients: 4 });
     for (const version of [before, serving]) {
       const { seconds: taken, result } = timed(() =>
         spawnSync('npm', ['run', '--silent', 'rollback', MODEL], {
@@ -241,7 +244,12 @@ function ask<T>(...args: string[]): T {
   ) as T;
 }
 
-function startTraffic(name: string, month: string, forSeconds: number, clients = 2): void {
+function startTraffic(
+  name: string,
+  month: string,
+  forSeconds: number,
+  { clients, rows = 8 }: { clients: number; rows?: number },
+): void {
   const { champion, previous } = ask<Lineage>('lineage', MODEL).aliases;
   const models = [champion, previous].flatMap((version) =>
     version === undefined ? [] : [`${version}=${MODEL}/versions/${version}/model.onnx`],
@@ -254,14 +262,17 @@ function startTraffic(name: string, month: string, forSeconds: number, clients =
     String(forSeconds),
     '--clients',
     String(clients),
+    '--rows',
+    String(rows),
     '--pause',
     '0.1',
   ];
   startStep(MODEL, name, TRAFFIC, ...options, '--models', ...models);
 }
 
-function send(name: string, month: string, forSeconds: number): Traffic {
-  startTraffic(name, month, forSeconds);
+function send(...traffic: Parameters<typeof startTraffic>): Traffic {
+  const [name] = traffic;
+  startTraffic(...traffic);
   return JSON.parse(stepEnded(name)) as Traffic;
 }
 

@@ -34,7 +34,6 @@ export function taxi(change: Partial<PipelineProps> = {}): PipelineSource {
         monthsUntilPublished: 2,
         until: '2022-01',
       },
-      serving: { traceOneIn: 1 },
       drift: { ...definition.drift, window: '2m' },
       retraining: { every: '1m', cooldown: '2h' },
       ...change,

@@ -652,6 +652,15 @@ describe('Triton', () => {
     expect(JSON.stringify(objects)).not.toContain(GPU);
   });
 
+  test('runs on jemalloc: what Triton does to traced requests would break it on another allocator', () => {
+    const { find } = room((app, ground) => {
+      return new Triton(app, 'triton', { ...ground, accelerator: Accelerator.none() });
+    });
+    const [server, sidecar] = podSpec(find('Deployment', 'triton')).containers;
+    expect(env(server)).toMatchObject({ LD_PRELOAD: 'libjemalloc.so.2' });
+    expect(env(sidecar)).not.toHaveProperty('LD_PRELOAD');
+  });
+
   test('takes GPUs, and makes room before it starts anew', () => {
     const { made, find } = room((app, ground) => {
       const accelerator = Accelerator.nvidia({ count: 2 });

@@ -26,5 +26,5 @@ export const images = {
   /** CPython and `uv`: the platform's small in-cluster programs, and the step pods. */
   python: 'ghcr.io/astral-sh/uv:0.9.29-python3.12-bookworm-slim',
   /** About 9 GB to pull. Runs as uid 1000. */
-  triton: 'nvcr.io/nvidia/tritonserver:26.09-py3',
+  triton: 'nvcr.io/nvidia/tritonserver:26.11-py3',
 } as const;

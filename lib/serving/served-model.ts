@@ -19,8 +19,7 @@ export interface ServedModel {
    */
   readonly instances?: number;
   /**
-   * One request in this many is traced, and its features counted for drift. 1 is for a model that is
-   * asked little: Triton 2.51 may lose requests whose model is replaced while many are traced.
+   * One request in this many is traced, and its features counted for drift.
    * @default 10
    */
   readonly traceOneIn?: number;

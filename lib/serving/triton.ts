@@ -83,7 +83,7 @@ export class Triton extends Stage implements IServing {
       ports: { http: 8000, grpc: 8001, metrics: 8002 },
       command: ['tritonserver'],
       args: serverArgs(),
-      env: { TRITON_ADMIN_KEY: admin.key('key') },
+      env: { TRITON_ADMIN_KEY: admin.key('key'), LD_PRELOAD: ALLOCATOR },
       cpu: props.cpu ?? { request: '200m' },
       memory: props.memory ?? { request: '1Gi', limit: '4Gi' },
       mounts: [
@@ -183,6 +183,14 @@ const STATUS_PORT = 9101;
 const MODELS = scratch('models', '/models', '10Gi');
 /** What was asked and answered, sampled: gone with the pod, and bounded by the sidecar. */
 const TRACES = scratch('traces', '/traces', '1Gi');
+
+/**
+ * jemalloc, which Triton's image brings and its documents offer. Triton unlocks the lock of a traced
+ * request after it has freed it: with glibc's allocator another thread may own that memory by then, and
+ * under load a request is lost or the server ends. jemalloc keeps what a thread frees with that thread.
+ * docs/decisions/0006-triton-runs-on-jemalloc.md has the trace and the figures.
+ */
+const ALLOCATOR = 'libjemalloc.so.2';
 
 const PRE_STOP_SECONDS = 8;
 const EXIT_SECONDS = 20;

@@ -66,9 +66,8 @@ class TritonControl:
     def trace(self, name: str, one_in: int) -> None:
         """Write a trace with every tensor of one request in so many; a model that is traced so is left alone.
 
-        Triton 2.51 breaks when the settings of a model are replaced while traced requests are under way:
-        it forgets a request, or ends with a segmentation fault. So they are asked for first, and set
-        again only where they differ: after Triton's start, and when the pipeline asks for another rate.
+        The settings are asked for first, and set again only where they differ: after Triton's start, and
+        when the pipeline asks for another rate. A change of version replaces nothing that is in use.
         """
         wanted: dict[str, Any] = {
             "trace_level": ["TIMESTAMPS", "TENSORS"],

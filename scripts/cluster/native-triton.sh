@@ -13,12 +13,13 @@ native() {
   echo 'home = /usr/bin' > "$1/environment/pyvenv.cfg"
   mv "$1/usr/local/lib/python3.11/site-packages" "$1/environment/lib/python3.11/"
   # Debian's other libraries are this machine's own.
-  mv "$1"/usr/lib/x86_64-linux-gnu/libpython3.11.so.1* "$1/opt/tritonserver/lib/"
+  mv "$1"/usr/lib/x86_64-linux-gnu/{libpython3.11.so.1*,libjemalloc.so.2} "$1/opt/tritonserver/lib/"
   rm -rf "${1:?}/usr"
   cat > "$1/tritonserver" << 'END'
 #!/bin/sh
 here=$(dirname "$(readlink -f "$0")")
-PATH=$here/environment/bin:/usr/bin:/bin LD_LIBRARY_PATH=$here/opt/tritonserver/lib \
+# As in its pod: lib/serving/triton.ts says why another allocator.
+PATH=$here/environment/bin:/usr/bin:/bin LD_LIBRARY_PATH=$here/opt/tritonserver/lib LD_PRELOAD=libjemalloc.so.2 \
   exec "$here/opt/tritonserver/bin/tritonserver" --backend-directory="$here/opt/tritonserver/backends" "$@"
 END
   chmod 755 "$1/tritonserver"

@@ -3,7 +3,7 @@ import { DIST } from '../../../scripts/platform/manifests';
 import { Cluster } from './cluster';
 
 /** The node on which the whole platform runs; setup.ts starts it once for every suite. */
-export const cluster = new Cluster('platform', false);
+export const cluster = new Cluster(process.env.CLUSTER_NAME ?? 'platform', false);
 
 export const LAPTOP = join(DIST, 'laptop');
 export const PLATFORM = '--namespace=mlops-platform';

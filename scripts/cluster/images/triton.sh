@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# Triton for CPUs, 2.51, out of a PyPI package; the published image is 2.73. It has the Python backend only: a
+# Triton for CPUs, 2.51, out of a PyPI package; the published image is 2.75. It has the Python backend only: a
 # stand-in on it, triton.onnxruntime_backend.py, serves what the ONNX Runtime backend would.
 
 names=("$(published triton)")
@@ -10,7 +10,8 @@ config='{"WorkingDir": "/opt/tritonserver",
 
 fill() {
   local server=$1/opt/tritonserver packages=$1/usr/local/lib/python3.11/site-packages
-  debs "$1" libpython3.11
+  # The published image has jemalloc too.
+  debs "$1" libpython3.11 libjemalloc2
   wheels "$1" "$here/images/triton.txt"
   mkdir -p "$1"/{etc,opt}
   mv "$packages/pytriton/tritonserver" "$server"

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -32,6 +33,17 @@ describe('the pipelines of a folder', () => {
 });
 
 describe('the pipelines of a folder are refused', () => {
+  test('with file, line and place, and no stack, where one is no TypeScript', () => {
+    write('trip', { 'pipeline.ts': "export const pipeline = { name: 'trip'\n  owner: 'us' };\n" });
+    const program = `
+      const { loadPipelines, mistake } = require('./lib');
+      try { loadPipelines(${JSON.stringify(folder)}); } catch (error) { console.log(mistake(error)); }`;
+    const { stdout } = spawnSync('node_modules/.bin/ts-node', ['--eval', program], { encoding: 'utf8' });
+    expect(stdout).toMatch(/^a definition is no TypeScript:\n.*Expected ','/);
+    expect(stdout).toContain(`${join(folder, 'trip/pipeline.ts')}:2:1]`);
+    expect(stdout).not.toMatch(/backtrace|unknown|node_modules/);
+  });
+
   test('where the folder is missing', () => {
     expect(() => loadPipelines(join(folder, 'none'))).toThrow(
       /none: must hold a folder for each model, as in/,

@@ -1,5 +1,5 @@
 export { Accelerator, type NvidiaProps } from './core/accelerator';
-export { DefinitionError, DefinitionErrors, isMistake } from './core/definition-error';
+export { DefinitionError, DefinitionErrors, mistake } from './core/definition-error';
 export { SecretRef } from './core/secret-ref';
 export { type Environment, defineEnvironment, type EnvironmentProps } from './environment';
 export { Database } from './foundation/database';

@@ -1,7 +1,7 @@
 /** `npm run chart`: writes an environment as a Helm chart. */
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Environment, isMistake, loadPipelines } from '../lib';
+import { type Environment, loadPipelines, mistake } from '../lib';
 import { PLATFORM_NAMESPACE } from '../lib/core/stage';
 import { MAX_RELEASE_BYTES, writeChart } from '../lib/synth/chart';
 import { version } from '../package.json';
@@ -59,7 +59,8 @@ async function write(name: string, outdir: string) {
       outdir,
     });
   } catch (error) {
-    if (!isMistake(error)) throw error;
-    throw new Failure(error.message);
+    const told = mistake(error);
+    if (told === undefined) throw error;
+    throw new Failure(told);
   }
 }

@@ -1,7 +1,7 @@
 /** `npm run rollback PIPELINE`: the version that served before serves again, without Airflow. */
 import { parseArgs } from 'node:util';
 import { Failure, run } from './platform/kubectl';
-import { runStep, specOf } from './platform/step-pod';
+import { oneOf, runStep, specOf } from './platform/step-pod';
 
 const HELP = `usage: npm run rollback PIPELINE
 
@@ -16,11 +16,10 @@ void run(async () => {
     options: { help: { type: 'boolean', short: 'h', default: false } },
     allowPositionals: true,
   });
-  const [pipeline] = positionals;
   if (values.help) return console.log(HELP);
-  if (!pipeline || positionals.length > 1) throw new Failure(`name one pipeline\n\n${HELP}`);
+  const pipeline = oneOf(positionals, HELP);
 
   const phase = await runStep({ pipeline, spec: specOf(pipeline), name: 'rollback' });
   if (phase !== 'Succeeded')
-    throw new Failure(`${pipeline} serves what it served: the rollback ended as ${phase}`);
+    throw new Failure(`${pipeline} serves what it served: the rollback did not pass, for the reason above`);
 });

@@ -1,7 +1,9 @@
-/** `npm run status`: what runs, where to open it, and with which user. */
+/** `npm run status`: what runs and serves, where to open it, and with which user. */
+import { parseArgs } from 'node:util';
 import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../lib/core/stage';
 import { LOGIN_ANNOTATIONS } from '../lib/core/page';
 import { list, run } from './platform/kubectl';
+import { models } from './platform/models';
 import { reason } from './platform/trouble';
 import { workloads } from './platform/workloads';
 
@@ -10,9 +12,19 @@ interface Ingress {
   readonly spec: { rules: { host: string }[]; tls?: unknown[] };
 }
 
+const HELP = `usage: npm run status
+
+Says what runs, what each workload waits for that does not, which version of each
+model serves, and where the pages are.
+
+KUBECTL names another kubectl, with leading arguments: KUBECTL='k3s kubectl'.`;
+
 const OURS = '--selector=app.kubernetes.io/managed-by=mlops-lifecycle';
 
 void run(() => {
+  const { values } = parseArgs({ options: { help: { type: 'boolean', short: 'h', default: false } } });
+  if (values.help) return console.log(HELP);
+
   const found = workloads([PLATFORM_NAMESPACE, STEPS_NAMESPACE, NODES_NAMESPACE]);
   if (found.length === 0) return console.log("Nothing runs here yet: 'npm run deploy' applies it.");
 
@@ -21,6 +33,9 @@ void run(() => {
   for (const workload of found.filter((candidate) => !candidate.ready)) {
     console.log(`  ${workload.title} ${workload.state}: ${reason(workload)}`);
   }
+
+  console.log('\nModels:');
+  for (const line of models()) console.log(`  ${line}`);
 
   console.log('\nPages, their users, and the line that prints a password:');
   for (const { metadata, spec } of list<Ingress>('ingresses', `--namespace=${PLATFORM_NAMESPACE}`, OURS)) {

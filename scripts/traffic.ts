@@ -1,7 +1,7 @@
 /** `npm run traffic PIPELINE -- --batch 2024-01`: asks the model that serves with the rows of a batch. */
 import { parseArgs } from 'node:util';
 import { Failure, run } from './platform/kubectl';
-import { runStep, specOf } from './platform/step-pod';
+import { oneOf, runStep, specOf } from './platform/step-pod';
 
 const HELP = `usage: npm run traffic PIPELINE -- --batch BATCH [--seconds 300] [--clients 2] [--pause 0.1]
 
@@ -27,9 +27,8 @@ void run(async () => {
     },
     allowPositionals: true,
   });
-  const [pipeline] = positionals;
   if (values.help) return console.log(HELP);
-  if (!pipeline || positionals.length > 1) throw new Failure(`name one pipeline\n\n${HELP}`);
+  const pipeline = oneOf(positionals, HELP);
   if (!values.batch) throw new Failure(`name a batch behind --batch\n\n${HELP}`);
 
   const { batch, seconds, clients, pause } = values;

@@ -21,9 +21,15 @@ export class DefinitionErrors extends Error {
   }
 }
 
-/** Whether a definition is at fault: the reader's to mend, and the message says where. Anything else is ours. */
-export function isMistake(error: unknown): error is DefinitionError | DefinitionErrors {
-  return error instanceof DefinitionError || error instanceof DefinitionErrors;
+/**
+ * What is to be told where a definition is at fault, which is the reader's to mend.
+ * @returns undefined for any other error: it is ours, and needs its stack
+ */
+export function mistake(error: unknown): string | undefined {
+  if (error instanceof DefinitionError || error instanceof DefinitionErrors) return error.message;
+  // The compiler shows file, line and place; behind that it names its own cause and stack.
+  const [shown, cause] = error instanceof Error ? error.message.split('\n\nCaused by:') : [];
+  return cause?.includes('Syntax Error') ? `a definition is no TypeScript:\n${shown!.trimEnd()}` : undefined;
 }
 
 /** A value as a person would recognise it: quoted, on one line, not too long. */

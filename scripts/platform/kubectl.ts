@@ -39,9 +39,18 @@ function runKubectl(args: string[], input = ''): Ended {
 /** @throws Failure with what kubectl said, when it exits with anything but 0. */
 export function kubectl(...args: string[]): string {
   const { status, stdout, stderr } = tryKubectl(...args);
+  const [away] = stderr.match(NO_CLUSTER) ?? [];
+  if (status !== 0 && away !== undefined)
+    throw new Failure(`kubectl reaches no cluster: ${away}\n${WAYS_OUT}`);
   if (status !== 0) throw new Failure(`kubectl ${args.join(' ')} failed:\n${stderr.trim()}`);
   return stdout;
 }
+
+/** In the words of kubectl, which says it five times. */
+const NO_CLUSTER = /(The connection to the server \S+ was refused|Unable to connect to the server).*/;
+
+const WAYS_OUT = `Where one runs, say where its kubeconfig is, as in 'export KUBECONFIG=~/.kube/config'; where
+none does, 'sudo scripts/bootstrap.sh' makes one on this machine (docs/bootstrap.md).`;
 
 /** Objects of some kinds, everywhere or in one namespace. */
 export function list<T>(kinds: string, ...args: string[]): T[] {
@@ -56,8 +65,13 @@ export async function run(main: () => Promise<void> | void): Promise<void> {
   try {
     await main();
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    if (!(error instanceof Failure) && !isUsage(error)) throw error;
     console.error(error.message);
     process.exitCode = 1;
   }
+}
+
+/** Arguments that parseArgs refuses, in words that need no stack. */
+function isUsage(error: unknown): error is Error {
+  return String((error as { code?: string }).code).startsWith('ERR_PARSE_ARGS');
 }

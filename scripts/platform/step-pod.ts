@@ -33,6 +33,15 @@ export interface Step {
 
 const SECONDS_BETWEEN_LOOKS = 1;
 
+/** The pipeline that a command line names. @throws Failure with the usage, unless it is one. */
+export function oneOf(positionals: readonly string[], usage: string): string {
+  const [pipeline] = positionals;
+  if (pipeline !== undefined && positionals.length === 1) return pipeline;
+  // npm keeps what stands before ' -- ' to itself, and passes on the values alone.
+  const got = pipeline === undefined ? '' : `, got ${positionals.join(', ')}; options stand behind ' -- '`;
+  throw new Failure(`name one pipeline${got}\n\n${usage}`);
+}
+
 /** @throws Failure when the cluster has no such pipeline. */
 export function specOf(pipeline: string): Spec {
   const found = tryKubectl(
@@ -49,9 +58,8 @@ export function specOf(pipeline: string): Spec {
       '--selector=mlops-lifecycle/pipeline',
       '--output=jsonpath={.items[*].metadata.labels.mlops-lifecycle/pipeline}',
     );
-    throw new Failure(
-      `the cluster has no pipeline '${pipeline}'; it has ${names || 'none'}\n${found.stderr.trim()}`,
-    );
+    const why = found.stderr.includes('(NotFound)') ? '' : `\n${found.stderr.trim()}`;
+    throw new Failure(`the cluster has no pipeline '${pipeline}'; it has ${names || 'none'}${why}`);
   }
   return JSON.parse(found.stdout) as Spec;
 }

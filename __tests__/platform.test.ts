@@ -1,0 +1,97 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { environmentFolder } from '../scripts/platform/environments';
+import { inWords } from '../scripts/platform/models';
+
+const root = join(__dirname, '..');
+const dist = mkdtempSync(join(tmpdir(), 'dist-'));
+/** As the real one where nothing listens. */
+const KUBECTL = `#!/bin/sh
+for _ in 1 2 3 4 5; do echo 'E1125 17:35:45.1 memcache.go:265] couldn'"'"'t get current server API group list' >&2; done
+echo 'The connection to the server localhost:8080 was refused - did you specify the right host or port?' >&2
+exit 1
+`;
+writeFileSync(join(dist, 'kubectl'), KUBECTL, { mode: 0o755 });
+afterAll(() => rmSync(dist, { recursive: true }));
+
+test.each([
+  ['workstation', '.'],
+  ['laptop', 'laptop'],
+])('%s is the folder %s', (name, folder) => {
+  expect(environmentFolder(name, ['.', 'laptop'])).toBe(folder);
+});
+
+test.each(['desktop', '.', '..', ''])('%j is no environment', (name) => {
+  expect(() => environmentFolder(name, ['.', 'laptop'])).toThrow(
+    `there is no environment '${name}'; there are workstation, laptop`,
+  );
+});
+
+test('npm run deploy knows the environments of dist/, a new one too', () => {
+  mkdirSync(join(dist, 'basement'));
+  expect(deploy('desktop')).toBe("there is no environment 'desktop'; there are workstation, basement");
+  expect(deploy('basement')).toBe(`${join(dist, 'basement')} holds no YAML; 'npm run synth' writes it`);
+});
+
+test('without a cluster it says so once, and where to get one', () => {
+  const { status, stderr } = spawnSync('npm', ['run', '--silent', 'deploy'], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, KUBECTL: join(dist, 'kubectl') },
+  });
+  expect(stderr).toBe(
+    'kubectl reaches no cluster: The connection to the server localhost:8080 was refused - did you specify the right ' +
+      "host or port?\nWhere one runs, say where its kubeconfig is, as in 'export KUBECONFIG=~/.kube/config'; where\n" +
+      "none does, 'sudo scripts/bootstrap.sh' makes one on this machine (docs/bootstrap.md).\n",
+  );
+  expect(status).toBe(1);
+});
+
+test('npm run status knows no arguments but --help', () => {
+  const status = (...args: string[]) =>
+    spawnSync('npm', ['run', '--silent', 'status', '--', ...args], { cwd: root, encoding: 'utf8' });
+  expect(status('--help').stdout).toMatch(/^usage: npm run status\n/);
+  expect(status('now')).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(/^Unexpected argument 'now'[^\n]*\n$/),
+  });
+});
+
+test.each(['rollback', 'traffic'])('npm run %s asks for one pipeline', (script) => {
+  const said = (...args: string[]) =>
+    spawnSync('npm', ['run', '--silent', script, ...args], { cwd: root, encoding: 'utf8' }).stderr.split(
+      '\n',
+    )[0];
+  expect(said()).toBe('name one pipeline');
+  expect(said('trip-duration', '2024-01')).toBe(
+    "name one pipeline, got trip-duration, 2024-01; options stand behind ' -- '",
+  );
+});
+
+test.each<[string, Parameters<typeof inWords>[0]]>([
+  ['no version yet: its newest run in Airflow says how far it is', undefined],
+  [
+    'no version yet: its newest run in Airflow says how far it is',
+    { wanted: null, serving: null, refused: {} },
+  ],
+  ['version 2 serves', { wanted: 2, serving: 2, refused: { '1': 'old' } }],
+  ['none serves; version 1 is on its way', { wanted: 1, serving: null, refused: {} }],
+  [
+    'version 2 serves; version 3 is refused: wrong hash',
+    { wanted: 3, serving: 2, refused: { '3': 'wrong hash' } },
+  ],
+])('npm run status: %s', (line, model) => {
+  expect(inWords(model)).toBe(line);
+});
+
+function deploy(environment: string): string {
+  const { status, stderr } = spawnSync('npm', ['run', '--silent', 'deploy', '--', environment], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, CDK8S_OUTDIR: dist },
+  });
+  expect(status).toBe(1);
+  return stderr.trim().split('\n').at(-1)!;
+}

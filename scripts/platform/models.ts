@@ -1,0 +1,40 @@
+import { PLATFORM_NAMESPACE } from '../../lib/core/stage';
+import { list, tryKubectl } from './kubectl';
+
+/** What a replica's sidecar says of one model (docs/lifecycle.md). */
+interface Served {
+  readonly wanted: number | null;
+  readonly serving: number | null;
+  readonly refused: Readonly<Record<string, string>>;
+}
+
+const NAMESPACE = `--namespace=${PLATFORM_NAMESPACE}`;
+const ASK =
+  "import urllib.request as u; print(u.urlopen('http://localhost:9101/status', timeout=10).read().decode())";
+
+/** A line for each pipeline: which version serves. */
+export function models(): string[] {
+  const labelled = list<{ metadata: { labels: Record<string, string> } }>(
+    'configmaps',
+    NAMESPACE,
+    '--selector=mlops-lifecycle/pipeline',
+  );
+  const names = [
+    ...new Set(labelled.map(({ metadata }) => metadata.labels['mlops-lifecycle/pipeline']!)),
+  ].sort();
+  const sidecar = ['deployment/triton', '--container=model-sync', '--', 'python3', '-c', ASK];
+  const { status, stdout } = tryKubectl('exec', NAMESPACE, ...sidecar);
+  if (status !== 0) return names.map((name) => `${name}: not known, for Triton's sidecar does not answer`);
+  const served = (JSON.parse(stdout) as { models: Record<string, Served> }).models;
+  return names.map((name) => `${name}: ${inWords(served[name])}`);
+}
+
+/** @param model undefined where no version was ever deployed */
+export function inWords(model: Served | undefined): string {
+  if (!model || (model.wanted === null && model.serving === null))
+    return 'no version yet: its newest run in Airflow says how far it is';
+  const serves = model.serving === null ? 'none serves' : `version ${model.serving} serves`;
+  if (model.wanted === model.serving) return serves;
+  const why = model.refused[String(model.wanted)];
+  return `${serves}; version ${model.wanted} is ${why === undefined ? 'on its way' : `refused: ${why}`}`;
+}

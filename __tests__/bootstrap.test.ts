@@ -341,6 +341,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.code).toBe(0);
       expect(done.err).toContain('a real run would stop here: systemd is not running');
       expect(done.out).toContain('would install it as');
+      expect(done.out).not.toContain('Type next');
     });
 
     it('refuses an option it does not know', () => {
@@ -590,12 +591,13 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.read('etc/systemd/system/k3s.service')).toContain('--write-kubeconfig-mode 600\n');
     });
 
-    it('asks for more disk when there is a GPU', () => {
+    it('asks for the disk that the images take, with a GPU and without', () => {
       const target = machine();
       target.stub('nvidia-container-runtime', 'true');
       const done = target.run(['--dry-run'], { STUB_GPU: '1', STUB_FREE_KB: '30000000' });
       expect(done.err).toContain('about 40 GB');
-      expect(machine().run(['--dry-run'], { STUB_FREE_KB: '30000000' }).err).toBe('');
+      expect(machine().run(['--dry-run'], { STUB_FREE_KB: '30000000' }).err).toContain('about 40 GB');
+      expect(machine().run(['--dry-run'], { STUB_FREE_KB: '50000000' }).err).toBe('');
     });
 
     it('when a kubectl is there that somebody else installed, and leaves it', () => {

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { environmentFolder } from '../scripts/platform/environments';
+import { inWords as alertInWords } from '../scripts/platform/alerts';
 import { inWords } from '../scripts/platform/models';
 
 const root = join(__dirname, '..');
@@ -68,6 +69,26 @@ test.each(['rollback', 'traffic'])('npm run %s asks for one pipeline', (script) 
   expect(said('trip-duration', '2024-01')).toBe(
     "name one pipeline, got trip-duration, 2024-01; options stand behind ' -- '",
   );
+});
+
+test.each([
+  [
+    'ModelDrift (warning)  feature=hour  model=trip  docs/runbooks/ModelDrift.md',
+    {
+      __name__: 'ALERTS',
+      alertname: 'ModelDrift',
+      alertstate: 'firing',
+      severity: 'warning',
+      model: 'trip',
+      feature: 'hour',
+    },
+  ],
+  [
+    'GrafanaDown (warning)  docs/runbooks/GrafanaDown.md',
+    { alertname: 'GrafanaDown', severity: 'warning', system: 'grafana' },
+  ],
+])('npm run status: %s', (line, metric) => {
+  expect(alertInWords({ metric: { ...metric } })).toBe(line);
 });
 
 test.each<[string, Parameters<typeof inWords>[0]]>([

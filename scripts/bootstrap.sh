@@ -121,6 +121,7 @@ stop_unless_dry() {
   local code="$1"
   shift
   if ((DRY_RUN)); then
+    WOULD_STOP=1
     warn "a real run would stop here: $*"
   else
     die "$code" "$*"
@@ -132,6 +133,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # --- Options -----------------------------------------------------------------
 
 DRY_RUN=0
+WOULD_STOP=0 # whether the plan of a dry run names what would stop a real one
 UNINSTALL=0
 ASSUME_YES=0
 OFFLINE=""
@@ -559,15 +561,12 @@ check_selinux() {
 }
 
 check_room() {
-  local want_gb=20 size="laptop size" free_kb memory_kb place="$ROOT/var/lib"
-  if [[ $GPU == ready ]]; then
-    want_gb=40
-    size="with the GPU build of Triton"
-  fi
+  # Triton's image alone, the same with and without a GPU, is 9 GB to pull and 16 GB unpacked.
+  local want_gb=40 free_kb memory_kb place="$ROOT/var/lib"
   [[ -d $place ]] || place="${ROOT:-/}"
   free_kb="$(df -Pk "$place" | awk 'NR == 2 { print $4 }')"
   if [[ $free_kb =~ ^[0-9]+$ ]] && ((free_kb < want_gb * 1000 * 1000)); then
-    warn "$((free_kb / 1000 / 1000)) GB free under /var/lib; the images need about $want_gb GB ($size)." \
+    warn "$((free_kb / 1000 / 1000)) GB free under /var/lib; the images need about $want_gb GB." \
       "Free some space, or pods will be evicted."
   fi
   memory_kb="$(awk '$1 == "MemTotal:" { print $2 }' "$ROOT/proc/meminfo" 2>/dev/null)" || true
@@ -1001,6 +1000,7 @@ print_plan() {
 print_next() {
   local folder=dist/laptop
   selected k3s || return 0
+  ((!WOULD_STOP)) || return 0
   [[ $GPU != ready ]] || folder=dist
   say ""
   say "Type next:"

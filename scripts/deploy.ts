@@ -48,13 +48,17 @@ void run(async () => {
     join(DIST, folder),
     ...(values['dry-run'] ? ['--dry-run=client'] : []),
   ];
-  console.log(`${environment}: ${summary(kubectl(...args))}`);
+  const { total, counts } = summary(kubectl(...args));
+  // Without the cluster's own view of it, "configured" is said of each object that is there.
+  console.log(`${environment}: ${total} objects${values['dry-run'] ? ' would be applied' : `: ${counts}`}`);
   if (!values['dry-run']) {
     await settle(
       wanted.filter((title) => !values.except.includes(title)),
       minutes * 60,
     );
-    console.log(`\nEverything runs. 'npm run status' says where to open it.`);
+    console.log(
+      `\nEverything runs. A new pipeline makes its first model now; 'npm run status' says when it serves, and where the pages are.`,
+    );
   }
 });
 
@@ -89,15 +93,15 @@ function detect(): string {
   return found ? 'workstation' : 'laptop';
 }
 
-/** `148 objects: 140 created, 8 unchanged`. */
-function summary(output: string): string {
+/** 148 and `140 created, 8 unchanged`. */
+function summary(output: string): { total: number; counts: string } {
   const counts = new Map<string, number>();
   const lines = output.split('\n').filter((line) => line !== '');
   for (const line of lines) {
     const what = /^\S+ (\w+)/.exec(line)?.[1] ?? 'other';
     counts.set(what, (counts.get(what) ?? 0) + 1);
   }
-  return `${lines.length} objects: ${[...counts].map(([what, count]) => `${count} ${what}`).join(', ')}`;
+  return { total: lines.length, counts: [...counts].map(([what, count]) => `${count} ${what}`).join(', ') };
 }
 
 /** Waits for all of them. @throws Failure with pods, events and logs of what is not ready in time. */

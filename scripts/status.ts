@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../lib/core/stage';
 import { LOGIN_ANNOTATIONS } from '../lib/core/page';
+import { firingAlerts } from './platform/alerts';
 import { list, run } from './platform/kubectl';
 import { models } from './platform/models';
 import { reason } from './platform/trouble';
@@ -15,7 +16,7 @@ interface Ingress {
 const HELP = `usage: npm run status
 
 Says what runs, what each workload waits for that does not, which version of each
-model serves, and where the pages are.
+model serves, which alerts fire, and where the pages are.
 
 KUBECTL names another kubectl, with leading arguments: KUBECTL='k3s kubectl'.`;
 
@@ -36,6 +37,9 @@ void run(() => {
 
   console.log('\nModels:');
   for (const line of models()) console.log(`  ${line}`);
+
+  console.log('\nAlerts that fire:');
+  for (const line of firingAlerts()) console.log(`  ${line}`);
 
   console.log('\nPages, their users, and the line that prints a password:');
   for (const { metadata, spec } of list<Ingress>('ingresses', `--namespace=${PLATFORM_NAMESPACE}`, OURS)) {

@@ -40,7 +40,7 @@ void run(async () => {
     asksSource: true,
     signal: interrupted(),
   });
-  if (phase !== 'Succeeded') throw new Failure(`the traffic ended as ${phase}`);
+  if (phase !== 'Succeeded') throw new Failure('the traffic did not pass, for the reason above');
 });
 
 /** Given at Ctrl-C; npm passes it on a second time. */

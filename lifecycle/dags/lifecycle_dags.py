@@ -57,7 +57,7 @@ def lifecycle(of: Pipeline) -> DAG:
         of.name,
         schedule=AssetOrTimeSchedule(timetable=clock, assets=[Asset(of.retrain)]),
         params={"batch": BATCH},
-        **common(of),
+        **common(of, of.description),
     ) as made:
         steps = [step_pod(of, step, "--batch", "{{ params.batch }}") for step in of.steps]
         steps[0].outlets = [Asset(of.batch)]
@@ -68,7 +68,11 @@ def lifecycle(of: Pipeline) -> DAG:
 def watch(of: Pipeline) -> DAG:
     """Asks whether an alert fires for the model that serves, and has it trained again: once a cooldown."""
     retrain = Asset(of.retrain)
-    with DAG(of.watch, schedule=DeltaTriggerTimetable(of.every), **common(of)) as made:
+    with DAG(
+        of.watch,
+        schedule=DeltaTriggerTimetable(of.every),
+        **common(of, f"Has {of.name} trained again when one of its alerts fires"),
+    ) as made:
 
         @task(inlets=[retrain], outlets=[retrain], execution_timeout=timedelta(minutes=5))
         def drift(*, inlet_events: Any, outlet_events: Any, ti: Any) -> None:
@@ -96,19 +100,22 @@ def monitor(of: Pipeline) -> DAG:
     """Measures the live model and writes the report, daily, say, and when a batch brought new labels."""
     clock = DeltaTriggerTimetable(of.report_every)
     schedule = AssetOrTimeSchedule(timetable=clock, assets=[Asset(of.batch)])
-    with DAG(of.report, schedule=schedule, **common(of)) as made:
+    what = (
+        f"Measures the version of {of.name} that serves on labels that arrived later, and writes the report"
+    )
+    with DAG(of.report, schedule=schedule, **common(of, what)) as made:
         step_pod(of, of.monitor)
     return made
 
 
-def common(of: Pipeline) -> dict[str, Any]:
-    """What all DAGs of a pipeline have in common."""
+def common(of: Pipeline, what: str) -> dict[str, Any]:
+    """What all DAGs of a pipeline have in common, and what this one does."""
     return {
         "catchup": False,
         "max_active_runs": 1,
         "default_args": {"owner": of.owner},
         "tags": ["pipeline", of.name],
-        "description": of.description,
+        "description": what,
         "doc_md": f"{of.description}\n\nAnswered for by {of.owner}. "
         f"[Versions in MLflow]({os.environ['MLFLOW_PAGE_URL']}/#/models/{of.name})",
     }

@@ -1,0 +1,31 @@
+import { PLATFORM_NAMESPACE } from '../../lib/core/stage';
+import { tryKubectl } from './kubectl';
+
+type Sample = { readonly metric: Readonly<Record<string, string>> };
+
+const PROMTOOL = [
+  ...['exec', `--namespace=${PLATFORM_NAMESPACE}`, 'statefulset/prometheus-prometheus'],
+  ...['--container=prometheus', '--', 'promtool', 'query', 'instant', '--format=json'],
+  ...['http://localhost:9090', 'ALERTS{alertstate="firing"}'],
+];
+
+/** A line for each alert that fires, and its page. */
+export function firingAlerts(): string[] {
+  const { status, stdout } = tryKubectl(...PROMTOOL);
+  if (status !== 0) return ['not known, for Prometheus does not answer'];
+  const lines = (JSON.parse(stdout) as Sample[]).map(inWords).sort();
+  return lines.length > 0 ? lines : ['none'];
+}
+
+/** Labels that say nothing to a person who reads one line. */
+const LEFT_OUT = new Set(['__name__', 'alertname', 'alertstate', 'severity', 'system', 'prometheus']);
+
+/** `ModelDrift (warning)  feature=hour  model=trip  docs/runbooks/ModelDrift.md`. */
+export function inWords({ metric }: Sample): string {
+  const labels = Object.keys(metric)
+    .filter((name) => !LEFT_OUT.has(name))
+    .sort()
+    .map((name) => `${name}=${metric[name]}`);
+  const { alertname, severity } = metric;
+  return [`${alertname} (${severity})`, ...labels, `docs/runbooks/${alertname}.md`].join('  ');
+}

@@ -1,15 +1,5 @@
 import { images } from '../../../lib/core/images';
-import {
-  airflow,
-  ended,
-  log,
-  type Run,
-  runs,
-  type Task,
-  tasks,
-  trigger,
-  waitForDag,
-} from '../support/airflow';
+import { airflow, ended, firstRun, log, runs, type Task, tasks, trigger } from '../support/airflow';
 import { cluster, PLATFORM } from '../support/platform';
 import { report, timed } from '../support/cluster';
 import { until } from '../support/prometheus';
@@ -213,16 +203,6 @@ function apply(object: object): void {
 
 function remove(name: string): void {
   cluster.kubectl('delete', PLATFORM, '--ignore-not-found', `configmap/pipeline-${name}`);
-}
-
-/** The run that a pipeline makes by itself. */
-function firstRun(name: string): Run {
-  waitForDag(name);
-  return until(
-    () => runs(name),
-    (found) => found.length > 0,
-    120,
-  )[0]!;
 }
 
 /** Names of the pods of a step that are there, ended or not. */

@@ -6,12 +6,12 @@ import { ended, log, type Run, runs, type Task, tasks, trigger } from '../suppor
 import { report, timed } from '../support/cluster';
 import { applyPipeline, NODE, taxi } from '../support/pipelines';
 import { cluster, PLATFORM } from '../support/platform';
-import { prometheus, until } from '../support/prometheus';
-import { startStep, step, stepEnded } from '../support/step';
+import { ask as askOf } from '../support/programs';
+import { query, until } from '../support/prometheus';
+import { startStep, stepEnded } from '../support/step';
 
 const ROOT = join(__dirname, '../../..');
 const MODEL = 'trip-duration';
-const PROGRAMS = readFileSync(join(__dirname, '../support/programs.py'), 'utf8');
 const TRAFFIC = readFileSync(join(__dirname, '../support/traffic.py'), 'utf8');
 const STEPS = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
 
@@ -234,17 +234,9 @@ describe('under traffic', () => {
   });
 });
 
-let asked = 0;
-
 /** Runs one of the small programs as a step and returns what it says. */
-function ask<T>(...args: string[]): T {
-  asked += 1;
-  return JSON.parse(
-    step(MODEL, `ask-${asked}`, PROGRAMS, ...args)
-      .trim()
-      .split('\n')
-      .at(-1)!,
-  ) as T;
+function ask<T>(program: string, ...args: string[]): T {
+  return askOf<T>(MODEL, program, ...args);
 }
 
 function startTraffic(
@@ -282,15 +274,6 @@ function send(...traffic: Parameters<typeof startTraffic>): Traffic {
 function published(month: string) {
   const url = `http://${NODE}/green_tripdata_{{ month }}.parquet`;
   return { type: 'http', url, monthsUntilPublished: 2, until: month } as const;
-}
-
-interface Sample {
-  readonly metric: Record<string, string>;
-  readonly value: [number, string];
-}
-
-function query(expression: string): Sample[] {
-  return prometheus<{ result: Sample[] }>(`query?query=${encodeURIComponent(expression)}`).result;
 }
 
 /** Of the version that serves. */

@@ -42,6 +42,18 @@ export function waitForDag(dag: string): void {
   );
 }
 
+/** The run that a pipeline makes by itself, as soon as it is there. */
+export function firstRun(dag: string): Run {
+  waitForDag(dag);
+  const [first] = until(
+    () => runs(dag),
+    (found) => found.length > 0,
+    300,
+  );
+  if (!first) throw new Error(`${dag} does not run`);
+  return first;
+}
+
 /** Starts a run by hand. */
 export function trigger(dag: string, conf: object = {}): string {
   return airflow<Run>('POST', `dags/${dag}/dagRuns`, { logical_date: null, conf }).dag_run_id;

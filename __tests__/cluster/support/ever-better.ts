@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { definePipeline } from '../../../lib';
 import type { PipelineSource } from '../../../lib/pipeline/pipeline';
-import { ended, runs, waitForDag } from './airflow';
+import { ended, firstRun } from './airflow';
 import { applyPipeline } from './pipelines';
 import { cluster, PLATFORM, psql } from './platform';
 import { until } from './prometheus';
@@ -13,13 +13,7 @@ export const NAME = 'ever-better';
 /** Applies it, and waits until its first model serves. @throws when its first run does not end in success */
 export function startPipeline(): void {
   applyPipeline(everBetter());
-  waitForDag(NAME);
-  const [first] = until(
-    () => runs(NAME),
-    (found) => found.length > 0,
-    300,
-  );
-  const { state } = ended(NAME, first!.dag_run_id, 900);
+  const { state } = ended(NAME, firstRun(NAME).dag_run_id, 900);
   if (state !== 'success') throw new Error(`the first run of ${NAME} is ${state}`);
 }
 

@@ -21,6 +21,17 @@ export function prometheus<T>(path: string): T {
   return data;
 }
 
+/** One series and its value now. */
+export interface Sample {
+  readonly metric: Record<string, string>;
+  readonly value: [number, string];
+}
+
+/** What an expression is now. */
+export function query(expression: string): Sample[] {
+  return prometheus<{ result: Sample[] }>(`query?query=${encodeURIComponent(expression)}`).result;
+}
+
 /** Looks again until it is as wanted or the time is up, and returns what it saw last. */
 export function until<T>(look: () => T, wanted: (seen: T) => boolean, seconds: number): T {
   const end = performance.now() + seconds * 1000;

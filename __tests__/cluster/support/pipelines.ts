@@ -50,6 +50,14 @@ export function synthesizeLaptop(...pipelines: PipelineSource[]): string {
 
 /** Applies what belongs to one pipeline alone. */
 export function applyPipeline(pipeline: PipelineSource): void {
-  const file = join(synthesizeLaptop(pipeline), 'laptop', `60-pipeline-${pipeline.definition.name}.yaml`);
-  cluster.kubectl('apply', '--filename', file);
+  cluster.kubectl('apply', '--filename', fileOf(pipeline));
+}
+
+/** Takes out what belongs to one pipeline alone; its data and its versions stay. */
+export function removePipeline(pipeline: PipelineSource): void {
+  cluster.kubectl('delete', '--ignore-not-found', '--filename', fileOf(pipeline));
+}
+
+function fileOf(pipeline: PipelineSource): string {
+  return join(synthesizeLaptop(pipeline), 'laptop', `60-pipeline-${pipeline.definition.name}.yaml`);
 }

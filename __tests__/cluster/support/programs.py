@@ -1,4 +1,4 @@
-"""Small programs that the lifecycle suite runs as steps: each prints one line of JSON."""
+"""Small programs that the suites run as steps: each prints one line of JSON."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ def write(key: str, data: bytes, bucket: str = "models") -> None:
     MODELS.put_object(Bucket=bucket, Key=key, Body=data)
 
 
-def ask(model: str, rows: np.ndarray) -> tuple[str, np.ndarray]:
+def ask(model: str, rows: np.ndarray, request_id: str = "") -> tuple[str, np.ndarray]:
     """What Triton answers through its Service, and with which version."""
     tensor = {
         "name": "features",
@@ -33,7 +33,7 @@ def ask(model: str, rows: np.ndarray) -> tuple[str, np.ndarray]:
     }
     request = urllib.request.Request(
         f"http://{os.environ['TRITON_HTTP_URL']}/v2/models/{model}/infer",
-        json.dumps({"inputs": [tensor]}).encode(),
+        json.dumps({"id": request_id, "inputs": [tensor]}).encode(),
     )
     body = patiently(lambda: json.load(urllib.request.urlopen(request, timeout=30)))
     output = body["outputs"][0]
@@ -65,6 +65,16 @@ def patiently(call: Callable[[], Any]) -> Any:
             if time.monotonic() > end:
                 raise
             time.sleep(1)
+
+
+def awaited(look: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 180) -> Any:
+    """What it sees once that is as wanted."""
+    end = time.monotonic() + seconds
+    while not wanted(seen := look()):
+        if time.monotonic() > end:
+            raise SystemExit(f"after {seconds:.0f} s it is still {seen}")
+        time.sleep(1)
+    return seen
 
 
 def golden(model: str) -> dict:
@@ -148,6 +158,86 @@ def corrupt(model: str, kind: str, number: str) -> dict:
     seen = [one["models"][model] for one in status()]
     write(f"{model}/pointer.json", json.dumps(pointer).encode())
     return {"serving": [one["serving"] for one in seen], "reason": seen[0]["refused"][number]}
+
+
+def lay(prefix: str, *files: str) -> dict:
+    """Lays the files of a batch where a source of type s3 finds them."""
+    for number, text in enumerate(files):
+        write(f"{prefix}part-{number}.csv", text.encode(), "data")
+    return {"files": len(files)}
+
+
+def collected(model: str, batch: str) -> dict:
+    """A batch's manifest, and when its first and its last good row is from."""
+    import io
+
+    import pandas as pd
+
+    folder = f"{model}/raw/{batch}"
+    manifest = json.loads(read(f"{folder}/manifest.json", "data"))
+    rows = pd.read_parquet(io.BytesIO(read(f"{folder}/data-{manifest['sha256']}.parquet", "data")))
+    return {**manifest, "first": rows["time"].min().isoformat(), "last": rows["time"].max().isoformat()}
+
+
+def ask_each(model: str, prefix: str, values: str) -> list:
+    """Asks about one value after the other, each in a request with an id: by which version, and the answer."""
+    said = []
+    for number, value in enumerate(json.loads(values)):
+        version, answers = ask(model, np.asarray([[value]], np.float32), f"{prefix}-{number}")
+        said.append([version, float(answers[0][0])])
+    return said
+
+
+def sampled(model: str, version: str, prefix: str, wanted: str) -> dict:
+    """The sampled requests whose ids begin so, once as many lie in the object store."""
+
+    def look() -> dict:
+        found = MODELS.list_objects_v2(Bucket="data", Prefix=f"{model}/payloads/{version}/")
+        keys = [each["Key"] for each in found.get("Contents", [])]
+        lines = [json.loads(line) for key in keys for line in read(key, "data").splitlines()]
+        mine = [each for each in lines if each["requestId"].startswith(prefix)]
+        return {"objects": len(keys), "requests": mine}
+
+    return awaited(look, lambda seen: len(seen["requests"]) >= int(wanted))
+
+
+def error(model: str) -> dict:
+    """The live model's error, once it is measured."""
+
+    def look() -> dict | None:
+        try:
+            return json.loads(read(f"{model}/status/error.json"))
+        except MODELS.exceptions.NoSuchKey:
+            return None
+
+    return awaited(look, lambda seen: seen is not None)
+
+
+def shadow(model: str, wanted: str) -> list:
+    """What each replica says of the model, once their shadows have scored so many rows."""
+    return awaited(
+        lambda: [one["models"][model] for one in status()],
+        lambda seen: sum(one["shadowRows"] for one in seen) >= int(wanted),
+    )
+
+
+def reaches(host: str, port: str) -> dict:
+    """Whether this pod may open a connection, and whether it is told the login of the source's database."""
+    import socket
+
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+        connects = True
+    except OSError:
+        connects = False
+    return {"connects": connects, "knows": "SOURCE_DATABASE_URL" in os.environ}
+
+
+def withdraw(model: str) -> list:
+    """Takes a model's pointer away, and says which models are left once no replica knows of it."""
+    MODELS.delete_object(Bucket="models", Key=f"{model}/pointer.json")
+    seen = awaited(status, lambda replicas: all(model not in one["models"] for one in replicas))
+    return sorted({name for one in seen for name in one["models"]})
 
 
 def other_answers(files: dict[str, bytes]) -> dict[str, bytes]:

@@ -1,0 +1,351 @@
+import { ended, firstRun, log, type Run, runs, tasks, trigger } from '../support/airflow';
+import { report } from '../support/cluster';
+import { PORT, putSecret, removeDatabase, sql, startDatabase } from '../support/owners-database';
+import { applyPipeline, NODE, removePipeline } from '../support/pipelines';
+import { cluster } from '../support/platform';
+import { ask } from '../support/programs';
+import { query, until } from '../support/prometheus';
+import { csv, sizes, things, THINGS } from '../support/sizes';
+
+/** Files in the platform's own store, and all that a model can have: payloads, late labels, a shadow. */
+const FILES = 'late-labels';
+const INCOMING = `incoming/${FILES}/`;
+
+/** Rows of a database that is the owner's. */
+const ROWS = 'from-database';
+const SECRET = 'owners-warehouse';
+
+/** Any pipeline of the platform: its steps may read and write what every step may. */
+const ANY = 'trip-duration';
+
+/** Sizes that a client asks about. Things weighed three times their size, and now weigh twice as much. */
+const ASKED = Array.from({ length: 200 }, (_, index) => Number((0.5 + index / 400).toFixed(6)));
+const [BEFORE, NOW] = [3, 2];
+
+/** Of the requests so many get a label. */
+const LABELLED = 150;
+
+/** So many traces wait within Triton for a file that is full. */
+const LEFT_IN_TRITON = 9;
+
+/** The gate waits until its shadow has scored so many rows. */
+const SHADOW_ROWS = 200;
+
+type Answers = [version: string, answer: number][];
+
+let steps: () => Record<string, string[]>;
+
+beforeAll(() => {
+  const months = things('2024-01', BEFORE);
+  ask(ANY, 'lay', `${INCOMING}2024-01/`, csv(months.slice(0, 100)), csv(months.slice(100)));
+  applyPipeline(files('2024-01'));
+  putSecret(SECRET, startDatabase(SCHEMA));
+  steps = watchSteps(ROWS);
+  applyPipeline(rows());
+});
+
+afterAll(() => {
+  removePipeline(files('2024-01'));
+  removePipeline(rows());
+  removeDatabase(SECRET);
+});
+
+describe('files in the object store', () => {
+  test('make a model that serves', () => {
+    expect(ended(FILES, firstRun(FILES).dag_run_id, 900).state).toBe('success');
+    const batch = ask<Collected>(FILES, 'collected', FILES, '2024-01');
+    report(`${batch.rows} rows of ${batch.source}`);
+    expect(batch).toMatchObject({
+      rows: THINGS,
+      quarantined: { total: 0 },
+      source: `s3://data/${INCOMING}2024-01/`,
+    });
+  });
+
+  test('what a client asks is kept with what the model answered', () => {
+    const answers = asked('asked', ASKED);
+    expect(factors(answers)).toEqual({ 1: [BEFORE, BEFORE] });
+    // So that Triton's last file is full.
+    asked('filling', ASKED.slice(0, LEFT_IN_TRITON));
+    const { objects, requests } = ask<Sampled>(FILES, 'sampled', FILES, '1', 'asked-', String(ASKED.length));
+    report(`${requests.length} requests of ${ASKED.length} are kept, in ${objects} objects`);
+    const kept = Object.fromEntries(requests.map((each) => [each.requestId, each]));
+    expect(requests).toHaveLength(ASKED.length);
+    for (const [index, size] of ASKED.entries()) {
+      const { features, predictions } = kept[`asked-${index}`]!;
+      expect(features[0]![0]).toBeCloseTo(size, 5);
+      expect(predictions[0]![0]).toBeCloseTo(answers[index]![1], 4);
+    }
+  });
+});
+
+describe('labels that arrive later', () => {
+  let second: Run['dag_run_id'];
+
+  test('say how wrong the answers to those very requests were', () => {
+    const labelled = things('2024-02', NOW, ASKED.slice(0, LABELLED), 'asked');
+    ask(ANY, 'lay', `${INCOMING}2024-02/`, csv(labelled));
+    applyPipeline(files('2024-02'));
+    second = trigger(FILES, { batch: '2024-02' });
+    const { version, metric, value, rows: joined } = ask<LiveError>(FILES, 'error', FILES);
+    report(`${metric} of version ${version} on ${joined} labelled requests: ${value}`);
+    expect({ version, metric, joined }).toEqual({ version: 1, metric: 'mae', joined: LABELLED });
+    expect(value).toBeCloseTo(mean(ASKED.slice(0, LABELLED)) * (BEFORE - NOW), 4);
+    const live = `mlops_live_error{model="${FILES}", version="1", metric="mae"}`;
+    expect(until(() => number(live), Number.isFinite, 120)).toBeCloseTo(value, 6);
+    expect(number(`mlops_labelled_rows{model="${FILES}", version="1"}`)).toBe(LABELLED);
+  });
+
+  test('come with a report for people', () => {
+    const dag = `${FILES}.monitor`;
+    const said = until(
+      () =>
+        runs(dag)
+          .filter(({ state }) => state === 'success')
+          .map(({ dag_run_id }) => log(dag, dag_run_id, 'monitor'))
+          .join(),
+      (lines) => lines.includes('reports/drift-requests-'),
+      180,
+    );
+    const [line, count] = said.match(/report on (\d+) rows: reports\/drift-requests-[^"]*\.html/) ?? [];
+    report(line ?? 'no report');
+    expect(Number(count)).toBeGreaterThanOrEqual(ASKED.length);
+    expect(runs(dag).filter(({ state }) => state === 'failed')).toEqual([]);
+  });
+
+  test('make the challenger that was trained on them a shadow, which answers nobody', () => {
+    until(
+      () => tasks(FILES, second).register!.state,
+      (state) => state === 'success',
+      300,
+    );
+    const before = dropped();
+    const answers = asked('shadowed', ASKED.slice(0, SHADOW_ROWS / 2));
+    expect(factors(answers)).toEqual({ 1: [BEFORE, BEFORE] });
+    const least = SHADOW_ROWS / 2 - LEFT_IN_TRITON;
+    const [replica] = ask<Replica[]>(FILES, 'shadow', FILES, String(least));
+    report(`the shadow scored ${replica!.shadowRows} rows of ${answers.length} that were asked`);
+    expect(replica).toMatchObject({ serving: 1, shadow: 2, refused: {} });
+    expect(replica!.shadowRows).toBeLessThan(SHADOW_ROWS);
+    const [total, bins] = ['mlops_shadow_rows_total', 'mlops_shadow_bin_total'].map(
+      (name) => `sum(${name}{model="${FILES}", version="2"})`,
+    ) as [string, string];
+    const counted = until(
+      () => number(total),
+      (rows) => rows >= least,
+      120,
+    );
+    expect(counted).toBeGreaterThanOrEqual(least);
+    // Of the same moment.
+    expect(number(`${bins} - ${total}`)).toBe(0);
+    expect(dropped()).toBe(before);
+  });
+
+  test('raise the alert, which starts nothing while a run is under way', () => {
+    const alerts = until(
+      () => query(`ALERTS{alertname="ModelError", alertstate="firing", model="${FILES}"}`),
+      (found) => found.length > 0,
+      240,
+    );
+    expect(alerts.map(({ metric }) => metric)).toMatchObject([{ version: '1', metric: 'mae' }]);
+    const dag = `${FILES}.watch`;
+    const firing = 'version 1: ModelError mae; a run is under way';
+    const said = until(
+      () => log(dag, runs(dag).at(-1)!.dag_run_id, 'drift'),
+      (lines) => lines.includes(firing),
+      180,
+    );
+    expect(said).toContain(firing);
+    expect(runs(FILES).map(({ run_type }) => run_type)).toEqual(['scheduled', 'manual']);
+  });
+
+  test('give way to the challenger once its shadow has scored enough', () => {
+    // The gate has waited all the while.
+    expect(tasks(FILES, second).gate!.end_date).toBeNull();
+    const answers = asked('more', ASKED);
+    expect(factors(answers.filter(([version]) => version === '1'))).toEqual({ 1: [BEFORE, BEFORE] });
+    expect(ended(FILES, second).state).toBe('success');
+    const said = log(FILES, second, 'gate');
+    const [line, scored] = said.match(/the shadow scored (\d+) rows, \d+ were wanted; 0 replicas/) ?? [];
+    const [distance, psi] = said.match(/shadow against champion, PSI of the predictions: ([\d.e+-]+)/) ?? [];
+    report(`${line}; ${distance}; ${said.match(/promoted: [^"]*/)?.[0]}`);
+    expect(Number(scored)).toBeGreaterThanOrEqual(SHADOW_ROWS);
+    expect(Number(psi)).toBeGreaterThan(0);
+    expect(factors(asked('after', ASKED))).toEqual({ 2: [NOW, NOW] });
+    const [replica] = ask<Replica[]>(FILES, 'shadow', FILES, '0');
+    expect(replica).toMatchObject({ serving: 2, shadow: null, shadowRows: 0 });
+  });
+});
+
+describe("rows of the owner's database", () => {
+  let first: Run;
+
+  test('make a model that serves', () => {
+    first = firstRun(ROWS);
+    expect(ended(ROWS, first.dag_run_id, 900).state).toBe('success');
+    expect(
+      factors(ask<Answers>(ROWS, 'ask_each', ROWS, 'asked', JSON.stringify(ASKED.slice(0, 20)))),
+    ).toEqual({
+      1: [BEFORE, BEFORE],
+    });
+  });
+
+  test('are those of the period, from its first moment to its last, in UTC', () => {
+    const batch = ask<Collected>(ROWS, 'collected', ROWS, '2024-01');
+    report(`${batch.rows} rows from ${batch.first} to ${batch.last}`);
+    expect(batch).toMatchObject({
+      rows: THINGS + 1,
+      quarantined: { total: 0 },
+      periodStart: Date.parse('2024-01-01T00:00:00Z') / 1000,
+      periodEnd: Date.parse('2024-02-01T00:00:00Z') / 1000,
+      first: '2024-01-01T00:00:00',
+      last: '2024-01-31T23:59:59.999999',
+    });
+    // With the rows on both sides of it.
+    expect(Number(sql('SELECT count(*) FROM deliveries'))).toBe(batch.rows + 2);
+  });
+
+  test('are read by the step collect, which alone gets the login', () => {
+    expect(steps()).toEqual({
+      collect: expect.arrayContaining([SECRET]) as string[],
+      preprocess: expect.not.arrayContaining([SECRET]) as string[],
+      train: expect.not.arrayContaining([SECRET]) as string[],
+      register: expect.not.arrayContaining([SECRET]) as string[],
+      gate: expect.not.arrayContaining([SECRET]) as string[],
+      deploy: expect.not.arrayContaining([SECRET]) as string[],
+      monitor: expect.not.arrayContaining([SECRET]) as string[],
+    });
+  });
+
+  test('are out of the reach of every other pod of the pipeline', () => {
+    expect(ask(ROWS, 'reaches', NODE, String(PORT))).toEqual({ connects: false, knows: false });
+    // On the port that is open to every step something answers there.
+    expect(ask(ROWS, 'reaches', NODE, '80')).toEqual({ connects: true, knows: false });
+  });
+});
+
+test('what is taken out is served no longer', () => {
+  for (const [name, pipeline] of [
+    [FILES, files('2024-01')],
+    [ROWS, rows()],
+  ] as const) {
+    removePipeline(pipeline);
+    const left = ask<string[]>(ANY, 'withdraw', name);
+    report(`without ${name} there are left ${left.join(', ')}`);
+    expect(left).not.toContain(name);
+  }
+});
+
+interface Collected {
+  readonly rows: number;
+  readonly source: string;
+  readonly first: string;
+  readonly last: string;
+}
+
+interface Sampled {
+  readonly objects: number;
+  readonly requests: { requestId: string; features: number[][]; predictions: number[][] }[];
+}
+
+interface LiveError {
+  readonly version: number;
+  readonly metric: string;
+  readonly value: number;
+  readonly rows: number;
+}
+
+interface Replica {
+  readonly shadowRows: number;
+}
+
+const SCHEMA = `
+  ALTER DATABASE warehouse SET timezone TO 'Asia/Seoul';
+  CREATE TABLE deliveries (
+    taken_at timestamptz NOT NULL, size double precision NOT NULL, weight numeric(9, 6) NOT NULL
+  );
+  INSERT INTO deliveries VALUES ${[
+    ...things('2024-01', BEFORE).map(({ time, size, weight }) => [time, size, weight]),
+    ['2023-12-31T23:59:59.999999Z', 0.6, 0.6 * BEFORE],
+    ['2024-01-31T23:59:59.999999Z', 0.7, 0.7 * BEFORE],
+    ['2024-02-01T00:00:00Z', 0.8, 0.8 * BEFORE],
+  ]
+    .map(([time, size, weight]) => `('${time}', ${size}, ${weight})`)
+    .join(', ')};
+`;
+
+function files(until: string) {
+  return sizes({
+    name: FILES,
+    source: { type: 's3', prefix: `${INCOMING}{{ month }}/`, format: 'csv', until },
+    requestId: 'request',
+    serving: { payloads: true, shadow: true, traceOneIn: 1 },
+    retraining: { onDrift: false, onError: 0.1, every: '1m' },
+  });
+}
+
+function rows() {
+  return sizes({
+    name: ROWS,
+    source: {
+      type: 'sql',
+      query:
+        'SELECT taken_at AS time, size, weight FROM deliveries WHERE taken_at >= :start AND taken_at < :end',
+      period: 'month',
+      secretName: SECRET,
+      port: PORT,
+      until: '2024-01',
+    },
+  });
+}
+
+function asked(prefix: string, values: readonly number[]): Answers {
+  return ask<Answers>(FILES, 'ask_each', FILES, prefix, JSON.stringify(values));
+}
+
+/** How many times its size a thing weighs, by the version that says so: the least and the most. */
+function factors(answers: Answers): Record<string, [number, number]> {
+  const byVersion: Record<string, number[]> = {};
+  for (const [index, [version, answer]] of answers.entries())
+    (byVersion[version] ??= []).push(Number((answer / ASKED[index]!).toFixed(3)));
+  return Object.fromEntries(
+    Object.entries(byVersion).map(([version, found]) => [version, [Math.min(...found), Math.max(...found)]]),
+  );
+}
+
+/** What a pipeline's step pods take from Secrets, by the step; each pod is seen from now on, however short it lives. */
+function watchSteps(pipeline: string): () => Record<string, string[]> {
+  const file = `/run/steps-of-${pipeline}`;
+  const columns = [
+    'STEP:.metadata.labels.mlops-lifecycle/step',
+    'SECRETS:.spec.containers[*].env[*].valueFrom.secretKeyRef.name',
+  ];
+  const watch = [
+    `kubectl get pods --namespace=mlops-steps --selector=mlops-lifecycle/pipeline=${pipeline},mlops-lifecycle/step`,
+    `--watch --no-headers --output=custom-columns=${columns.join(',')}`,
+  ].join(' ');
+  cluster.enter('sh', '-c', `setsid timeout 1800 ${watch} >${file} 2>&1 &`);
+  return () =>
+    Object.fromEntries(
+      cluster
+        .enter('cat', file)
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => line.split(/\s+/))
+        .map(([step, secrets]) => [step!, secrets!.split(',')]),
+    );
+}
+
+/** The one value of an expression; NaN where there is none. */
+function number(expression: string): number {
+  return Number(query(expression)[0]?.value[1]);
+}
+
+/** Traces that could not be counted, kept or scored. */
+function dropped(): number {
+  return number('sum(mlops_trace_dropped_total)');
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

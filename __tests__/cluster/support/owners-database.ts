@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import { images } from '../../../lib/core/images';
+import { NODE } from './pipelines';
+import { cluster } from './platform';
+import { until } from './prometheus';
+
+/** Not Postgres' own: the firewall of the step `collect` opens the one that the source names. */
+export const PORT = 5433;
+
+const NAMESPACE = 'owners-database';
+const IN = `--namespace=${NAMESPACE}`;
+const DATABASE = 'warehouse';
+const READER = 'reader';
+
+/**
+ * Starts a Postgres that is none of the platform's, on the node's own address, where a pod finds it
+ * as it would one elsewhere.
+ * @returns the address with which a role logs in that may read and no more
+ */
+export function startDatabase(schema: string): string {
+  const password = randomUUID();
+  apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } }, pod());
+  cluster.kubectl('wait', IN, 'pod/postgres', '--for=condition=Ready', '--timeout=2m');
+  sql(`
+    ${schema}
+    CREATE ROLE ${READER} LOGIN PASSWORD '${password}';
+    GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${READER};
+  `);
+  return `postgresql://${READER}:${password}@${NODE}:${PORT}/${DATABASE}`;
+}
+
+/** Puts its address where the platform looks for it. */
+export function putSecret(name: string, url: string): void {
+  apply({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace: 'mlops-steps' },
+    stringData: { url },
+  });
+}
+
+/** Takes both away. */
+export function removeDatabase(secret: string): void {
+  cluster.kubectl('delete', '--namespace=mlops-steps', '--ignore-not-found', 'secret', secret);
+  cluster.kubectl('delete', '--ignore-not-found', 'namespace', NAMESPACE);
+}
+
+/** Runs statements as the database's owner. */
+export function sql(statements: string): string {
+  const psql = ['psql', `--port=${PORT}`, '--username=postgres', `--dbname=${DATABASE}`];
+  const { status, output } = cluster.try(
+    ['exec', IN, '--stdin', 'pod/postgres', '--', ...psql, '--set=ON_ERROR_STOP=1', '-At'],
+    statements,
+  );
+  if (status !== 0) throw new Error(output);
+  return output;
+}
+
+function pod() {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'postgres', namespace: NAMESPACE },
+    spec: {
+      hostNetwork: true,
+      terminationGracePeriodSeconds: 5,
+      containers: [
+        {
+          name: 'postgres',
+          image: images.postgres,
+          args: [`--port=${PORT}`],
+          env: [
+            { name: 'POSTGRES_PASSWORD', value: randomUUID() },
+            { name: 'POSTGRES_DB', value: DATABASE },
+          ],
+          // By address: while it is being made the server listens on its socket alone.
+          readinessProbe: {
+            exec: { command: ['pg_isready', '--host=127.0.0.1', `--port=${PORT}`] },
+            periodSeconds: 1,
+          },
+        },
+      ],
+    },
+  };
+}
+
+function apply(...items: object[]): void {
+  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+  // A namespace has no account for a moment, and its pods are refused until then.
+  const { status, output } = until(
+    () => cluster.try(['apply', '--filename', '-'], list),
+    (ended) => ended.status === 0,
+    30,
+  );
+  if (status !== 0) throw new Error(output);
+}

@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { definePipeline, type PipelineProps } from '../../../lib';
+import type { PipelineSource } from '../../../lib/pipeline/pipeline';
+
+/** A thing that was measured; `request` asked for its weight before it was known. */
+export interface Thing {
+  readonly time: string;
+  readonly size: number;
+  readonly weight: number;
+  readonly request: string;
+}
+
+/** A pipeline that finds what a thing of some size weighs, from the source that it is given. */
+export function sizes({
+  requestId,
+  ...props
+}: Pick<PipelineProps, 'name' | 'source'> & Partial<PipelineProps> & { requestId?: string }): PipelineSource {
+  return {
+    model: readFileSync(join(__dirname, 'sizes.model.py'), 'utf8'),
+    definition: definePipeline({
+      owner: 'Tests <tests@example.com>',
+      schedule: '@monthly',
+      schema: {
+        columns: {
+          time: { type: 'datetime' },
+          size: { type: 'float', min: 0, max: 1 },
+          weight: { type: 'float', min: 0, max: 3 },
+          ...(requestId ? { [requestId]: { type: 'string' as const } } : {}),
+        },
+        timestamp: 'time',
+        features: { size: { type: 'float', min: 0, max: 1 } },
+        target: { name: 'weight', type: 'float', min: 0, max: 3 },
+        requestId,
+      },
+      gate: { metric: 'mae', better: 'lower' },
+      ...props,
+    }),
+  };
+}
+
+/**
+ * Things spread over a month, from its first moment on, each of which weighs so many times its size.
+ * @param asked sizes of those that were asked for under `<prefix>-<index>`; the others are smaller than all of them
+ */
+export function things(month: string, times: number, asked: readonly number[] = [], prefix = ''): Thing[] {
+  const start = Date.parse(`${month}-01T00:00:00Z`);
+  const step = (28 * 24 * 3600 * 1000) / THINGS;
+  return Array.from({ length: THINGS }, (_, index) => {
+    const size = asked[index] ?? round(((index * 37) % THINGS) / (2 * THINGS));
+    return {
+      time: new Date(start + index * step).toISOString(),
+      size,
+      weight: round(times * size),
+      request: index < asked.length ? `${prefix}-${index}` : `nobody-${index}`,
+    };
+  });
+}
+
+/** As a file without quotes: no value needs them. */
+export function csv(rows: readonly Thing[]): string {
+  const lines = rows.map(({ time, size, weight, request }) => [time, size, weight, request].join(','));
+  return ['time,size,weight,request', ...lines, ''].join('\n');
+}
+
+/** Of a batch. */
+export const THINGS = 400;
+
+function round(value: number): number {
+  return Number(value.toFixed(6));
+}

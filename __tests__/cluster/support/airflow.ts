@@ -68,6 +68,15 @@ function run(dag: string, id: string): Run {
   return airflow<Run>('GET', runPath(dag, id));
 }
 
+/** What came with the events of Assets that started a run. */
+export function eventsOf(dag: string, id: string): unknown[] {
+  const { asset_events } = airflow<{ asset_events: { extra: unknown }[] }>(
+    'GET',
+    `${runPath(dag, id)}/upstreamAssetEvents`,
+  );
+  return asset_events.map(({ extra }) => extra);
+}
+
 /** Waits until a run has ended. */
 export function ended(dag: string, id: string, seconds = 600): Run {
   return until(

@@ -180,7 +180,7 @@ def collected(model: str, batch: str) -> dict:
 
 
 def ask_each(model: str, prefix: str, values: str) -> list:
-    """Asks about one value after the other, each in a request with an id: by which version, and the answer."""
+    """Asks about one value after the other, each under an id: the version that answered, and the answer."""
     said = []
     for number, value in enumerate(json.loads(values)):
         version, answers = ask(model, np.asarray([[value]], np.float32), f"{prefix}-{number}")
@@ -221,22 +221,30 @@ def shadow(model: str, wanted: str) -> list:
     )
 
 
-def reaches(host: str, port: str) -> dict:
-    """Whether this pod may open a connection, and whether it is told the login of the source's database."""
+def reaches(host: str, *ports: str) -> dict:
+    """To which ports this pod may connect, and whether it has the login of the source's database."""
     import socket
 
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-        connects = True
-    except OSError:
-        connects = False
-    return {"connects": connects, "knows": "SOURCE_DATABASE_URL" in os.environ}
+    def connects(port: str) -> bool:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except OSError:
+            return False
+        return True
+
+    return {
+        "connects": {port: connects(port) for port in ports},
+        "knows": "SOURCE_DATABASE_URL" in os.environ,
+    }
 
 
-def withdraw(model: str) -> list:
-    """Takes a model's pointer away, and says which models are left once no replica knows of it."""
-    MODELS.delete_object(Bucket="models", Key=f"{model}/pointer.json")
-    seen = awaited(status, lambda replicas: all(model not in one["models"] for one in replicas))
+def withdraw(*models: str) -> list:
+    """Takes the pointers of models away, and says which others are left once no replica knows of these."""
+    for model in models:
+        MODELS.delete_object(Bucket="models", Key=f"{model}/pointer.json")
+    seen = awaited(
+        status, lambda replicas: not any(model in one["models"] for one in replicas for model in models)
+    )
     return sorted({name for one in seen for name in one["models"]})
 
 

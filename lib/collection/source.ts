@@ -42,7 +42,7 @@ export interface S3Source extends Timed {
 
   /**
    * Where a batch's files lie in the bucket `data`: `incoming/trips/{{ month }}/`. Every
-   * file below it is part of the batch.
+   * file below it whose name ends in its `format`, `.parquet` say, is part of the batch.
    */
   readonly prefix: string;
 

@@ -30,7 +30,8 @@ export interface ServedModel {
   readonly gpu?: boolean;
   /**
    * Whether a challenger answers the sampled requests beside the champion before the
-   * gate decides. Its answers are counted and never returned.
+   * gate decides, which waits for 200 of their rows, ten minutes at most. Its answers are
+   * counted and never returned.
    * @default false
    */
   readonly shadow?: boolean;

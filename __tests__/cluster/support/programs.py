@@ -213,14 +213,6 @@ def error(model: str) -> dict:
     return awaited(look, lambda seen: seen is not None)
 
 
-def shadow(model: str, wanted: str) -> list:
-    """What each replica says of the model, once their shadows have scored so many rows."""
-    return awaited(
-        lambda: [one["models"][model] for one in status()],
-        lambda seen: sum(one["shadowRows"] for one in seen) >= int(wanted),
-    )
-
-
 def reaches(host: str, *ports: str) -> dict:
     """To which ports this pod may connect, and whether it has the login of the source's database."""
     import socket

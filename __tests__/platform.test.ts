@@ -1,10 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { environmentFolder } from '../scripts/platform/environments';
 import { inWords as alertInWords } from '../scripts/platform/alerts';
 import { inWords } from '../scripts/platform/models';
+import { stale } from '../scripts/platform/stale';
 
 const root = join(__dirname, '..');
 const dist = mkdtempSync(join(tmpdir(), 'dist-'));
@@ -34,6 +35,19 @@ test('npm run deploy knows the environments of dist/, a new one too', () => {
   mkdirSync(join(dist, 'basement'));
   expect(deploy('desktop')).toBe("there is no environment 'desktop'; there are workstation, basement");
   expect(deploy('basement')).toBe(`${join(dist, 'basement')} holds no YAML; 'npm run synth' writes it`);
+});
+
+test('npm run deploy sees where dist/ is not what a synth writes', async () => {
+  const copy = join(dist, 'copy');
+  cpSync(join(root, 'dist'), copy, { recursive: true });
+  expect(await stale(copy)).toBeUndefined();
+  appendFileSync(join(copy, 'laptop/40-serving.yaml'), '# mine\n');
+  rmSync(join(copy, '20-workflow.yaml'));
+  writeFileSync(join(copy, '60-pipeline-gone.yaml'), '');
+  expect(await stale(copy)).toBe(
+    "'npm run synth' would change 20-workflow.yaml, 60-pipeline-gone.yaml, laptop/40-serving.yaml",
+  );
+  rmSync(copy, { recursive: true });
 });
 
 test('without a cluster it says so once, and where to get one', () => {

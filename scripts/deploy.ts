@@ -7,6 +7,7 @@ import { NAMESPACES } from '../lib/core/stage';
 import { environmentFolder } from './platform/environments';
 import { Failure, kubectl, list, run, tryKubectl } from './platform/kubectl';
 import { appliedObjects, customResources, DIST } from './platform/manifests';
+import { stale } from './platform/stale';
 import { reason, report } from './platform/trouble';
 import { wantedWorkloads, type Workload, workloads } from './platform/workloads';
 
@@ -41,6 +42,11 @@ void run(async () => {
     throw new Failure(
       `--except ${unknown.join(', ')}: there is no such workload; there are\n  ${wanted.join('\n  ')}`,
     );
+
+  // A dist/ of somebody's own choice need not be of these definitions.
+  const why = process.env.CDK8S_OUTDIR === undefined ? await stale(DIST) : undefined;
+  if (why !== undefined)
+    console.error(`dist/ is applied as it is, but it is not what the definitions say: ${why}`);
 
   const args = [
     'apply',

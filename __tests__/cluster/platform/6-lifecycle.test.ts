@@ -133,6 +133,9 @@ describe('when the world moves', () => {
     expect(lineage.tags).toMatchObject({ 'lifecycle.batch': '2024-01', 'lifecycle.parent_version': '1' });
     expect(lineage.aliases).toEqual({ champion: 2, previous: 1 });
     expect(ask<{ served: string }>('golden', MODEL).served).toBe('2');
+    const { stdout } = npm('status');
+    expect(stdout).toContain(`  ${MODEL}: version 2 serves\n`);
+    expect(stdout).toContain('  GrafanaDown (warning)  docs/runbooks/GrafanaDown.md\n');
   });
 
   test('the index falls, and nothing is trained again', () => {
@@ -215,13 +218,7 @@ describe('under traffic', () => {
   test('one command puts the version before back, and once more the newer one', () => {
     startTraffic('rollback', '2024-01', 90, { clients: 4 });
     for (const version of [before, serving]) {
-      const { seconds: taken, result } = timed(() =>
-        spawnSync('npm', ['run', '--silent', 'rollback', MODEL], {
-          cwd: ROOT,
-          encoding: 'utf8',
-          env: { ...process.env, ...cluster.kubectlEnvironment() },
-        }),
-      );
+      const { seconds: taken, result } = timed(() => npm('rollback', MODEL));
       report(`rollback in ${taken} s: ${result.stdout.trim().split('\n').at(-1)}`);
       expect(result.stderr).toBe('');
       expect(result.status).toBe(0);
@@ -233,6 +230,15 @@ describe('under traffic', () => {
     expect(traffic).toMatchObject({ failed: 0, wrong: 0 });
   });
 });
+
+/** Runs a command of package.json as a person would. */
+function npm(...command: string[]) {
+  return spawnSync('npm', ['run', '--silent', ...command], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    env: { ...process.env, ...cluster.kubectlEnvironment() },
+  });
+}
 
 /** Runs one of the small programs as a step and returns what it says. */
 function ask<T>(program: string, ...args: string[]): T {

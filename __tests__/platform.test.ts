@@ -37,6 +37,21 @@ test('npm run deploy knows the environments of dist/, a new one too', () => {
   expect(deploy('basement')).toBe(`${join(dist, 'basement')} holds no YAML; 'npm run synth' writes it`);
 });
 
+test.each([
+  [['laptop', '--dry-run'], "got 'laptop --dry-run'; options stand behind ' -- '"],
+  [['laptop', '--except', 'deployment/grafana'], "got 'laptop deployment/grafana --except'; options"],
+  [['laptop', 'production'], "got 'laptop production'; options"],
+])('npm run deploy %j applies nothing: npm kept an option, or one name is too many', (args, said) => {
+  const { status, stderr } = spawnSync('npm', ['run', '--silent', 'deploy', ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, KUBECTL: join(dist, 'kubectl') },
+  });
+  expect(stderr).toContain(said);
+  expect(stderr).not.toContain('kubectl');
+  expect(status).toBe(1);
+});
+
 test('npm run deploy sees where dist/ is not what a synth writes', async () => {
   const copy = join(dist, 'copy');
   cpSync(join(root, 'dist'), copy, { recursive: true });

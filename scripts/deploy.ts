@@ -23,12 +23,15 @@ folder of dist/ is another environment.
 
 KUBECTL names another kubectl, with leading arguments: KUBECTL='k3s kubectl'.`;
 
+const OPTIONS = ['timeout', 'except', 'dry-run'] as const;
+
 const SECONDS_BETWEEN_LOOKS = 2;
 const SECONDS_BETWEEN_REMINDERS = 30;
 
 void run(async () => {
   const { values, positionals } = options();
   if (values.help) return console.log(HELP);
+  refuseLost(positionals);
   const environment = positionals[0] ?? detect();
   const folder = environmentFolder(environment, foldersOf(DIST));
   const minutes = Number(values.timeout);
@@ -88,6 +91,17 @@ function options() {
   } catch (error) {
     throw new Failure(`${(error as Error).message}\n\n${HELP}`);
   }
+}
+
+/**
+ * Without ' -- ' npm keeps an option to itself, and passes its value on as if it were an environment.
+ * @throws Failure before anything is applied that was only to be looked at
+ */
+function refuseLost(positionals: readonly string[]): void {
+  const kept = OPTIONS.filter((name) => process.env[`npm_config_${name.replace('-', '_')}`] !== undefined);
+  if (kept.length === 0 && positionals.length < 2) return;
+  const got = [...positionals, ...kept.map((name) => `--${name}`)].join(' ');
+  throw new Failure(`got '${got}'; options stand behind ' -- ', as in 'npm run deploy -- laptop --dry-run'`);
 }
 
 /** k3s makes the RuntimeClass where it finds NVIDIA's toolkit, before any device plugin offers a GPU. */

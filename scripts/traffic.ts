@@ -12,7 +12,8 @@ Each of --clients asks for a few rows at once, waits for the answer, and pauses
 
 It is traffic as any other: it is sampled, shows as drift where the rows are
 unlike those the model learned from, and drift may have the model trained again.
-Ctrl-C ends it.
+Ctrl-C ends it. With the default alerts a new version takes over some nine minutes
+after the first drifted request: --seconds 900 sees it.
 
 KUBECTL names another kubectl, with leading arguments: KUBECTL='k3s kubectl'.`;
 

@@ -12,21 +12,25 @@ const NAMESPACE = `--namespace=${PLATFORM_NAMESPACE}`;
 const ASK =
   "import urllib.request as u; print(u.urlopen('http://localhost:9101/status', timeout=10).read().decode())";
 
-/** A line for each pipeline that is applied, and each that still serves: with which version. */
-export function models(): string[] {
+/** Names of the pipelines that the cluster has, sorted. */
+export function appliedPipelines(): string[] {
   const labelled = list<{ metadata: { labels: Record<string, string> } }>(
     'configmaps',
     NAMESPACE,
     '--selector=mlops-lifecycle/pipeline',
   );
-  const applied = new Set(labelled.map(({ metadata }) => metadata.labels['mlops-lifecycle/pipeline']!));
+  return [...new Set(labelled.map(({ metadata }) => metadata.labels['mlops-lifecycle/pipeline']!))].sort();
+}
+
+/** A line for each pipeline that is applied, and each that still serves: with which version. */
+export function models(): string[] {
+  const applied = appliedPipelines();
   const sidecar = ['deployment/triton', '--container=model-sync', '--', 'python3', '-c', ASK];
   const { status, stdout } = tryKubectl('exec', NAMESPACE, ...sidecar);
-  if (status !== 0)
-    return [...applied].sort().map((name) => `${name}: not known, for Triton's sidecar does not answer`);
+  if (status !== 0) return applied.map((name) => `${name}: not known, for Triton's sidecar does not answer`);
   const served = (JSON.parse(stdout) as { models: Record<string, Served> }).models;
   return [...new Set([...applied, ...Object.keys(served)])].sort().map((name) => {
-    const gone = applied.has(name) ? '' : '; its pipeline was taken out (docs/faq.md)';
+    const gone = applied.includes(name) ? '' : '; its pipeline was taken out (docs/faq.md)';
     return `${name}: ${inWords(served[name])}${gone}`;
   });
 }

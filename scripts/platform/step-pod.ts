@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../lib/core/stage';
 import { create, Failure, kubectl, tryKubectl } from './kubectl';
+import { appliedPipelines } from './models';
 
 /** A pipeline's spec, as far as it says how its steps run. */
 export interface Spec {
@@ -51,13 +52,7 @@ export function specOf(pipeline: string): Spec {
     '--output=jsonpath={.data.spec\\.json}',
   );
   if (found.status !== 0) {
-    const names = kubectl(
-      'get',
-      'configmap',
-      `--namespace=${PLATFORM_NAMESPACE}`,
-      '--selector=mlops-lifecycle/pipeline',
-      '--output=jsonpath={.items[*].metadata.labels.mlops-lifecycle/pipeline}',
-    );
+    const names = appliedPipelines().join(' ');
     const why = found.stderr.includes('(NotFound)') ? '' : `\n${found.stderr.trim()}`;
     throw new Failure(`the cluster has no pipeline '${pipeline}'; it has ${names || 'none'}${why}`);
   }

@@ -1,8 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import { customResources } from '../../../scripts/platform/manifests';
 import { objectsOf } from '../../support/dist';
 import { report } from '../support/cluster';
-import { cluster, LAPTOP, PLATFORM, WITHOUT_IMAGE } from '../support/platform';
+import { cluster, LAPTOP, npm, PLATFORM, WITHOUT_IMAGE } from '../support/platform';
 
 interface Pod {
   metadata: { name: string; labels: Record<string, string> };
@@ -71,10 +70,7 @@ test.each(['mlops-platform', 'mlops-steps'])('%s refuses a pod that is not restr
 });
 
 test('npm run status says what runs, where to open it, and where the password is, but no password', () => {
-  const { stdout, status } = spawnSync('npm', ['run', '--silent', 'status'], {
-    encoding: 'utf8',
-    env: { ...process.env, ...cluster.kubectlEnvironment() },
-  });
+  const { stdout, status } = npm('status');
   expect(status).toBe(0);
   expect(stdout).toMatch(/^\d+ of \d+ workloads are ready\.$/m);
   for (const page of ['airflow', 'mlflow', 'grafana', 'minio']) {
@@ -91,14 +87,7 @@ test('npm run status says what runs, where to open it, and where the password is
 });
 
 test('npm run deploy names what does not become ready, why, and the events of its pod', () => {
-  const { stderr, status } = spawnSync(
-    'npm',
-    ['run', '--silent', 'deploy', '--', 'laptop', '--timeout', '0.1'],
-    {
-      encoding: 'utf8',
-      env: { ...process.env, ...cluster.kubectlEnvironment() },
-    },
-  );
+  const { stderr, status } = npm('deploy', '--', 'laptop', '--timeout', '0.1');
   expect(status).toBe(1);
   expect(stderr).toMatch(/^not ready after 0:06:$/m);
   for (const workload of WITHOUT_IMAGE)

@@ -1,11 +1,10 @@
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ended, log, type Run, runs, type Task, tasks, trigger } from '../support/airflow';
 import { report, timed } from '../support/cluster';
 import { applyPipeline, NODE, taxi } from '../support/pipelines';
-import { cluster, PLATFORM } from '../support/platform';
+import { cluster, npm, PLATFORM } from '../support/platform';
 import { ask as askOf } from '../support/programs';
 import { query, until } from '../support/prometheus';
 import { startStep, stepEnded } from '../support/step';
@@ -172,6 +171,11 @@ describe('under traffic', () => {
   let serving: number;
   let before: number;
 
+  beforeAll(() => {
+    const { aliases } = ask<Lineage>('lineage', MODEL);
+    [serving, before] = [aliases.champion!, aliases.previous!];
+  });
+
   test('Triton runs on jemalloc, without which it breaks over traced requests', () => {
     const grep = ['grep', '--count', 'jemalloc', '/proc/1/maps'];
     const mapped = cluster.kubectl(
@@ -183,11 +187,6 @@ describe('under traffic', () => {
       ...grep,
     );
     expect(Number(mapped)).toBeGreaterThan(0);
-  });
-
-  beforeAll(() => {
-    const { aliases } = ask<Lineage>('lineage', MODEL);
-    [serving, before] = [aliases.champion!, aliases.previous!];
   });
 
   test('twenty rollouts under fifty clients give no wrong answer and lose no request', () => {
@@ -230,15 +229,6 @@ describe('under traffic', () => {
     expect(traffic).toMatchObject({ failed: 0, wrong: 0 });
   });
 });
-
-/** Runs a command of package.json as a person would. */
-function npm(...command: string[]) {
-  return spawnSync('npm', ['run', '--silent', ...command], {
-    cwd: ROOT,
-    encoding: 'utf8',
-    env: { ...process.env, ...cluster.kubectlEnvironment() },
-  });
-}
 
 /** Runs one of the small programs as a step and returns what it says. */
 function ask<T>(program: string, ...args: string[]): T {

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { definePipeline } from '../../../lib';
 import type { PipelineSource } from '../../../lib/pipeline/pipeline';
 import { ended, firstRun } from './airflow';
-import { applyPipeline } from './pipelines';
-import { cluster, PLATFORM, psql } from './platform';
+import { applyPipeline, removePipeline as remove } from './pipelines';
+import { psql } from './platform';
 import { until } from './prometheus';
+import { sizes } from './sizes';
 
 /** A pipeline each of whose runs makes a better model than the one before, and so deploys it. */
 export const NAME = 'ever-better';
@@ -18,8 +18,7 @@ export function startPipeline(): void {
 }
 
 export function removePipeline(): void {
-  for (const namespace of [PLATFORM, '--namespace=mlops-steps'])
-    cluster.kubectl('delete', namespace, '--selector', `mlops-lifecycle/pipeline=${NAME}`, 'configmap');
+  remove(everBetter());
 }
 
 /** Asks again while what answers has just been killed. */
@@ -49,22 +48,11 @@ function everBetter(): PipelineSource {
   const perfectAt = Math.round(Date.now() / 1000) + 5 * 3600;
   return {
     model: model.replace('float("inf")', `${perfectAt}.0`),
-    definition: definePipeline({
+    definition: sizes({
       name: NAME,
-      owner: 'Tests <tests@example.com>',
       source: { type: 'python', period: 'date' },
       schedule: '@daily',
-      schema: {
-        columns: {
-          time: { type: 'datetime' },
-          size: { type: 'float', min: 0, max: 1 },
-          weight: { type: 'float', min: 0, max: 3 },
-        },
-        timestamp: 'time',
-        features: { size: { type: 'float', min: 0, max: 1 } },
-        target: { name: 'weight', type: 'float', min: 0, max: 3 },
-      },
       gate: { metric: 'mae', better: 'lower', margin: 0 },
-    }),
+    }).definition,
   };
 }

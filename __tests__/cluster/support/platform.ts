@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { DIST } from '../../../scripts/platform/manifests';
 import { Cluster } from './cluster';
@@ -32,4 +33,12 @@ export function python(workload: string, program: string): string {
 export function psql(database: string, query: string): string {
   const command = ['psql', '--username=postgres', `--dbname=${database}`, '-Atc', query];
   return cluster.kubectl('exec', PLATFORM, 'statefulset/postgres', '--', ...command);
+}
+
+/** Runs a command of package.json as a person would. */
+export function npm(...command: string[]) {
+  return spawnSync('npm', ['run', '--silent', ...command], {
+    encoding: 'utf8',
+    env: { ...process.env, ...cluster.kubectlEnvironment() },
+  });
 }

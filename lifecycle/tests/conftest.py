@@ -4,12 +4,8 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +17,7 @@ from botocore.config import Config
 
 from file_server import FileServer, serving_files
 from kubernetes_api import Call, api_server
+from processes import running_minio, wait_until
 from small_api_server import SmallApiServer, serving
 
 
@@ -66,7 +63,7 @@ def postgres_folder() -> Iterator[Path]:
         assert initdb.wait(120) == 0, (folder / "initdb.log").read_text()
         running = command("postgres", "-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off")
         try:
-            wait_for(folder, running)
+            wait_until(lambda: postgres_answers(folder, running), what="Postgres")
             yield folder
         finally:
             running.send_signal(signal.SIGINT)
@@ -84,23 +81,10 @@ def database(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def minio() -> Iterator[str]:
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running MinIO; its root user is `tests`, with the password `test-password`."""
-    program = minio_program()
-    folder = Path(tempfile.mkdtemp(prefix="minio-"))
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    environment = os.environ | {"MINIO_ROOT_USER": "tests", "MINIO_ROOT_PASSWORD": "test-password"}
-    command = [program, "server", "--quiet", "--address", f"127.0.0.1:{port}", str(folder / "data")]
-    with (folder / "log").open("wb") as log:
-        running = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        wait_for_minio(address, folder / "log", running)
+    with running_minio(tmp_path_factory.mktemp("minio")) as (_, address):
         yield address
-    finally:
-        running.terminate()
-        running.wait(60)
-        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -131,35 +115,6 @@ def file_server() -> Iterator[FileServer]:
         yield started
 
 
-def minio_program() -> str:
-    """Where MinIO's program is."""
-    found = os.environ.get("MINIO") or shutil.which("minio")
-    assert found, (
-        "there is no MinIO: name its program in $MINIO, or start the tests by scripts/test-python.sh"
-    )
-    return found
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
-def wait_for_minio(address: str, log: Path, running: subprocess.Popen[bytes]) -> None:
-    """Wait until this MinIO answers, a minute at most."""
-    end = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(f"{address}/minio/health/ready", timeout=5).close()
-        except (urllib.error.URLError, OSError):
-            assert running.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.05)
-        else:
-            return
-
-
 def postgres_program(name: str) -> str:
     """Where this program is: Debian keeps it off the path."""
     debian = sorted(str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin"))
@@ -168,16 +123,11 @@ def postgres_program(name: str) -> str:
     return found
 
 
-def wait_for(folder: Path, running: subprocess.Popen[bytes]) -> None:
-    """Wait until this Postgres answers, a minute at most."""
-    end = time.monotonic() + 60
-    while True:
-        try:
-            psycopg2.connect(host=str(folder), user="tests", dbname="postgres").close()
-        except psycopg2.OperationalError:
-            log = (folder / "postgres.log").read_text()
-            assert running.poll() is None, log
-            assert time.monotonic() < end, log
-            time.sleep(0.05)
-        else:
-            return
+def postgres_answers(folder: Path, running: subprocess.Popen[bytes]) -> bool:
+    """Whether this Postgres answers yet; one that ended fails at once, and says what it wrote."""
+    assert running.poll() is None, (folder / "postgres.log").read_text()
+    try:
+        psycopg2.connect(host=str(folder), user="tests", dbname="postgres").close()
+    except psycopg2.OperationalError:
+        return False
+    return True

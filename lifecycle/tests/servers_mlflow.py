@@ -4,13 +4,7 @@ A plugin: a module of tests says `pytest_plugins = ("servers_mlflow",)`.
 """
 
 import os
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,47 +12,33 @@ from typing import Any
 import pytest
 
 from lifecycle.store import Store
+from processes import Process, answers, free_port
 from small_pipeline import Pipeline
 from small_triton import serving_triton
 
 
 @pytest.fixture(scope="session")
-def mlflow_server() -> Iterator[str]:
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running MLflow with a database of its own; artifacts go to the bucket `mlflow`."""
-    folder = Path(tempfile.mkdtemp(prefix="mlflow-"))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+    folder = tmp_path_factory.mktemp("mlflow")
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/mlflow.db",
-        "--workers",
-        "1",
-        "--no-serve-artifacts",
-    ]
+    command += ["--workers", "1", "--no-serve-artifacts"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     command += ["--default-artifact-root", "s3://mlflow/artifacts"]
     environ = os.environ | {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    with (folder / "log").open("wb") as log:
-        running = subprocess.Popen(command, cwd=folder, env=environ, stdout=log, stderr=subprocess.STDOUT)
+    server = Process(command, folder / "log", environ)
+    address = f"http://127.0.0.1:{port}"
+    server.start()
     try:
-        end = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            except OSError:
-                assert running.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < end, (folder / "log").read_text()
-                time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
+        server.wait_until(lambda: answers(f"{address}/health"))
+        yield address
     finally:
-        running.terminate()
-        running.wait(60)
-        shutil.rmtree(folder)
+        server.stop()
 
 
 @pytest.fixture

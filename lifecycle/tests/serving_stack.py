@@ -2,14 +2,13 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,84 +20,36 @@ from onnx import TensorProto, helper, numpy_helper
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
-from conftest import free_port, minio_program
 from lifecycle import baseline, repository
 from lifecycle.repository import Pointer
 from lifecycle.store import Store
+from processes import HERE, SECONDS, Process, answers, free_port, running_minio
 
-HERE = Path(__file__).resolve().parent
 KEY = "tests-key"
 FEATURES = ("distance", "hour", "passengers")
 RESTRICTED = "model-repository,shared-memory,statistics,trace,logging,model-config"
 
 
-def wait_until(true: Callable[[], object], seconds: float = 30, what: str = "it") -> None:
-    """Wait until `true` returns something true; what it raises counts as not yet."""
-    end = time.monotonic() + seconds
-    last: object = None
-    while time.monotonic() < end:
-        try:
-            last = true()
-        except (OSError, InferenceServerException, KeyError) as error:
-            last = error
-        else:
-            if last:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"{what} did not come true within {seconds} s: {last!r}")
-
-
-class Process:
-    """A server that can be killed and started again on the same ports."""
-
-    def __init__(self, command: list[str], log: Path, environ: Mapping[str, str]) -> None:
-        self.command = command
-        self.log = log
-        self.environ = environ
-        self.running: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.running = subprocess.Popen(
-                self.command, stdout=log, stderr=subprocess.STDOUT, env=dict(self.environ), cwd=HERE.parent
-            )
-
-    def kill(self) -> None:
-        self.signal(signal.SIGKILL)
-
-    def signal(self, number: int) -> int:
-        assert self.running is not None
-        self.running.send_signal(number)
-        return self.running.wait(40)
-
-    def stop(self) -> None:
-        if self.running is not None and self.running.poll() is None:
-            self.signal(signal.SIGTERM)
-
-
 @contextmanager
 def minio(folder: Path) -> Iterator[Process]:
     """A MinIO with the buckets `models` and `data`; AWS's variables are set to it meanwhile."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    keys = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "test-password"}
-    environ = {**os.environ, "MINIO_ROOT_USER": "tests", "MINIO_ROOT_PASSWORD": "test-password"}
-    command = [minio_program(), "server", "--quiet", "--address", f"127.0.0.1:{port}", str(folder / "minio")]
-    server = Process(command, folder / "minio.log", environ)
     before = dict(os.environ)
-    os.environ.update(keys, AWS_ENDPOINT_URL_S3=address, AWS_DEFAULT_REGION="us-east-1")
-    server.start()
-    try:
-        wait_until(lambda: urllib.request.urlopen(f"{address}/minio/health/ready", timeout=2).close() is None)
-        client = boto3.client("s3")
-        for bucket in ("models", "data"):
-            client.create_bucket(Bucket=bucket)
-        client.close()
-        yield server
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        server.stop()
+    with running_minio(folder) as (server, address):
+        os.environ.update(
+            AWS_ACCESS_KEY_ID="tests",
+            AWS_SECRET_ACCESS_KEY="test-password",
+            AWS_ENDPOINT_URL_S3=address,
+            AWS_DEFAULT_REGION="us-east-1",
+        )
+        try:
+            client = boto3.client("s3")
+            for bucket in ("models", "data"):
+                client.create_bucket(Bucket=bucket)
+            client.close()
+            yield server
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 class Triton(Process):
@@ -136,8 +87,7 @@ class Triton(Process):
         return f"127.0.0.1:{self.grpc}"
 
     def live(self) -> bool:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/v2/health/live", timeout=2) as answer:
-            return bool(answer.status == 200)
+        return answers(f"http://127.0.0.1:{self.http}/v2/health/live")
 
 
 class SidecarProcess(Process):
@@ -276,7 +226,7 @@ class Client:
         given = np.asarray(rows, dtype=np.float32)
         tensor = InferInput("features", list(given.shape), "FP32")
         tensor.set_data_from_numpy(given)
-        answer = self._client.infer(model, [tensor], request_id=request_id, client_timeout=10)
+        answer = self._client.infer(model, [tensor], request_id=request_id, client_timeout=SECONDS)
         return answer.as_numpy("prediction")
 
     def factor(self) -> float:
@@ -306,7 +256,7 @@ class Traffic:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(SECONDS)
 
     def _work(self) -> None:
         client = Client(self._triton)

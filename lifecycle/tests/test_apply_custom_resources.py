@@ -367,4 +367,4 @@ def test_the_program_ends_at_sigterm(tmp_path: Path) -> None:
         assert running.stdout is not None
         assert running.stdout.readline().startswith("the API server cannot be reached: ")
         running.send_signal(signal.SIGTERM)
-        assert running.wait(10) == 0
+        assert running.wait(60) == 0

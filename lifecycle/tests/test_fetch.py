@@ -9,7 +9,8 @@ from lifecycle.exits import Later
 from lifecycle.fetch import Fetch, Same, WatchedStore
 from lifecycle.shelf import Shelf
 from lifecycle.standing import Standing
-from serving_stack import Process, minio, point, publish, store
+from processes import Process
+from serving_stack import minio, point, publish, store
 
 
 @pytest.fixture

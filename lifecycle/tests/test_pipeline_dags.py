@@ -222,4 +222,4 @@ def test_ends_at_once_when_it_is_told_to(shared: Path, folder: Path) -> None:
     with process.stdout:
         assert "the API server cannot be reached" in process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0

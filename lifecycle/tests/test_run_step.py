@@ -274,7 +274,7 @@ def test_a_signal_reaches_the_program_itself(ground: Ground) -> None:
     while waiting.stdout.readline() != "up\n":
         assert waiting.poll() is None
     waiting.terminate()
-    waiting.communicate(timeout=10)
+    waiting.communicate(timeout=60)
     assert waiting.returncode == -signal.SIGTERM
 
 

@@ -9,7 +9,6 @@ import pandas as pd
 import psycopg
 import pytest
 
-from conftest import free_port
 from file_server import Answer, FileServer
 from lifecycle import source_http, source_python, source_s3, source_sql
 from lifecycle.batches import Period
@@ -18,6 +17,7 @@ from lifecycle.fetched import Fetched, of_frame
 from lifecycle.owner import Owner
 from lifecycle.spec import HttpSource, S3Source, SqlSource
 from lifecycle.store import Store
+from processes import free_port
 from trip_files import MODEL, parquet, sha256, trips
 
 WANTED = ["begun", "distance", "minutes"]

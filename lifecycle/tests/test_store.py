@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from conftest import free_port
 from file_server import Answer, FileServer
 from lifecycle.exits import Later, Stopped
 from lifecycle.store import Store
+from processes import free_port
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from conftest import free_port
 from file_server import Answer, FileServer
 from lifecycle import traffic
 from lifecycle.__main__ import main
@@ -19,6 +18,7 @@ from lifecycle.context import Context
 from lifecycle.exits import Later, Stopped
 from lifecycle.repository import Pointer, write_pointer
 from lifecycle.traffic import Load, Tally
+from processes import free_port
 from small_triton import SmallTriton, serving_triton
 from trip_files import MODEL, context, parquet, spec_json, trips
 
@@ -70,7 +70,7 @@ def test_every_client_asks_until_the_time_is_over(
 ) -> None:
     began = time.monotonic()
     traffic.run(made(), SHORT)
-    assert 0.5 <= time.monotonic() - began < 10
+    assert time.monotonic() - began >= 0.5
     summary = said(capsys)
     # Each client's first question says that Triton is in reach, and is not counted.
     asked = len(triton.questions) - SHORT.clients

@@ -86,10 +86,12 @@ export PYTHONDONTWRITEBYTECODE=1
 export RUFF_CACHE_DIR=$environment/cache/ruff MYPY_CACHE_DIR=$environment/cache/mypy
 export COVERAGE_FILE=$scratch/coverage
 
+# All Python that runs in a cluster: the programs, the owners' models, and what the cluster suite runs there.
+readonly SOURCES=(. ../pipelines ../__tests__/cluster/support)
 say "formatting"
-tool ruff format --config pyproject.toml --check . ../pipelines
+tool ruff format --config pyproject.toml --check "${SOURCES[@]}"
 say "lint"
-tool ruff check --config pyproject.toml . ../pipelines
+tool ruff check --config pyproject.toml "${SOURCES[@]}"
 say "types"
 tool mypy
 say "tests"

@@ -1,4 +1,4 @@
-"""A model that is better than the one before whenever it is trained, so that every run of its pipeline deploys."""
+"""A model that is better whenever it is trained, so that every run of its pipeline deploys."""
 
 import time
 from datetime import datetime

@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import boto3
@@ -16,10 +17,12 @@ MODELS = boto3.client("s3")
 
 
 def read(key: str, bucket: str = "models") -> bytes:
-    return MODELS.get_object(Bucket=bucket, Key=key)["Body"].read()
+    """An object of the store."""
+    return bytes(MODELS.get_object(Bucket=bucket, Key=key)["Body"].read())
 
 
 def write(key: str, data: bytes, bucket: str = "models") -> None:
+    """Puts an object into the store, in place of the one that may be there."""
     MODELS.put_object(Bucket=bucket, Key=key, Body=data)
 
 
@@ -40,23 +43,23 @@ def ask(model: str, rows: np.ndarray, request_id: str = "") -> tuple[str, np.nda
     return body["model_version"], np.asarray(output["data"]).reshape(output["shape"])
 
 
-def status() -> list[dict]:
+def status() -> list[dict[str, Any]]:
     """What each replica's sidecar says."""
     import socket
 
     host, port = os.environ["TRITON_REPLICAS"].split(":")
     found = patiently(lambda: socket.getaddrinfo(host, int(port), socket.AF_INET))
     addresses = sorted({entry[4][0] for entry in found})
-    return [
-        patiently(
-            lambda url=f"http://{one}:{port}/status": json.load(urllib.request.urlopen(url, timeout=10))
-        )
-        for one in addresses
-    ]
+
+    def page(address: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://{address}:{port}/status", timeout=10) as answer:
+            return dict(json.load(answer))
+
+    return [patiently(partial(page, one)) for one in addresses]
 
 
 def patiently(call: Callable[[], Any]) -> Any:
-    """Its answer, within fifteen seconds: a pod's firewall is open, then shut, and a moment later open for good."""
+    """Its answer, within fifteen seconds: a pod's firewall is open, then shut, and then open for good."""
     end = time.monotonic() + 15
     while True:
         try:
@@ -77,7 +80,7 @@ def awaited(look: Callable[[], Any], wanted: Callable[[Any], bool], seconds: flo
     return seen
 
 
-def golden(model: str) -> dict:
+def golden(model: str) -> dict[str, Any]:
     """How far Triton's answers are from what the trained model itself said."""
     version = json.loads(read(f"{model}/pointer.json"))["version"]
     expected = json.loads(read(f"{model}/versions/{version}/golden.json"))
@@ -90,7 +93,7 @@ def golden(model: str) -> dict:
     }
 
 
-def lineage(model: str) -> dict:
+def lineage(model: str) -> dict[str, Any]:
     """From the version that serves back to the file that it was trained on."""
     from mlflow import MlflowClient
 
@@ -112,7 +115,7 @@ def lineage(model: str) -> dict:
     }
 
 
-def switch(model: str, *versions: str) -> dict:
+def switch(model: str, *versions: str) -> dict[str, Any]:
     """Points to one version after the other, each time until every replica serves it."""
     seconds = []
     for version in versions:
@@ -127,7 +130,7 @@ def switch(model: str, *versions: str) -> dict:
     return {"rollouts": len(seconds), "slowestSeconds": max(seconds)}
 
 
-def corrupt(model: str, kind: str, number: str) -> dict:
+def corrupt(model: str, kind: str, number: str) -> dict[str, Any]:
     """Points to a version that is bad in one way, and back once every replica refused it."""
     pointer = json.loads(read(f"{model}/pointer.json"))
     good = f"{model}/versions/{pointer['version']}"
@@ -160,14 +163,14 @@ def corrupt(model: str, kind: str, number: str) -> dict:
     return {"serving": [one["serving"] for one in seen], "reason": seen[0]["refused"][number]}
 
 
-def lay(prefix: str, *files: str) -> dict:
+def lay(prefix: str, *files: str) -> dict[str, Any]:
     """Lays the files of a batch where a source of type s3 finds them."""
     for number, text in enumerate(files):
         write(f"{prefix}part-{number}.csv", text.encode(), "data")
     return {"files": len(files)}
 
 
-def collected(model: str, batch: str) -> dict:
+def collected(model: str, batch: str) -> dict[str, Any]:
     """A batch's manifest, and when its first and its last good row is from."""
     import io
 
@@ -179,7 +182,7 @@ def collected(model: str, batch: str) -> dict:
     return {**manifest, "first": rows["time"].min().isoformat(), "last": rows["time"].max().isoformat()}
 
 
-def ask_each(model: str, prefix: str, values: str) -> list:
+def ask_each(model: str, prefix: str, values: str) -> list[list[Any]]:
     """Asks about one value after the other, each under an id: the version that answered, and the answer."""
     said = []
     for number, value in enumerate(json.loads(values)):
@@ -188,32 +191,32 @@ def ask_each(model: str, prefix: str, values: str) -> list:
     return said
 
 
-def sampled(model: str, version: str, prefix: str, wanted: str) -> dict:
+def sampled(model: str, version: str, prefix: str, wanted: str) -> dict[str, Any]:
     """The sampled requests whose ids begin so, once as many lie in the object store."""
 
-    def look() -> dict:
+    def look() -> dict[str, Any]:
         found = MODELS.list_objects_v2(Bucket="data", Prefix=f"{model}/payloads/{version}/")
         keys = [each["Key"] for each in found.get("Contents", [])]
         lines = [json.loads(line) for key in keys for line in read(key, "data").splitlines()]
         mine = [each for each in lines if each["requestId"].startswith(prefix)]
         return {"objects": len(keys), "requests": mine}
 
-    return awaited(look, lambda seen: len(seen["requests"]) >= int(wanted))
+    return dict(awaited(look, lambda seen: len(seen["requests"]) >= int(wanted)))
 
 
-def error(model: str) -> dict:
+def error(model: str) -> dict[str, Any]:
     """The live model's error, once it is measured."""
 
-    def look() -> dict | None:
+    def look() -> dict[str, Any] | None:
         try:
-            return json.loads(read(f"{model}/status/error.json"))
+            return dict(json.loads(read(f"{model}/status/error.json")))
         except MODELS.exceptions.NoSuchKey:
             return None
 
-    return awaited(look, lambda seen: seen is not None)
+    return dict(awaited(look, lambda seen: seen is not None))
 
 
-def reaches(host: str, *ports: str) -> dict:
+def reaches(host: str, *ports: str) -> dict[str, Any]:
     """To which ports this pod may connect, and whether it has the login of the source's database."""
     import socket
 
@@ -230,7 +233,7 @@ def reaches(host: str, *ports: str) -> dict:
     }
 
 
-def withdraw(*models: str) -> list:
+def withdraw(*models: str) -> list[str]:
     """Takes the pointers of models away, and says which others are left once no replica knows of these."""
     for model in models:
         MODELS.delete_object(Bucket="models", Key=f"{model}/pointer.json")
@@ -241,12 +244,14 @@ def withdraw(*models: str) -> list:
 
 
 def other_answers(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The golden predictions are not the model's."""
     golden = json.loads(files["golden.json"])
     golden["outputs"] = [[value + 1 for value in row] for row in golden["outputs"]]
     return {"golden.json": json.dumps(golden).encode()}
 
 
 def other_shape(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The configuration says more inputs than the model has."""
     config = json.loads(files["config.json"])
     return {"config.json": json.dumps({**config, "inputs": config["inputs"] + 1}).encode()}
 

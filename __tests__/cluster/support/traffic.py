@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -26,6 +27,7 @@ import model as owner
 
 
 def main() -> None:
+    """Ask for so many seconds."""
     options = argparse.ArgumentParser()
     options.add_argument("--data", required=True)
     options.add_argument("--seconds", type=float, required=True)
@@ -39,7 +41,8 @@ def main() -> None:
     tally = Tally(models)
     end = time.monotonic() + given.seconds
     clients = [
-        threading.Thread(target=client, args=(trips, given, end, tally, seed)) for seed in range(given.clients)
+        threading.Thread(target=client, args=(trips, given, end, tally, seed))
+        for seed in range(given.clients)
     ]
     for thread in clients:
         thread.start()
@@ -54,10 +57,11 @@ def features(url: str) -> np.ndarray:
         trips = pd.read_parquet(io.BytesIO(answer.read()))
     rows = owner.features(trips)
     good = rows[rows["trip_distance"].between(0, 100) & rows["minutes"].between(1, 120)]
-    return good[owner.FEATURES].to_numpy(np.float32)
+    return np.asarray(good[owner.FEATURES], np.float32)
 
 
 def fetch(version: str, key: str) -> tuple[str, onnxruntime.InferenceSession]:
+    """A version, and its model from the store."""
     import boto3
 
     body = boto3.client("s3").get_object(Bucket="models", Key=key)["Body"].read()
@@ -68,6 +72,7 @@ class Tally:
     """What happened, of every client."""
 
     def __init__(self, models: dict[str, onnxruntime.InferenceSession]) -> None:
+        """Nothing happened yet; answers of these versions are held against their models'."""
         self.lock = threading.Lock()
         self.models = models
         self.seconds: list[float] = []
@@ -75,7 +80,8 @@ class Tally:
         self.failures: list[str] = []
         self.wrong = 0
 
-    def answered(self, seconds: float, answer: dict, rows: np.ndarray) -> None:
+    def answered(self, seconds: float, answer: dict[str, Any], rows: np.ndarray) -> None:
+        """Count an answer."""
         version = answer["model_version"]
         wrong = False
         if version in self.models:
@@ -87,10 +93,12 @@ class Tally:
             self.wrong += wrong
 
     def failed(self, why: str) -> None:
+        """Count a request without one."""
         with self.lock:
             self.failures.append(why)
 
-    def summary(self) -> dict:
+    def summary(self) -> dict[str, Any]:
+        """The line of JSON."""
         ordered = sorted(self.seconds)
         return {
             "requests": len(self.seconds) + len(self.failures),
@@ -104,7 +112,7 @@ class Tally:
 
 
 def connect(connection: http.client.HTTPConnection) -> None:
-    """Before anything is counted: a pod's firewall opens a moment after the pod, and not for every packet at once."""
+    """Before anything is counted: a pod's firewall opens a moment after the pod, not for all at once."""
     for _ in range(10):
         try:
             connection.connect()
@@ -114,13 +122,19 @@ def connect(connection: http.client.HTTPConnection) -> None:
 
 
 def client(trips: np.ndarray, given: argparse.Namespace, end: float, tally: Tally, seed: int) -> None:
+    """Ask until the end; one that fails is not asked again."""
     random = np.random.default_rng(seed)
     host = os.environ["TRITON_HTTP_URL"]
     connection = http.client.HTTPConnection(host, timeout=30)
     connect(connection)
     while time.monotonic() < end:
         rows = trips[random.integers(0, len(trips), given.rows)]
-        tensor = {"name": "features", "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel().tolist()}
+        tensor = {
+            "name": "features",
+            "datatype": "FP32",
+            "shape": list(rows.shape),
+            "data": rows.ravel().tolist(),
+        }
         begin = time.monotonic()
         try:
             connection.request("POST", "/v2/models/trip-duration/infer", json.dumps({"inputs": [tensor]}))
@@ -131,7 +145,8 @@ def client(trips: np.ndarray, given: argparse.Namespace, end: float, tally: Tall
             else:
                 tally.answered(time.monotonic() - begin, json.loads(body), rows)
         except OSError as error:
-            tally.failed(f"{error!r} after {time.monotonic() - begin:.1f} s, {end - begin:.0f} s before the end")
+            took, left = time.monotonic() - begin, end - begin
+            tally.failed(f"{error!r} after {took:.1f} s, {left:.0f} s before the end")
             connection.close()
         if given.pause:
             time.sleep(given.pause)

@@ -78,6 +78,7 @@ case "$*" in
   restart*|start*)
     : >"$BOOTSTRAP_ROOT/active"
     mkdir -p "$BOOTSTRAP_ROOT/etc/rancher/k3s" "$BOOTSTRAP_ROOT/var/lib/rancher/k3s/server" "$BOOTSTRAP_ROOT/var/lib/kubelet"
+    mkdir -p "$BOOTSTRAP_ROOT/etc/rancher/node" "$BOOTSTRAP_ROOT/var/log/pods" "$BOOTSTRAP_ROOT/var/log/containers"
     echo "apiVersion: v1" >"$BOOTSTRAP_ROOT/etc/rancher/k3s/k3s.yaml" ;;
   disable*) rm -f "$BOOTSTRAP_ROOT/active" ;;
 esac`,
@@ -145,6 +146,7 @@ class Machine {
     this.write('proc/net/tcp', '  sl  local_address rem_address   st\n');
     this.write('proc/mounts', '');
     this.write('var/lib/.keep', '');
+    this.write('var/log/.keep', '');
     fs.writeFileSync(this.callsFile, '');
     for (const [name, body] of Object.entries(STUBS)) this.stub(name, body);
     this.serve(nodeState);
@@ -325,6 +327,28 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.leftTemporary).toEqual([]);
     });
 
+    it('prints what it would do to the service that it installed', () => {
+      const target = machine();
+      target.run();
+      const before = target.snapshot();
+      const plan = (...args: string[]) =>
+        target
+          .run(['--dry-run', ...args], { STUB_UID: '1000' })
+          .out.split('\n')
+          .filter((line) => line.startsWith('would '));
+      expect(plan()).toEqual([]);
+      expect(plan('--kubeconfig-mode', '644')).toEqual([
+        `would write ${target.at('etc/systemd/system/k3s.service')}`,
+        'would run: systemctl daemon-reload; systemctl enable k3s; systemctl restart k3s',
+        'would wait up to 1 s for the node',
+        `would list what was installed in ${target.at('var/lib/mlops-lifecycle/installed')}`,
+      ]);
+      expect(target.snapshot()).toEqual(before);
+      fs.rmSync(target.at('active'));
+      expect(plan()).toEqual(['would run: systemctl start k3s', 'would wait up to 1 s for the node']);
+      expect(plan('--only', 'helm')).toEqual([]);
+    });
+
     it('prints what it would take from an offline folder', () => {
       const target = machine();
       const done = target.run(['--dry-run', `--offline=${target.folder()}`]);
@@ -382,7 +406,7 @@ describe('scripts/bootstrap.sh', () => {
       const done = untouched(machine(), [], { STUB_OS: 'Darwin', STUB_ARCH: 'arm64' });
       expect(done.code).toBe(2);
       expect(done.err).toContain(
-        `k3d cluster create mlops --image rancher/k3s:${version('k3s').replace('+', '-')}`,
+        `k3d cluster create mlops --image rancher/k3s:${version('k3s').replace('+', '-')} --port 80:80@loadbalancer\n`,
       );
       expect(done.err).toContain('multipass launch');
     });
@@ -707,6 +731,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.requests).toEqual([]);
       expect(done.calls).toEqual(['systemctl is-active --quiet k3s']);
       expect(done.out).toContain('Nothing to install.');
+      expect(done.out).not.toContain('waiting');
       for (const tool of TOOLS) expect(done.out).toContain(`${tool} ${version(tool)}: already installed.`);
       expect(target.snapshot()).toEqual(before);
     });
@@ -743,12 +768,52 @@ describe('scripts/bootstrap.sh', () => {
       expect(machine().has('etc/systemd/system/k3s.service.env')).toBe(false);
     });
 
+    it('the proxy settings also when they are set or changed later, and keeps them when they are not', () => {
+      const FILE = 'etc/systemd/system/k3s.service.env';
+      const target = machine();
+      target.run();
+      for (const proxy of ['http://proxy:3128', 'http://other:3128']) {
+        const plan = target.run(['--dry-run'], { https_proxy: proxy });
+        expect(plan.out).toContain(`would write the proxy settings to ${target.at(FILE)}\n`);
+        expect(plan.out).toContain('systemctl restart k3s');
+        expect(plan.out).not.toContain('k3s.service\n');
+        const done = target.run([], { https_proxy: proxy });
+        expect(done.code).toBe(0);
+        expect(done.requests).toEqual([]);
+        expect(done.calls).toContain('systemctl restart --no-block k3s');
+        expect(target.mode(FILE)).toBe('600');
+        expect(target.read(FILE)).toContain(`HTTPS_PROXY="${proxy}"\n`);
+        expect(target.run([], { https_proxy: proxy }).calls).toEqual(['systemctl is-active --quiet k3s']);
+      }
+      const before = target.snapshot();
+      expect(target.run().calls).toEqual(['systemctl is-active --quiet k3s']);
+      expect(target.snapshot()).toEqual(before);
+    });
+
+    it('no proxy settings over those that somebody wrote', () => {
+      const FILE = 'etc/systemd/system/k3s.service.env';
+      const target = machine();
+      target.run([], { https_proxy: 'http://proxy:3128' });
+      target.write(FILE, 'HTTPS_PROXY="http://theirs:3128"\n');
+      const done = target.run([], { https_proxy: 'http://other:3128' });
+      expect(done.code).toBe(0);
+      expect(done.err).toContain('k3s.service.env was changed or put there by somebody else');
+      expect(done.calls).toEqual(['systemctl is-active --quiet k3s']);
+      expect(target.read(FILE)).toContain('theirs');
+    });
+
     it('and says where to look when the node does not become ready', () => {
       const target = machine('amd64', 'NotReady');
       const done = target.run([], { BOOTSTRAP_WAIT_SECONDS: '0' });
       expect(done.code).toBe(5);
       expect(done.err).toContain('journalctl -u k3s');
       expect(done.err).toContain('--uninstall');
+      const again = target.run([], { BOOTSTRAP_WAIT_SECONDS: '0' });
+      expect(again.code).toBe(5);
+      expect(again.out).toContain('waiting up to 0 s for the node');
+      expect(again.err).toContain('journalctl -u k3s');
+      expect(again.out).not.toContain('Type next');
+      expect([...again.requests, ...again.calls]).toEqual(['systemctl is-active --quiet k3s']);
       expect(target.run(['--uninstall', '--yes']).code).toBe(0);
       expect(target.has('usr/local/bin/k3s')).toBe(false);
     });
@@ -831,6 +896,33 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.err).toContain('has no k3s-airgap-images-amd64.tar.zst');
     });
 
+    it('gives k3s an archive of its images that came later, once it is checked', () => {
+      const NAME = 'k3s-airgap-images-amd64.tar.zst';
+      const target = machine();
+      const folder = target.folder();
+      target.run(['--offline', folder]);
+      fs.writeFileSync(path.join(folder, NAME), 'images');
+      fs.appendFileSync(path.join(folder, 'sha256sum-amd64.txt'), `${sha256('other')}  ${NAME}\n`);
+      const before = target.snapshot();
+      const refused = target.run(['--offline', folder]);
+      expect(refused.code).toBe(4);
+      expect(refused.err).toContain(`${NAME} does not match its published checksum`);
+      expect(target.snapshot()).toEqual(before);
+
+      fs.writeFileSync(path.join(folder, 'sha256sum-amd64.txt'), `${sha256('images')}  ${NAME}\n`);
+      const plan = target.run(['--dry-run', '--offline', folder]).out;
+      expect(plan).toContain(
+        `would take ${folder}/${NAME} and check it against ${folder}/sha256sum-amd64.txt\n`,
+      );
+      expect(plan).toContain('systemctl restart k3s');
+      const done = target.run(['--offline', folder]);
+      expect(done.code).toBe(0);
+      expect(done.calls).toContain('systemctl restart --no-block k3s');
+      expect(target.read(`var/lib/rancher/k3s/agent/images/${NAME}`)).toBe('images');
+      expect(fs.readdirSync(target.at('var/lib/rancher/k3s/agent/images'))).toEqual([NAME]);
+      expect(target.run(['--offline', folder]).calls).toEqual(['systemctl is-active --quiet k3s']);
+    });
+
     it.each(TOOLS)('stops at a %s that was tampered with', (tool) => {
       const target = machine();
       const folder = target.folder();
@@ -855,6 +947,7 @@ describe('scripts/bootstrap.sh', () => {
   });
 
   describe('names the kubeconfig in the profile', () => {
+    const HINT = 'Type next:\n  export KUBECONFIG=$HOME/.kube/config\n  kubectl apply';
     const LINES = '# mlops-lifecycle: the cluster on this machine\nexport KUBECONFIG="$HOME/.kube/config"\n';
 
     it.each([
@@ -889,11 +982,22 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.read('home/ada/.bashrc')).toBe('alias k=kubectl\nset -o vi\numask 077\n');
     });
 
-    it('not where the user took the line out again', () => {
+    it.each([
+      ['its owner took the line out', '# mlops-lifecycle: the cluster on this machine\numask 077\n'],
+      ['its owner changed the line', `${LINES.replace('config', 'other')}umask 077\n`],
+    ])('and takes out nothing else where %s', (_how, text) => {
       const target = machine();
       target.run();
+      target.write('home/ada/.bashrc', text);
+      expect(target.run(['--uninstall', '--yes']).code).toBe(0);
+      expect(target.read('home/ada/.bashrc')).toBe(text.slice(text.indexOf('\n') + 1));
+    });
+
+    it('not where the user took the line out again, and then says it', () => {
+      const target = machine();
+      expect(target.run().out).not.toContain('export KUBECONFIG');
       target.write('home/ada/.bashrc', '');
-      target.run();
+      expect(target.run().out).toContain(HINT);
       expect(target.read('home/ada/.bashrc')).toBe('');
       expect(target.run(['--uninstall', '--yes']).out).not.toContain('removed: the line');
       expect(target.read('home/ada/.bashrc')).toBe('');
@@ -902,17 +1006,35 @@ describe('scripts/bootstrap.sh', () => {
     it('not where something sets it already, where the profile is a link, or for a shell that has none', () => {
       const set = machine();
       set.write('home/ada/.bashrc', 'export KUBECONFIG=~/work\n');
-      expect(set.run().out).toContain('sets KUBECONFIG already');
+      const beside = set.run();
+      expect(beside.out).toContain('sets KUBECONFIG already');
+      expect(beside.out).toContain(HINT);
+      expect(set.run().out).toContain(HINT);
       expect(set.read('home/ada/.bashrc')).toBe('export KUBECONFIG=~/work\n');
 
       const link = machine();
       link.write('etc/shadow', 'secrets\n');
       link.write('home/ada/.keep', '');
       fs.symlinkSync(link.at('etc/shadow'), link.at('home/ada/.bashrc'));
-      expect(link.run().out).toContain('is a link and is left as it is');
+      const linked = link.run();
+      expect(linked.out).toContain('is a link and is left as it is');
+      expect(linked.out).toContain(HINT);
       expect(link.read('etc/shadow')).toBe('secrets\n');
 
-      expect(machine().run([], { STUB_SHELL: '/usr/sbin/nologin' }).calls).not.toContain('runuser ada');
+      const unknown = machine().run([], { STUB_SHELL: '/usr/sbin/nologin' });
+      expect(unknown.calls).not.toContain('runuser ada');
+      expect(unknown.out).toContain(HINT);
+
+      const fish = machine();
+      fish.write('home/ada/.config/fish/conf.d/mlops-lifecycle.fish', 'set -gx KUBECONFIG ~/work\n');
+      expect(fish.run([], { STUB_SHELL: '/usr/bin/fish' }).out).toContain(
+        'Type next:\n  set -gx KUBECONFIG $HOME/.kube/config\n  kubectl apply',
+      );
+
+      const appended = machine();
+      appended.run();
+      fs.appendFileSync(appended.at('home/ada/.bashrc'), 'export KUBECONFIG=~/work\n');
+      expect(appended.run().out).toContain(HINT);
     });
   });
 
@@ -969,11 +1091,15 @@ describe('scripts/bootstrap.sh', () => {
     it('leaves folders and binaries that were there before', () => {
       const target = machine();
       target.write('var/lib/rancher/k3s/old', 'old data');
+      target.write('var/log/pods/old', 'old log');
       target.write('usr/local/bin/helm', 'theirs');
       target.run();
       const done = target.run(['--uninstall', '--yes']);
       expect(done.out).toContain('was there before k3s');
       expect(target.read('var/lib/rancher/k3s/old')).toBe('old data');
+      expect(target.read('var/log/pods/old')).toBe('old log');
+      expect(target.has('var/log/containers')).toBe(false);
+      expect(target.has('etc/rancher')).toBe(false);
       expect(target.read('usr/local/bin/helm')).toBe('theirs');
     });
 
@@ -1065,6 +1191,20 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.err).toContain('could not unmount');
       expect(target.read('var/lib/kubelet/pods/1/data')).toBe('precious');
       expect(target.has('usr/local/bin/k3s')).toBe(true);
+    });
+
+    it('nothing without ps and umount, and names the packages that bring them', () => {
+      const target = machine();
+      target.run();
+      for (const name of ['ps', 'umount']) target.unstub(name);
+      const before = target.snapshot();
+      const done = target.run(['--uninstall', '--yes']);
+      expect(done.code).toBe(3);
+      expect(done.err).toContain('missing on this machine: ps umount');
+      expect(done.err).toMatch(
+        /apt-get install .* procps mount; Fedora: dnf install .* procps-ng util-linux\)/,
+      );
+      expect(target.snapshot()).toEqual(before);
     });
 
     it('the containers that outlive the service, and no other process', async () => {

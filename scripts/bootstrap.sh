@@ -54,9 +54,10 @@ STATE_DIR="$ROOT/var/lib/mlops-lifecycle"
 MANIFEST="$STATE_DIR/installed"
 K3S_KUBECONFIG="$ROOT/etc/rancher/k3s/k3s.yaml"
 K3S_DATA="$ROOT/var/lib/rancher/k3s"
+K3S_IMAGES="$K3S_DATA/agent/images"
 # What a running k3s makes. Only those that were not there before are removed.
 K3S_DIRS=("$ROOT/etc/rancher/k3s" "$K3S_DATA" "$ROOT/run/k3s" "$ROOT/run/flannel"
-  "$ROOT/var/lib/kubelet" "$ROOT/var/lib/cni")
+  "$ROOT/var/lib/kubelet" "$ROOT/var/lib/cni" "$ROOT/etc/rancher/node" "$ROOT/var/log/pods" "$ROOT/var/log/containers")
 
 # --- Exit codes --------------------------------------------------------------
 readonly E_UNSUPPORTED=2 E_PREFLIGHT=3 E_DOWNLOAD=4 E_NOT_READY=5 E_DECLINED=6 E_USAGE=64
@@ -217,7 +218,7 @@ detect_machine() {
     cat >&2 <<MAC
 error: this is macOS, and k3s needs Linux. Either run k3s in Docker:
   brew install k3d kubectl helm k9s
-  k3d cluster create mlops --image rancher/k3s:${K3S_VERSION/+/-}
+  k3d cluster create mlops --image rancher/k3s:${K3S_VERSION/+/-} --port 80:80@loadbalancer
   kubectl apply -f dist/laptop
 or use a Linux virtual machine and run this script inside it:
   brew install --cask multipass
@@ -465,7 +466,8 @@ require_tools() {
   done
   ((${#missing[@]} == 0)) ||
     stop_unless_dry $E_PREFLIGHT "missing on this machine: ${missing[*]}. Install them with the package manager" \
-      "(Debian, Ubuntu: apt-get install curl coreutils tar gzip gawk; Fedora: dnf install the same)."
+      "(Debian, Ubuntu: apt-get install curl coreutils tar gzip gawk procps mount; Fedora: dnf install curl" \
+      "coreutils tar gzip gawk procps-ng util-linux)."
 }
 
 # What k3s listens on: API server, supervisor, kubelet, kube-proxy, controllers
@@ -719,17 +721,28 @@ obtain() {
   fi
 }
 
+images_name() { printf 'k3s-airgap-images-%s.tar.zst' "$ARCH"; }
+
+# Does the folder hold an archive that the installed k3s was not given yet?
+images_due() {
+  selected k3s && is_recorded binary "$BIN_DIR/k3s" &&
+    [[ -n $OFFLINE && -e $OFFLINE/$(images_name) && ! -e $K3S_IMAGES/$(images_name) ]]
+}
+
 # Without a network k3s also needs the images of its own pods (DNS, ingress,
 # volumes), which it loads from a folder. Their archive may lie beside the rest.
 obtain_images() {
   [[ -n $OFFLINE ]] || return 0
-  local name="k3s-airgap-images-$ARCH.tar.zst"
+  local name
+  name="$(images_name)"
+  describe k3s
   if [[ ! -e $OFFLINE/$name ]]; then
     warn "$OFFLINE has no $name: k3s will pull the images of its own pods (DNS, ingress) from the network, and" \
       "without one they do not start. Download ${URL%/*}/$name"
     return 0
   fi
   say "k3s: taking $OFFLINE/$name"
+  [[ -e $WORK/k3s.sums ]] || fetch k3s "$SUMS_URL" "$WORK/k3s.sums"
   cp -- "$OFFLINE/$name" "$WORK/$name"
   verify k3s "$WORK/$name" "$name" ""
   IMAGES_ARCHIVE="$WORK/$name"
@@ -813,26 +826,24 @@ proxy_text() {
 }
 
 IMAGES_ARCHIVE=""
+PROXY_DUE=0  # whether the proxy of this shell has to be written down for k3s
+SERVICE=none # what has to be done with the service: restart (files are written first), start, or none
 
-start_k3s() {
-  local dir proxy
-  for dir in "${K3S_DIRS[@]}"; do
-    [[ -e $dir ]] || is_recorded dir "$dir" || record dir k3s - - "$dir"
-  done
-  if [[ -n $IMAGES_ARCHIVE ]]; then
-    install -d -m 0755 "$K3S_DATA/agent/images"
-    install -m 0644 "$IMAGES_ARCHIVE" "$K3S_DATA/agent/images/"
+# The file is not compared itself: in a dry run it may not be readable, and the
+# list of what was installed holds its hash.
+find_proxy_work() {
+  local text
+  text="$(proxy_text)" || exit
+  # Without a proxy in this shell (sudo drops it) the one given before stays.
+  [[ -n $text ]] || return 0
+  if [[ ! -e $UNIT_ENV_FILE ]]; then
+    PROXY_DUE=1
+  elif ! is_recorded file "$UNIT_ENV_FILE" || { [[ -r $UNIT_ENV_FILE ]] && ! unchanged file "$UNIT_ENV_FILE"; }; then
+    warn "$UNIT_ENV_FILE was changed or put there by somebody else and is left as it is; k3s goes by it and not by" \
+      "the proxy of this shell."
+  elif [[ "$(sha256_of - <<<"$text")" != "$SEEN_SHA256" ]]; then
+    PROXY_DUE=1
   fi
-  proxy="$(proxy_text)"
-  if [[ -n $proxy ]]; then
-    put_file k3s 0600 "$UNIT_ENV_FILE" <<<"$proxy"
-    say "k3s: the proxy of this shell is given to the service ($UNIT_ENV_FILE)"
-  fi
-  unit_text | put_file k3s 0644 "$UNIT_FILE"
-  systemctl daemon-reload
-  systemctl enable --quiet k3s
-  systemctl restart --no-block k3s
-  wait_for_node
 }
 
 # Is the unit ours, untouched since, and other than these options ask for?
@@ -840,11 +851,71 @@ unit_differs() {
   unchanged file "$UNIT_FILE" && [[ "$(unit_text)" != "$(<"$UNIT_FILE")" ]]
 }
 
+# The unit is missing when an earlier run broke off.
+unit_due() {
+  needed k3s || ! is_recorded file "$UNIT_FILE" || [[ ! -f $UNIT_FILE ]] || unit_differs
+}
+
+find_service_work() {
+  needed k3s || is_recorded binary "$BIN_DIR/k3s" || return 0
+  find_proxy_work
+  if unit_due || ((PROXY_DUE)) || images_due; then
+    SERVICE=restart
+  elif ! systemctl is-active --quiet k3s; then
+    SERVICE=start
+  fi
+}
+
+do_service_work() {
+  case "$SERVICE" in
+    restart)
+      require_systemd
+      start_k3s
+      wait_for_node
+      ;;
+    start)
+      say "k3s: installed but not running; starting it"
+      systemctl start --no-block k3s
+      wait_for_node
+      ;;
+    # An earlier run may have ended before the node was ready.
+    *) node_ready || wait_for_node ;;
+  esac
+}
+
+start_k3s() {
+  local dir images
+  for dir in "${K3S_DIRS[@]}"; do
+    [[ -e $dir ]] || is_recorded dir "$dir" || record dir k3s - - "$dir"
+  done
+  if [[ -n $IMAGES_ARCHIVE ]]; then
+    images="$K3S_IMAGES/${IMAGES_ARCHIVE##*/}"
+    install -d -m 0755 "$K3S_IMAGES"
+    # Complete before it has its name, by which the next run knows that it is there.
+    install -m 0644 "$IMAGES_ARCHIVE" "$images.new"
+    mv -f "$images.new" "$images"
+  fi
+  if ((PROXY_DUE)); then
+    proxy_text | put_file k3s 0600 "$UNIT_ENV_FILE"
+    say "k3s: the proxy of this shell is given to the service ($UNIT_ENV_FILE)"
+  fi
+  if unit_due; then
+    unit_text | put_file k3s 0644 "$UNIT_FILE"
+  fi
+  systemctl daemon-reload
+  systemctl enable --quiet k3s
+  systemctl restart --no-block k3s
+}
+
+node_ready() {
+  "$BIN_DIR/k3s" kubectl --kubeconfig "$K3S_KUBECONFIG" get nodes --no-headers 2>/dev/null |
+    awk '$2 == "Ready" { ready = 1 } END { exit !ready }'
+}
+
 wait_for_node() {
   local deadline=$((SECONDS + WAIT_SECONDS))
   say "k3s: started; waiting up to $WAIT_SECONDS s for the node"
-  until "$BIN_DIR/k3s" kubectl --kubeconfig "$K3S_KUBECONFIG" get nodes --no-headers 2>/dev/null |
-    awk '$2 == "Ready" { ready = 1 } END { exit !ready }'; do
+  until node_ready; do
     ((SECONDS < deadline)) ||
       die $E_NOT_READY "k3s runs but its node is not ready after $WAIT_SECONDS s. Look at: sudo journalctl -u k3s -n 50" \
         "Then run this again, or take it all back: sudo scripts/bootstrap.sh --uninstall"
@@ -856,6 +927,14 @@ wait_for_node() {
 # --- kubeconfig ----------------------------------------------------------------
 
 KUBECONFIG_HINT=""
+
+# Has the last words of this script say how a terminal is pointed at the cluster.
+hint_kubeconfig() { # shell path
+  case "${1##*/}" in
+    fish) KUBECONFIG_HINT="set -gx KUBECONFIG $2" ;;
+    *) KUBECONFIG_HINT="export KUBECONFIG=$2" ;;
+  esac
+}
 
 # Copies k3s's kubeconfig to the person who called sudo. A file that is already
 # there is theirs (other clusters live in it) and is not touched.
@@ -869,7 +948,7 @@ give_kubeconfig() {
   target="$dir/config"
   if [[ -e $target || -L $target ]] && ! is_recorded kubeconfig "$target"; then
     target="$dir/mlops-lifecycle"
-    KUBECONFIG_HINT="export KUBECONFIG=$home/.kube/mlops-lifecycle"
+    hint_kubeconfig "$shell" "$home/.kube/mlops-lifecycle"
     if [[ -e $target || -L $target ]] && ! is_recorded kubeconfig "$target"; then
       warn "$target was there before and is left as it is. The cluster's own kubeconfig is $K3S_KUBECONFIG"
       return 0
@@ -905,30 +984,38 @@ copy_kubeconfig() { # user dir target
 # --- The shell's profile --------------------------------------------------------
 
 readonly PROFILE_MARK="# mlops-lifecycle: the cluster on this machine"
+readonly PROFILE_LINE="export KUBECONFIG=\"\$HOME/.kube/config\""
+readonly PROFILE_LINE_FISH="set -gx KUBECONFIG \"\$HOME/.kube/config\""
 
 # Adds KUBECONFIG to the profile of the person's shell, unless something there
-# sets it already. One who took the line out again does not get it back.
+# sets it already. One who took the line out again does not get it back. Where
+# a new terminal will not be about this cluster, the line to type is said.
 name_kubeconfig() { # user home shell
-  local user="$1" home="$2" profile="" line="export KUBECONFIG=\"\$HOME/.kube/config\""
+  local user="$1" home="$2" profile="" line="$PROFILE_LINE" last
   case "${3##*/}" in
     bash) profile="$home/.bashrc" ;;
     zsh) profile="$home/.zshrc" ;;
     fish)
       profile="$home/.config/fish/conf.d/mlops-lifecycle.fish"
-      line="set -gx KUBECONFIG \"\$HOME/.kube/config\""
+      line="$PROFILE_LINE_FISH"
       ;;
     sh | dash | ash | ksh) profile="$home/.profile" ;;
-    *) return 0 ;;
   esac
-  ! is_recorded profile "$profile" || return 0
+  last="$(awk '/^[^#]*KUBECONFIG/ { last = $0 } END { print last }' "${profile:-/dev/null}" 2>/dev/null)" || true
+  [[ $last != "$line" ]] || return 0
+  hint_kubeconfig "$3" "\$HOME/.kube/config"
+  if [[ -z $profile ]] || is_recorded profile "$profile"; then
+    return 0
+  fi
   if [[ -L $profile ]]; then
     say "$profile is a link and is left as it is; add to it, if you like: $line"
     return 0
   fi
-  if grep -qE '^[^#]*KUBECONFIG' "$profile" 2>/dev/null; then
+  if [[ -n $last ]]; then
     say "$profile sets KUBECONFIG already and is left as it is"
     return 0
   fi
+  KUBECONFIG_HINT=""
   record profile k3s - - "$profile"
   # Written as that person: a profile is theirs, folders and all. A last line
   # that was left open is ended first.
@@ -946,19 +1033,18 @@ as_user() { # user command...
   if [[ $user == root ]]; then "$@"; else runuser -u "$user" -- "$@"; fi
 }
 
-# Takes the two lines out again, and a file that then is empty with them.
+# Takes the two lines out again, and a file that then is empty with them. What
+# else stands below the mark was put there by the profile's owner and stays.
 clean_profile() { # path
-  local line skip=0 found=0 kept=""
+  local line before="" found=0 kept=""
   if [[ -f $1 && ! -L $1 ]]; then
     while IFS= read -r line || [[ -n $line ]]; do
-      if ((skip)); then
-        skip=0
-      elif [[ $line == "$PROFILE_MARK" ]]; then
-        skip=1
+      if [[ $line == "$PROFILE_MARK" ]]; then
         found=1
-      else
+      elif [[ $before != "$PROFILE_MARK" || ($line != "$PROFILE_LINE" && $line != "$PROFILE_LINE_FISH") ]]; then
         kept+="$line"$'\n'
       fi
+      before="$line"
     done <"$1"
   fi
   if ((found)); then
@@ -985,16 +1071,35 @@ print_plan() {
     [[ -z $MEMBER ]] || say "would take $MEMBER out of it"
     say "would install it as $BIN_DIR/$tool"
   done
+  print_service_plan
   if needed k3s; then
-    [[ -z $OFFLINE ]] || say "would take $OFFLINE/k3s-airgap-images-$ARCH.tar.zst where it is, and check it likewise"
-    [[ -z "$(proxy_text)" ]] || say "would write the proxy settings to $UNIT_ENV_FILE"
-    say "would write $UNIT_FILE"
-    say "would run: systemctl daemon-reload; systemctl enable k3s; systemctl restart k3s"
-    say "would wait up to $WAIT_SECONDS s for the node"
     say "would copy $K3S_KUBECONFIG to ~/.kube/config (to ~/.kube/mlops-lifecycle if the former exists)"
     say "would add KUBECONFIG to the profile of your shell"
   fi
-  ((${#NEEDED[@]} == 0)) || say "would list what was installed in $MANIFEST"
+  if ((${#NEEDED[@]} > 0)) || [[ $SERVICE == restart ]]; then
+    say "would list what was installed in $MANIFEST"
+  fi
+}
+
+print_service_plan() {
+  local images
+  images="$OFFLINE/$(images_name)"
+  if needed k3s; then
+    [[ -z $OFFLINE ]] || say "would take $images where it is, and check it likewise"
+  elif images_due; then
+    describe k3s
+    say "would take $images and check it against $OFFLINE/${SUMS_URL##*/}"
+  fi
+  case "$SERVICE" in
+    restart)
+      ((!PROXY_DUE)) || say "would write the proxy settings to $UNIT_ENV_FILE"
+      ! unit_due || say "would write $UNIT_FILE"
+      say "would run: systemctl daemon-reload; systemctl enable k3s; systemctl restart k3s"
+      ;;
+    start) say "would run: systemctl start k3s" ;;
+    *) return 0 ;;
+  esac
+  say "would wait up to $WAIT_SECONDS s for the node"
 }
 
 print_next() {
@@ -1019,6 +1124,7 @@ install_all() {
     preflight
   fi
   ! selected k3s || report_gpu
+  ! selected k3s || find_service_work
 
   if ((DRY_RUN)); then
     print_plan
@@ -1026,28 +1132,22 @@ install_all() {
     return 0
   fi
 
-  if ((${#NEEDED[@]} > 0)); then
+  if ((${#NEEDED[@]} > 0)) || images_due; then
     WORK="$(mktemp -d "${TMPDIR:-/tmp}/mlops-lifecycle.XXXXXXXX")"
     # All are downloaded and checked before the first is installed.
-    for tool in "${NEEDED[@]}"; do
+    for tool in ${NEEDED[@]+"${NEEDED[@]}"}; do
       obtain "$tool"
-      [[ $tool != k3s ]] || obtain_images
     done
-    for tool in "${NEEDED[@]}"; do
+    if needed k3s || images_due; then
+      obtain_images
+    fi
+    for tool in ${NEEDED[@]+"${NEEDED[@]}"}; do
       put_binary "$tool"
     done
   fi
 
   if selected k3s && is_recorded binary "$BIN_DIR/k3s"; then
-    # The unit is missing when an earlier run broke off.
-    if needed k3s || ! is_recorded file "$UNIT_FILE" || [[ ! -f $UNIT_FILE ]] || unit_differs; then
-      require_systemd
-      start_k3s
-    elif ! systemctl is-active --quiet k3s; then
-      say "k3s: installed but not running; starting it"
-      systemctl start --no-block k3s
-      wait_for_node
-    fi
+    do_service_work
     give_kubeconfig
     [[ $KUBECONFIG_MODE == 600 ]] ||
       warn "every user of this machine can read $K3S_KUBECONFIG and rule the cluster with it, as" \

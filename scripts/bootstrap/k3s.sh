@@ -7,7 +7,8 @@ set -euo pipefail
 data=/var/lib/rancher/k3s shim=$data/data/0123/bin/containerd-shim-runc-v2
 
 serve() { # MODE of the kubeconfig
-  mkdir -p /etc/rancher/k3s "$data/server" "${shim%/*}" /run/k3s /run/flannel /var/lib/cni /var/lib/kubelet/pods/1/volume
+  mkdir -p /etc/rancher/k3s "$data/server" "${shim%/*}" /run/k3s /run/flannel /var/lib/cni /var/lib/kubelet/pods/1/volume \
+    /etc/rancher/node /var/log/pods /var/log/containers
   [ -e /etc/rancher/k3s/k3s.yaml ] || (umask 077 && printf 'apiVersion: v1\n# %s\n' "$RANDOM$RANDOM" > /etc/rancher/k3s/k3s.yaml)
   chmod "$1" /etc/rancher/k3s/k3s.yaml
   env | grep -i _proxy > "$data/server/proxy" || true

@@ -203,7 +203,7 @@ describe('a machine that will not do', () => {
     const machine = fresh();
     calledBy(machine, 'Darwin', 'arm64');
     const { err } = refused(machine, 2);
-    expect(err).toContain('k3d cluster create mlops');
+    expect(err).toMatch(/k3d cluster create mlops .* --port 80:80@loadbalancer\n/);
     expect(err).toContain('multipass launch');
   });
 
@@ -413,7 +413,9 @@ describe('uninstall', () => {
     machine.must('iptables -A INPUT -s 198.51.100.1 -j DROP');
     const seen = () => [
       ...machine.snapshot(),
-      machine.must('ip -o link | sed "s/ .*//"; iptables-save | grep -v "^#\\|^:"; grep -c . /proc/mounts'),
+      machine.must(
+        'ip -o link | sed "s/ .*//"; iptables-save | grep -v "^#\\|^:"; grep -c . /proc/mounts; ls /var/log',
+      ),
     ];
     const before = seen();
     expect(machine.bootstrap().code).toBe(0);

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -144,19 +145,23 @@ def build(requirements: Path, folder: Path, made: Path, environ: Mapping[str, st
 def remove_unused(folder: Path) -> None:
     """Remove environments in which nothing runs and nothing has started for a week, and what builds left."""
     for each in folder.iterdir():
-        key = each.name.removesuffix(".partial")
-        if each.name.startswith(".") or time.time() - each.stat().st_mtime < UNUSED:
-            continue
-        with (folder / ".locks" / key).open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            # Under its own name it would look whole until the last file is gone.
-            gone = folder / f"{key}.partial"
-            each.rename(gone)
-            shutil.rmtree(gone)
-            print(f"removed the environment {key}: unused for a week", flush=True)
+        # Another pod may tidy up at the same moment: what it took away, or uses, is left to it.
+        with suppress(FileNotFoundError, BlockingIOError):
+            remove_if_unused(each)
+
+
+def remove_if_unused(made: Path) -> None:
+    """Remove this environment where it is as old and as unused as that."""
+    key = made.name.removesuffix(".partial")
+    if made.name.startswith(".") or time.time() - made.stat().st_mtime < UNUSED:
+        return
+    with (made.parent / ".locks" / key).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Under its own name it would look whole until the last file is gone.
+        gone = made.parent / f"{key}.partial"
+        made.rename(gone)
+        shutil.rmtree(gone)
+        print(f"removed the environment {key}: unused for a week", flush=True)
 
 
 def become(python: str, options: argparse.Namespace, environ: Mapping[str, str]) -> NoReturn:

@@ -21,5 +21,7 @@ void run(async () => {
 
   const phase = await runStep({ pipeline, spec: specOf(pipeline), name: 'rollback' });
   if (phase !== 'Succeeded')
-    throw new Failure(`${pipeline} serves what it served: the rollback did not pass, for the reason above`);
+    throw new Failure(
+      `the rollback of ${pipeline} did not pass, for the reason above; 'npm run status' says which version serves`,
+    );
 });

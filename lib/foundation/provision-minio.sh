@@ -6,9 +6,16 @@ until mc --quiet ready store >/dev/null 2>&1; do
   echo 'waiting for MinIO'
   sleep 2
 done
+# What was deleted or replaced can be brought back for a week; kept for ever, no deletion would free a byte.
+# The import takes the place of whatever rules a bucket had.
+old_versions='{"Rules": [{
+  "ID": "old-versions", "Status": "Enabled",
+  "NoncurrentVersionExpiration": {"NoncurrentDays": 7}, "Expiration": {"ExpiredObjectDeleteMarker": true}
+}]}'
 for bucket in $BUCKETS; do
   mc --quiet mb --ignore-existing "store/$bucket"
   mc --quiet version enable "store/$bucket"
+  echo "$old_versions" | mc --quiet ilm rule import "store/$bucket"
 done
 for variable in $(env | sed -n 's/^\(SECRET_KEY_[a-z]*\)=.*/\1/p' | sort); do
   client=${variable#SECRET_KEY_}

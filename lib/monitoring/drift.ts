@@ -14,7 +14,7 @@ export interface Drift {
    */
   readonly window?: Span;
   /**
-   * Sampled requests in the window below which nothing is said.
+   * Rows of sampled requests in the window below which nothing is said.
    * @default 500
    */
   readonly minSamples?: number;

@@ -3,7 +3,8 @@ import { rules } from '../core/rules';
 
 /**
  * What a challenger must show before it becomes champion. Both are measured on
- * the same newest holdout; a tie keeps the champion.
+ * the same newest holdout: this run's, or the champion's where that learned from a
+ * newer batch. A tie keeps the champion, unless the challenger brings other settings of `serving`.
  */
 export interface Gate {
   /** The metric that `train` logs to MLflow: `mae`. */

@@ -15,6 +15,7 @@ export const MODEL_SYNC_METRICS = [
   'mlops_sampled_rows_total',
   'mlops_shadow_bin_total',
   'mlops_shadow_rows_total',
+  'mlops_shadowed_bin_total',
   'mlops_sync_failures_total',
   'mlops_sync_last_success_timestamp_seconds',
   'mlops_sync_switch_seconds',

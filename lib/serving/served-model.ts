@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { rules } from '../core/rules';
 
-/** How Triton serves a model. */
+/**
+ * How Triton serves a model. A version keeps what it was trained with: a change comes into force
+ * with the next run's version, for which the gate then takes a tie as enough.
+ */
 export interface ServedModel {
   /**
    * Most rows in one batch that Triton puts together from several requests.

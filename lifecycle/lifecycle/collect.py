@@ -80,8 +80,10 @@ def lay_down(context: Context, fetched: Fetched, period: Period) -> dict[str, An
     data = parquet(checked.good)
     sha256 = hashlib.sha256(data).hexdigest()
     context.data.put(data_key(period.batch, sha256), data)
-    if len(checked.bad):
-        context.data.put(f"raw/{period.batch}/quarantine-{sha256}.parquet", parquet(checked.bad))
+    bad = parquet(checked.bad) if len(checked.bad) else None
+    bad_sha256 = None if bad is None else hashlib.sha256(bad).hexdigest()
+    if bad is not None:
+        context.data.put(f"raw/{period.batch}/quarantine-{bad_sha256}.parquet", bad)
     if fetched.dropped:
         print(f"not in the schema, left out: {', '.join(fetched.dropped)}")
     manifest = {
@@ -94,6 +96,7 @@ def lay_down(context: Context, fetched: Fetched, period: Period) -> dict[str, An
         "sha256": sha256,
         "rows": len(checked.good),
         "quarantined": {"total": len(checked.bad), "reasons": checked.reasons},
+        "quarantineSha256": bad_sha256,
         "droppedColumns": list(fetched.dropped),
         "collectedAt": time.time(),
     }
@@ -103,14 +106,18 @@ def lay_down(context: Context, fetched: Fetched, period: Period) -> dict[str, An
 
 
 def keep_earlier(context: Context, manifest: dict[str, Any]) -> None:
-    """Move the manifest of what the source said before out of the way."""
+    """Move the manifest of what the source said before, or of what the schema asked for, out of the way."""
     earlier = context.data.get_json(manifest_key(context.batch))
-    if earlier is None or earlier["sha256"] == manifest["sha256"]:
+    if earlier is None:
         return
-    kept = f"raw/{context.batch}/manifest-{earlier['sha256']}.json"
+    changed = earlier["sourceSha256"] != manifest["sourceSha256"]
+    if not changed and earlier["schemaSha256"] == manifest["schemaSha256"]:
+        return
+    kept = f"raw/{context.batch}/manifest-{hashlib.sha256(json_bytes(earlier)).hexdigest()}.json"
     context.data.put_json(kept, earlier)
+    how = "changed after the fact" if changed else "was checked by another schema"
     print(
-        f"batch {context.batch} changed after the fact: before, {earlier['rows']} rows of source "
+        f"batch {context.batch} {how}: before, {earlier['rows']} rows of source "
         f"{earlier['sourceSha256']}, now {manifest['rows']} of {manifest['sourceSha256']}; "
         f"the earlier manifest is {kept}"
     )

@@ -102,6 +102,7 @@ def run(context: Context) -> None:
             "deployedAt": time.time(),
         },
     )
+    registry.say_page(str(context.result("register")["runId"]))
     print(
         f"version {version} serves in {followed} replicas after {seconds:.1f} s, instead of {wanted.previous}"
     )

@@ -133,6 +133,9 @@ def _all_bins(tally: Tally) -> Iterator[tuple[Bins, str, Counts]]:
 
 def _shadows(pages: dict[str, Page]) -> list[Metric]:
     counted = CounterMetricFamily("mlops_shadow_bin", "The shadow's predictions", labels=[*VERSION, "bin"])
+    shadowed = CounterMetricFamily(
+        "mlops_shadowed_bin", "The predictions returned for the shadow's rows", labels=[*VERSION, "bin"]
+    )
     rows = CounterMetricFamily("mlops_shadow_rows", "Rows that the shadow scored", labels=VERSION)
     for model, page in pages.items():
         if page.shadow is not None:
@@ -140,7 +143,9 @@ def _shadows(pages: dict[str, Page]) -> list[Metric]:
             rows.add_metric([model, version], page.shadow.rows)
             for place, times in _named(page.shadow.prediction):
                 counted.add_metric([model, version, place], times)
-    return [counted, rows]
+            for place, times in _named(page.shadow.shadowed):
+                shadowed.add_metric([model, version, place], times)
+    return [counted, shadowed, rows]
 
 
 def _traces(ledger: Ledger) -> list[Metric]:

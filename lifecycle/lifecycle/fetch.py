@@ -18,6 +18,7 @@ from lifecycle.standing import Standing
 from lifecycle.store import MISSING, Store
 
 STATUS_SECONDS = 10.0
+STATUSES = ("batch", "error", "gate")
 CHUNK = 1024 * 1024
 
 log = logging.getLogger("fetch")
@@ -137,6 +138,10 @@ class Fetch:
         except (Later, Stopped) as error:
             self._standing.failed("store")
             log.warning("%s", error)
+        except OSError as error:
+            # A full disk, say: what serves goes on serving.
+            self._standing.failed("disk")
+            log.error("%s", error)
 
     def _read_pointer(self, pipeline: str) -> None:
         found = self._store.changed(f"{pipeline}/{POINTER}")
@@ -156,13 +161,17 @@ class Fetch:
             log.error("%s: %s", pipeline, error)
             return
         with self._standing.model(pipeline) as model:
-            same = model.pointer == pointer
+            new, same = model.pointer is None, model.pointer == pointer
             model.pointer = pointer
             again = [] if same else list(model.refused)
             for version in again:
                 del model.refused[version]
         for version in again:
             self._shelf.drop(pipeline, version)
+        if new:
+            # Where it was gone, its statuses went with it: they are read anew.
+            for name in STATUSES:
+                self._store.forget(_status(pipeline, name))
         self._arrived()
 
     def _try_again_what_changed(self, pipeline: str) -> None:
@@ -212,8 +221,8 @@ class Fetch:
 
     def _read_statuses(self, pipelines: list[str]) -> None:
         for pipeline in pipelines:
-            for name in ("batch", "error", "gate"):
-                found = self._store.changed(f"{pipeline}/status/{name}.json")
+            for name in STATUSES:
+                found = self._store.changed(_status(pipeline, name))
                 if isinstance(found, bytes):
                     self._keep_status(pipeline, name, found)
 
@@ -226,6 +235,10 @@ class Fetch:
         if isinstance(fields, dict):
             with self._standing.lock:
                 self._standing.statuses.setdefault(pipeline, {})[name] = fields
+
+
+def _status(pipeline: str, name: str) -> str:
+    return f"{pipeline}/status/{name}.json"
 
 
 def _key(pipeline: str, version: int, name: str) -> str:

@@ -1,5 +1,6 @@
 """The fifth step: the challenger against the champion, on the same newest holdout."""
 
+import http.client
 import json
 import math
 import time
@@ -14,12 +15,22 @@ from lifecycle.replicas import replicas, shadow_distance
 from lifecycle.repository import BadVersion, read_pointer, read_version, write_pointer
 from lifecycle.scoring import Scorer, frame, matrix, measure
 from lifecycle.spec import Gate
-from lifecycle.tracking import Tracking
+from lifecycle.tracking import BATCH, RUN, Tracking
 
 TAG = "lifecycle.gate"
 SHADOW_SECONDS = 600.0
 SHADOW_ROWS = 200
 POLL_SECONDS = 2.0
+
+SETTINGS = (
+    "maxBatchSize",
+    "maxQueueDelayMicroseconds",
+    "instances",
+    "gpus",
+    "traceOneIn",
+    "payloads",
+)
+"""What a version's config.json says of how it is served, and not of what it is."""
 
 Outcome = Literal["promoted", "kept", "limit"]
 
@@ -38,7 +49,7 @@ def run(context: Context) -> None:
     Raises:
         Kept: The challenger lost.
         Later: MLflow or the object store is away.
-        Stopped: A version cannot be read, or the challenger is the champion already.
+        Stopped: The challenger or a holdout cannot be read, or the challenger is the champion already.
     """
     registered = context.result("register")
     version = int(registered["version"])
@@ -56,7 +67,7 @@ def run(context: Context) -> None:
     print(f"promoted: {decided['reason']}")
 
 
-def decide(gate: Gate, challenger: float, champion: float | None) -> Decision:
+def decide(gate: Gate, challenger: float, champion: float | None, settings: str = "") -> Decision:
     """Judge by the gate's metric.
 
     Args:
@@ -64,10 +75,12 @@ def decide(gate: Gate, challenger: float, champion: float | None) -> Decision:
         challenger: The challenger's value. One that is not finite loses, always.
         champion: The champion's value on the same rows, None where there is none to compare with. One that
             is not finite is as good as none.
+        settings: How the challenger serves otherwise than the champion, in words; empty where it does not.
 
     Returns:
         `promoted` where the challenger keeps the limit and is better than the champion by more than `margin`
-        times the champion's value. A tie keeps the champion.
+        times the champion's value. A tie keeps the champion, unless the challenger brings other `settings`:
+        a version's own never change, so that they would never come into force.
     """
     metric = gate.metric
     if not math.isfinite(challenger):
@@ -82,28 +95,31 @@ def decide(gate: Gate, challenger: float, champion: float | None) -> Decision:
     numbers = f"{metric} {challenger:.6g} against the champion's {champion:.6g}, {gate.better} is better"
     if sign * challenger < sign * needed:
         return Decision("promoted", numbers)
+    if settings and sign * challenger <= sign * champion:
+        return Decision("promoted", f"{numbers}; it is no worse, and serves with {settings}")
     return Decision("kept", f"{numbers}, needed was {needed:.6g} (a margin of {gate.margin:.3g})")
 
 
 def _decided(context: Context, registry: Tracking, version: int) -> dict[str, Any]:
     """What gate.json says."""
-    holdout = context.data.get(context.key("holdout.parquet"))
-    if holdout is None:
-        raise Stopped(f"{context.key('holdout.parquet')} is gone: run 'preprocess' again")
-    rows = frame(holdout)
     aliased = registry.by_alias(registry.aliases.champion)
     champion = None if aliased is None else int(aliased.version)
     if champion == version:
         raise Stopped(f"version {version} is the champion already: there is nothing to decide")
     gate, target = context.spec.registry.gate, context.spec.collection.schema.target.name
     files = _files(context, version)
+    against, note = (None, "") if champion is None else _champion(context, champion, files)
+    run, batch = context.run, context.batch
+    if aliased is not None and against is not None and aliased.tags.get(BATCH, "") > batch:
+        # A run of the past must not put a model of the past in place of one that knows better.
+        run, batch = aliased.tags[RUN], aliased.tags[BATCH]
+        print(f"version {champion} learned from batch {batch}: both are scored on that one's holdout")
+    rows = _holdout(context, run)
     value = _value(files, rows, target, gate.metric)
-    other, note = None, ""
-    if champion is not None:
-        against = _files(context, champion)
-        note = _changed(files, against)
-        other = None if note else _value(against, rows, target, gate.metric)
-    decision = decide(gate, value, other)
+    other, settings = None, ""
+    if against is not None:
+        other, settings = _value(against, rows, target, gate.metric), _settings(against, files)
+    decision = decide(gate, value, other, settings)
     if note:
         print(f"version {champion} is no measure: {note}")
     reason = f"version {version}: {decision.reason}" + (f"; {note}" if note else "")
@@ -114,6 +130,7 @@ def _decided(context: Context, registry: Tracking, version: int) -> dict[str, An
         "championVersion": champion,
         "metric": gate.metric,
         "rows": len(rows),
+        "holdoutBatch": batch,
         # JSON has no NaN.
         "challenger": value if math.isfinite(value) else None,
         "champion": other if other is not None and math.isfinite(other) else None,
@@ -122,6 +139,27 @@ def _decided(context: Context, registry: Tracking, version: int) -> dict[str, An
         "reason": reason,
         "decidedAt": time.time(),
     }
+
+
+def _champion(
+    context: Context, version: int, challenger: dict[str, bytes]
+) -> tuple[dict[str, bytes] | None, str]:
+    """The champion's files, or None and why the challenger cannot be held against it."""
+    try:
+        files = read_version(context.models, version)
+    except BadVersion as error:
+        # No pod could load it again: what can be served must not wait for it.
+        return None, f"its files cannot be read, {error}: only the limit decides"
+    note = _changed(challenger, files)
+    return (None, note) if note else (files, "")
+
+
+def _holdout(context: Context, run: str) -> pd.DataFrame:
+    key = f"runs/{run}/holdout.parquet"
+    holdout = context.data.get(key)
+    if holdout is None:
+        raise Stopped(f"{key} is gone, and without it there is nothing to score on: start a new run")
+    return frame(holdout)
 
 
 def _files(context: Context, version: int) -> dict[str, bytes]:
@@ -150,6 +188,13 @@ def _changed(challenger: dict[str, bytes], champion: dict[str, bytes]) -> str:
     if widths[0] != widths[1]:
         return f"the target changed, from {widths[0]} outputs to {widths[1]}: only the limit decides"
     return ""
+
+
+def _settings(champion: dict[str, bytes], challenger: dict[str, bytes]) -> str:
+    """The settings of serving that would change, as in `instances 2 instead of 1`."""
+    before, now = (json.loads(files["config.json"]) for files in (champion, challenger))
+    changed = [name for name in SETTINGS if name in before and before[name] != now[name]]
+    return ", ".join(f"{name} {now[name]} instead of {before[name]}" for name in changed)
 
 
 def _features(files: dict[str, bytes]) -> list[str]:
@@ -194,8 +239,15 @@ def _await_shadow(context: Context, version: int) -> None:
     if refused:
         print(f"the shadow was refused: {refused[0]}")
     print(f"the shadow scored {rows} rows, {wanted} were wanted; {len(silent)} replicas were silent")
-    if rows and pointer.version is not None:
-        far = shadow_distance([each.address for each in shadows], context.spec.serving.model, pointer.version)
-        print(f"shadow against champion, PSI of the predictions: {far:.4g}; the gate does not decide by it")
-    elif not rows:
+    if rows:
+        print(f"shadow against champion, {_distance(context, [each.address for each in shadows])}")
+    else:
         print("nobody asked the shadow: the gate decides without it")
+
+
+def _distance(context: Context, at: list[str]) -> str:
+    try:
+        far = shadow_distance(at, context.spec.serving.model)
+    except (OSError, http.client.HTTPException) as error:
+        return f"not compared: {error!r}"
+    return f"PSI of the predictions: {far:.4g}; the gate does not decide by it"

@@ -31,11 +31,15 @@ class Tally:
 
 @dataclass
 class ShadowTally:
-    """Counts of a shadow's predictions, in the bins of the version that it shadows."""
+    """Counts of a shadow's predictions, in the bins of the version that it shadows.
+
+    `shadowed` are the predictions that were returned for the same rows.
+    """
 
     version: Version
     bins: Bins
     prediction: Counts
+    shadowed: Counts
     rows: int = 0
 
 
@@ -95,7 +99,7 @@ class Ledger:
                 serving.version.prediction,
             ):
                 bins = serving.version.prediction
-                page.shadow = ShadowTally(version, bins, _empty(bins))
+                page.shadow = ShadowTally(version, bins, _empty(bins), _empty(bins))
 
     def count(self, pipeline: str, number: int, features: Values, predictions: Values) -> Version | None:
         """Count a request.
@@ -126,12 +130,13 @@ class Ledger:
             page = self.pages.get(pipeline)
             return None if page is None or page.shadow is None else page.shadow.version
 
-    def count_shadow(self, pipeline: str, number: int, predictions: Values) -> None:
-        """Count a shadow's answers, shape [rows, outputs]."""
+    def count_shadow(self, pipeline: str, number: int, predictions: Values, shadowed: Values) -> None:
+        """Count a shadow's answers, and those of the version that it shadows, both [rows, outputs]."""
         with self.lock:
             page = self.pages.get(pipeline)
             if page is not None and page.shadow is not None and page.shadow.version.number == number:
                 _add(page.shadow.prediction, page.shadow.bins, prediction_value(predictions))
+                _add(page.shadow.shadowed, page.shadow.bins, prediction_value(shadowed))
                 page.shadow.rows += len(predictions)
 
     def shadow_rows(self, pipeline: str) -> int:

@@ -20,8 +20,8 @@ from lifecycle.repository import BadVersion, read_version
 from lifecycle.scoring import Scorer, frame, matrix, measure
 from lifecycle.tracking import Tracking
 
-MOST_REQUESTS = 50_000
-"""Sampled requests that are read, the newest."""
+MOST_ROWS = 50_000
+"""Rows of sampled requests that are read, the newest: what a step's memory holds."""
 
 REPORTS = "reports"
 REQUEST = "request id"
@@ -136,8 +136,12 @@ def _joined(labelled: pd.DataFrame, sampled: list[dict[str, Any]], target: str) 
 
 
 def _sampled(context: Context, version: int, inputs: int) -> list[dict[str, Any]]:
-    """The newest sampled requests of this version. Rows with a value that JSON lacks are left out."""
+    """The newest sampled requests of this version, `MOST_ROWS` at least where there are as many.
+
+    Requests with a value that JSON lacks are left out.
+    """
     found: list[dict[str, Any]] = []
+    rows = 0
     # The names begin with the time.
     for key in reversed(context.data.list(f"payloads/{version}/")):
         for line in reversed((context.data.get(key) or b"").splitlines()):
@@ -148,9 +152,10 @@ def _sampled(context: Context, version: int, inputs: int) -> list[dict[str, Any]
                 and len(each["features"][0]) == inputs
             ):
                 found.append(each)
-        if len(found) >= MOST_REQUESTS:
-            break
-    return found[:MOST_REQUESTS]
+                rows += len(each["features"])
+                if rows >= MOST_ROWS:
+                    return found
+    return found
 
 
 def _report(

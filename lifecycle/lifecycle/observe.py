@@ -53,7 +53,13 @@ class Observe:
         self._offset = self._noted_offset()
 
     def tick(self) -> None:
-        """Count what is there."""
+        """Count what is there. What a full disk keeps from being noted is counted later."""
+        try:
+            self._tick()
+        except OSError as error:
+            log.error("%s", error)
+
+    def _tick(self) -> None:
         self._bound()
         for file in self._files():
             if file.path.name == "trace.json":
@@ -124,7 +130,8 @@ class Observe:
                 self._payloads.add(
                     trace.model, trace.version, _time(trace), trace.request_id, features, predictions
                 )
-            self._replay.add(Question(trace.model, features.astype("float32"), trace.request_id))
+            rows, answers = features.astype("float32"), predictions.astype("float32")
+            self._replay.add(Question(trace.model, rows, answers, trace.request_id))
 
     def _discard(self, file: TraceFile, reason: str) -> None:
         with suppress(FileNotFoundError):
@@ -150,10 +157,10 @@ class Observe:
             return 0
 
     def _note_offset(self, offset: int) -> None:
-        self._offset = offset
         partial = self._folder / f"{STATE}.partial"
         partial.write_text(json.dumps({"offset": offset}))
         partial.replace(self._folder / STATE)
+        self._offset = offset
 
 
 def _time(trace: Trace, now: Callable[[], float] = time.time) -> float:

@@ -43,7 +43,8 @@ class Owner:
         sys.modules[MODULE] = module
         try:
             described.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # An exit code is the step's to say: the owner's own would pass for it.
             raise Stopped(f"{path} cannot be imported: {named(error, path)}") from error
         functions = {name: getattr(module, name, None) for name in ("features", "train", "collect")}
         missing = [name for name in ("features", "train") if not callable(functions[name])]
@@ -58,7 +59,7 @@ class Owner:
 
         Raises:
             Later: It ended in an OSError: a file or a server is away.
-            Stopped: It ended in any other error; the message names the line in model.py.
+            Stopped: It ended in any other error, or with an exit; the message names the line in model.py.
         """
         name = getattr(function, "__name__", "the function")
         try:
@@ -68,11 +69,11 @@ class Owner:
         except MemoryError:
             # More memory may help, another try may: not the owner's mistake alone.
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Stopped(f"{name} in {self.path} failed: {named(error, self.path)}") from error
 
 
-def named(error: Exception, path: Path) -> str:
+def named(error: BaseException, path: Path) -> str:
     """An error with the last line of model.py on its way."""
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)

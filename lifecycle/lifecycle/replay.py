@@ -13,10 +13,11 @@ MOST_WAITING = 1000
 
 @dataclass(frozen=True)
 class Question:
-    """Rows of one sampled request, shape [rows, inputs]."""
+    """Rows of one sampled request, shape [rows, inputs], and the answers to them, [rows, outputs]."""
 
     pipeline: str
     rows: Rows
+    answers: Rows
     request_id: str
 
 
@@ -57,4 +58,4 @@ class Replay:
             except (Away, Refused):
                 self._ledger.drop("shadow")
                 continue
-            self._ledger.count_shadow(question.pipeline, version.number, answers)
+            self._ledger.count_shadow(question.pipeline, version.number, answers, question.answers)

@@ -62,16 +62,16 @@ def addresses(environ: Mapping[str, str]) -> list[str]:
     return [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip in ips]
 
 
-def shadow_distance(at: Sequence[str], model: str, champion: int) -> float:
-    """The PSI between the predictions of the champion and of its shadow, as the sidecars counted both.
+def shadow_distance(at: Sequence[str], model: str) -> float:
+    """The PSI between the champion's and its shadow's predictions on the rows that the shadow scored.
 
     Args:
         at: Addresses of replicas.
         model: The pipeline.
-        champion: The version that serves.
 
     Raises:
         OSError: A replica does not answer.
+        http.client.HTTPException: What it answers is no HTTP.
     """
     mine: Counter[str] = Counter()
     its: Counter[str] = Counter()
@@ -82,10 +82,7 @@ def shadow_distance(at: Sequence[str], model: str, champion: int) -> float:
                 continue
             if name == "mlops_shadow_bin_total":
                 its[said["bin"]] += int(float(value))
-            if name == "mlops_feature_bin_total" and (said["kind"], said["version"]) == (
-                "prediction",
-                str(champion),
-            ):
+            if name == "mlops_shadowed_bin_total":
                 mine[said["bin"]] += int(float(value))
     places = sorted(mine.keys() | its.keys())
     total = max(1, sum(mine.values()))

@@ -55,7 +55,7 @@ class Standing:
         """Know of nothing."""
         self.lock = threading.RLock()
         self.models: dict[str, Model] = {}
-        self.failures: Counter[str] = Counter({"store": 0, "triton": 0, "version": 0})
+        self.failures: Counter[str] = Counter({"store": 0, "disk": 0, "triton": 0, "version": 0})
         self.read_at = 0.0
         self.statuses: dict[str, dict[str, dict[str, Any]]] = {}
         self.known = False
@@ -79,7 +79,7 @@ class Standing:
             self.known = True
 
     def failed(self, reason: str) -> None:
-        """Count a failure: `store`, `triton` or `version`."""
+        """Count a failure: `store`, `disk`, `triton` or `version`."""
         with self.lock:
             self.failures[reason] += 1
 

@@ -61,7 +61,7 @@ def test_a_batch_leaves_good_rows_bad_rows_and_a_manifest_with_exact_counts(coll
     pd.testing.assert_frame_equal(
         good, spoiled()[3:].drop(columns="driver").reset_index(drop=True), check_dtype=False
     )
-    bad = read(made.data, f"raw/2024-01/quarantine-{said['sha256']}.parquet")
+    bad = read(made.data, f"raw/2024-01/quarantine-{said['quarantineSha256']}.parquet")
     assert bad[["distance", "reason"]].to_numpy().tolist() == [
         [-1.0, "distance: below 0"],
         [-2.0, "distance: below 0"],
@@ -94,6 +94,9 @@ def test_a_batch_without_a_bad_row_has_no_quarantine(collecting: Collecting) -> 
     made = collecting(batch="2023-12")
     collect.run(made)
     assert [key.split("-")[1][:3] for key in made.data.list("raw/2023-12/")] == ["12/", "12/"]
+    said = made.data.get_json("raw/2023-12/manifest.json")
+    assert said is not None
+    assert said["quarantineSha256"] is None
     assert not [key for key in made.data.list() if "quarantine" in key]
 
 
@@ -119,9 +122,32 @@ def test_a_batch_changed_after_the_fact_is_kept_beside_what_it_was(
     file_server.answers["/2024-01.parquet"] = Answer(parquet(trips(300)))
     collect.run(made)
     assert manifest(made)["rows"] == 300
-    assert made.data.get_json(f"raw/2024-01/manifest-{before['sha256']}.json") == before
+    assert kept(made) == [before]
     assert len(read(made.data, f"raw/2024-01/data-{before['sha256']}.parquet")) == 397
     assert "changed after the fact: before, 397 rows" in capsys.readouterr().out
+
+
+def kept(made: Context) -> list[Any]:
+    """The manifests that were kept."""
+    return [made.data.get_json(key) for key in made.data.list("raw/2024-01/manifest-")]
+
+
+def test_a_change_that_leaves_the_good_rows_is_one_too(
+    collecting: Collecting, file_server: FileServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = collecting()
+    collect.run(made)
+    before = manifest(made)
+    mended = spoiled().drop(index=0)
+    file_server.answers["/2024-01.parquet"] = Answer(parquet(mended))
+    collect.run(made)
+    after = manifest(made)
+    assert (after["sha256"], after["sourceSha256"]) == (before["sha256"], sha256(parquet(mended)))
+    assert kept(made) == [before]
+    for said, rows in ((before, 3), (after, 2)):
+        bad = read(made.data, f"raw/2024-01/quarantine-{said['quarantineSha256']}.parquet")
+        assert len(bad) == said["quarantined"]["total"] == rows
+    assert "batch 2024-01 changed after the fact: before, 397 rows" in capsys.readouterr().out
 
 
 def test_the_same_bytes_under_another_schema_are_checked_again(collecting: Collecting) -> None:

@@ -1,5 +1,6 @@
 """The store as the sidecar asks it, on a real one."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,43 @@ def test_a_download_that_is_cut_off_is_not_the_versions_fault(
     model = fetch._standing.models["trip"]
     assert (model.refused, fetch._standing.failures["store"]) == ({}, 1)
     assert not fetch._shelf.has("trip", 1)
+
+
+def test_a_full_disk_takes_nothing_away(
+    fetch: Fetch, server: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(1)
+    point(1)
+    with monkeypatch.context() as patched:
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patched.setattr(WatchedStore, "download", full)
+        fetch.tick()
+    model = fetch._standing.models["trip"]
+    assert (model.refused, fetch._standing.failures["disk"]) == ({}, 1)
+    assert not fetch._shelf.has("trip", 1)
+    fetch.tick()
+    assert fetch._shelf.has("trip", 1)
+
+
+def test_a_pipeline_that_comes_back_shows_its_statuses_again(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lifecycle.fetch.STATUS_SECONDS", 0)
+    publish(1)
+    point(1)
+    store().put("status/batch.json", b'{"rows": 5}')
+    fetch.tick()
+    assert fetch._standing.statuses == {"trip": {"batch": {"rows": 5}}}
+    store().delete(["pointer.json"])
+    fetch.tick()
+    # As the thread that serves does it.
+    del fetch._standing.models["trip"], fetch._standing.statuses["trip"]
+    point(1)
+    fetch.tick()
+    assert fetch._standing.statuses == {"trip": {"batch": {"rows": 5}}}
 
 
 def test_a_status_that_is_no_json_object_is_passed_over(fetch: Fetch) -> None:

@@ -10,7 +10,7 @@ from lifecycle.exits import Kept, Stopped
 from lifecycle.gate import decide
 from lifecycle.repository import Pointer, read_pointer, write_pointer
 from lifecycle.spec import Gate
-from small_pipeline import LINEAR, MEAN, Pipeline
+from small_pipeline import LINEAR, MEAN, STEPS, Pipeline, trips
 
 pytest_plugins = ("servers_mlflow",)
 
@@ -96,6 +96,54 @@ def test_both_are_scored_on_this_runs_holdout(pipeline: Pipeline) -> None:
     assert decided["challenger"] < decided["champion"]
 
 
+def test_a_run_of_the_past_is_scored_on_the_champions_newer_holdout(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # What was true in January is false in February.
+    moved = trips("2024-02").assign(minutes=lambda rows: 60 - rows["minutes"])
+    newer = pipeline.preprocessed("newer", rows=moved, batch="2024-02")
+    for step in STEPS.values():
+        step(newer)
+    older = pipeline.until("register", "older", batch="2024-01")
+    with pytest.raises(Kept, match=r"version 2: mae \d+\.\d+ against the champion's 0\.7"):
+        gate.run(older)
+    assert older.result("gate")["holdoutBatch"] == "2024-02"
+    assert "version 1 learned from batch 2024-02: both are scored on that one's holdout" in (
+        capsys.readouterr().out
+    )
+    assert pipeline.alias("champion") == 1
+    # The other way round the newer one counts as well.
+    assert pipeline.until("gate", "newest", batch="2024-03").result("gate")["holdoutBatch"] == "2024-03"
+
+
+def test_a_newer_holdout_that_is_gone_stops(pipeline: Pipeline) -> None:
+    newer = pipeline.until("deploy", "newer", batch="2024-02")
+    newer.data.delete([newer.key("holdout.parquet")])
+    older = pipeline.until("register", "older")
+    with pytest.raises(Stopped, match=r"runs/newer/holdout\.parquet is gone"):
+        gate.run(older)
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_a_tie_is_enough_for_other_settings_and_worse_is_not(better: str) -> None:
+    asked = Gate("mae", better, margin=0.1, limit=None)  # type: ignore[arg-type]
+    decided = decide(asked, 5.0, 5.0, "instances 2 instead of 1")
+    assert decided.outcome == "promoted"
+    assert decided.reason.endswith("it is no worse, and serves with instances 2 instead of 1")
+    worse = 5.001 if better == "lower" else 4.999
+    assert decide(asked, worse, 5.0, "instances 2 instead of 1").outcome == "kept"
+    assert decide(asked, 5.0, 5.0).outcome == "kept"
+
+
+def test_a_changed_setting_of_serving_comes_into_force_with_the_next_run(pipeline: Pipeline) -> None:
+    pipeline.until("deploy", "first")
+    pipeline.changes |= {"serving.instances": 2, "serving.traceOneIn": 1}
+    context = pipeline.until("gate", "second")
+    assert context.result("gate")["reason"].endswith(
+        "and serves with instances 2 instead of 1, traceOneIn 1 instead of 10"
+    )
+
+
 def test_other_features_leave_the_limit_alone_to_decide(
     pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,14 +158,26 @@ def test_other_features_leave_the_limit_alone_to_decide(
     )
 
 
-def test_a_champion_that_cannot_be_read_stops(pipeline: Pipeline) -> None:
+def test_a_champion_that_cannot_be_read_does_not_keep_a_good_model_out(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
     context = pipeline.until("deploy", "first")
     context.models.delete(["versions/1/manifest.json"])
-    second = pipeline.until("register", "second")
+    pipeline.until("deploy", "second")
+    assert pipeline.alias("champion") == 2
+    assert (
+        "version 1 is no measure: its files cannot be read, version 1 has no manifest.json: "
+        "only the limit decides"
+    ) in capsys.readouterr().out
+
+
+def test_a_challenger_that_cannot_be_read_stops(pipeline: Pipeline) -> None:
+    context = pipeline.until("register", "first")
+    context.models.delete(["versions/1/manifest.json"])
     with pytest.raises(
         Stopped, match=r"version 1 in s3://models/.* cannot be judged: version 1 has no manifest"
     ):
-        gate.run(second)
+        gate.run(context)
 
 
 def test_the_champion_itself_is_not_judged(pipeline: Pipeline) -> None:
@@ -154,13 +214,13 @@ def test_a_shadow_is_compared_before_the_gate_decides(
 ) -> None:
     pipeline = shadowed(pipelines)
     model = f'model="{pipeline.name}"'
-    mine = f'mlops_feature_bin_total{{{model},version="1",feature="prediction"'
+    before = f'mlops_feature_bin_total{{{model},version="1",feature="prediction"'
     pipeline.triton.shadow_rows = 12
     pipeline.triton.metrics = (
-        "# TYPE mlops_feature_bin_total counter\n"
-        f'{mine},bin="0",kind="prediction"}} 6.0\n'
-        f'{mine},bin="1",kind="prediction"}} 6.0\n'
-        f'mlops_feature_bin_total{{{model},version="1",feature="hour",bin="1",kind="feature"}} 99.0\n'
+        "# TYPE mlops_shadow_bin_total counter\n"
+        f'{before},bin="0",kind="prediction"}} 900.0\n'
+        f'mlops_shadowed_bin_total{{{model},version="2",bin="0"}} 6.0\n'
+        f'mlops_shadowed_bin_total{{{model},version="2",bin="1"}} 6.0\n'
         f'mlops_shadow_bin_total{{{model},version="2",bin="0"}} 6.0\n'
         f'mlops_shadow_bin_total{{{model},version="2",bin="1"}} 6.0\n'
         'mlops_shadow_bin_total{model="another",version="2",bin="5"} 6.0\n'
@@ -169,6 +229,24 @@ def test_a_shadow_is_compared_before_the_gate_decides(
     said = capsys.readouterr().out
     assert "the shadow scored 12 rows, 10 were wanted; 0 replicas were silent" in said
     assert "PSI of the predictions: 0;" in said
+
+
+def test_a_replica_that_goes_away_takes_the_comparison_and_not_the_decision(
+    pipelines: Callable[..., Pipeline],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pipeline = shadowed(pipelines)
+    pipeline.triton.shadow_rows = 12
+
+    def gone(*_: object) -> float:
+        raise ConnectionRefusedError("gone")
+
+    monkeypatch.setattr(gate, "shadow_distance", gone)
+    context = pipeline.context("second")
+    gate.run(context)
+    assert context.result("gate")["promoted"]
+    assert "shadow against champion, not compared: ConnectionRefusedError('gone')" in capsys.readouterr().out
 
 
 def test_a_shadow_that_nobody_asked_does_not_block(

@@ -83,7 +83,7 @@ def test_sampled_requests_are_joined_with_their_labels(
 def test_requests_without_a_label_leave_the_batch(
     pipelines: Callable[..., Pipeline], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "MOST_REQUESTS", 1)
+    monkeypatch.setattr(monitor, "MOST_ROWS", 1)
     pipeline = pipelines(serving__payloads=True, collection__schema__requestId="request")
     context = pipeline.until("deploy", "first")
     collect(pipeline.context("later", batch="2024-02"), trips("2024-02"))

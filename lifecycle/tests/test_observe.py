@@ -1,5 +1,6 @@
 """Traces as Triton writes them, and what becomes of them; no server runs."""
 
+import errno
 import json
 import os
 import time
@@ -182,6 +183,23 @@ def test_the_growing_file_is_read_from_where_it_was_left(bench: Bench) -> None:
     assert bench.rows() == 3, "Triton began anew"
 
 
+def test_what_a_full_disk_keeps_from_being_noted_is_counted_once_it_is_not_full(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(bench, "trace.json", request(1))
+    with monkeypatch.context() as patched:
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patched.setattr(Path, "write_text", full)
+        bench.observe.tick()
+    assert bench.rows() == 0
+    bench.observe.tick()
+    bench.observe.tick()
+    assert bench.rows() == 1
+
+
 def test_a_growing_file_that_was_cut_off_is_passed_over(bench: Bench) -> None:
     file = write(bench, "trace.json", request(1))
     file.write_text(file.read_text()[:-20])
@@ -291,13 +309,14 @@ def test_a_request_whose_clock_is_odd_is_of_now(tmp_path: Path) -> None:
 
 
 def test_a_shadow_that_fails_is_told(bench: Bench) -> None:
-    question = Question("trip", np.ones((2, 3), np.float32), "a")
+    answers = np.ones((2, 1), np.float32)
+    question = Question("trip", np.ones((2, 3), np.float32), answers, "a")
     bench.replay.add(question)
     bench.ledger.shadow("trip", bench.take_in(2))
     bench.control.fails["ask trip_shadow"] = [Away("gone")]
     for _ in range(3):
         bench.replay.add(question)
-    bench.replay.add(Question("trip", np.ones((2, 4), np.float32), "b"))
+    bench.replay.add(Question("trip", np.ones((2, 4), np.float32), answers, "b"))
     bench.replay.tick()
     assert bench.ledger.shadow_rows("trip") == 4
     assert bench.ledger.dropped["shadow"] == 2

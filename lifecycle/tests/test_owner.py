@@ -53,6 +53,15 @@ def test_a_file_that_is_missing_or_no_python_stops(tmp_path: Path) -> None:
         Owner.load(tmp_path / "model.txt")
 
 
+@pytest.mark.parametrize("code", ["0", "99", "'no data'"])
+def test_an_exit_of_the_owners_is_no_end_of_the_step(tmp_path: Path, code: str) -> None:
+    with pytest.raises(Stopped, match=r"cannot be imported: SystemExit: .*\(line 2\)"):
+        load(tmp_path, f"import sys\nsys.exit({code})\n")
+    owner = load(tmp_path, MODEL + f"\ndef train(rows):\n    raise SystemExit({code})\n")
+    with pytest.raises(Stopped, match=r"train in .* failed: SystemExit"):
+        owner.call(owner.train, 3)
+
+
 def test_an_error_below_the_owners_function_names_the_owners_line(tmp_path: Path) -> None:
     owner = load(tmp_path, MODEL)
     with pytest.raises(Stopped, match=r"features in .* failed: TypeError: .*\(line 5\)"):

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from lifecycle import rollback
-from lifecycle.exits import Stopped
+from lifecycle.exits import Later, Stopped
 from lifecycle.repository import read_pointer
+from lifecycle.tracking import Tracking
 from small_pipeline import MEAN, Pipeline
 
 pytest_plugins = ("servers_mlflow",)
@@ -45,6 +46,39 @@ def test_the_same_rollback_repeated_does_not(twice: Pipeline, capsys: pytest.Cap
     rollback.run(context)
     assert serves(twice) == (1, 2)
     assert "this run went back from version 2 to 1 before" in capsys.readouterr().out
+
+
+def test_a_registry_that_goes_away_behind_the_pointer_is_told_and_the_next_rollback_ends_the_work(
+    twice: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise Later("MLflow is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rollback, "move_aliases", away)
+        with pytest.raises(
+            Later,
+            match="version 1 serves again, but MLflow's aliases do not say so: MLflow is away; the same",
+        ):
+            rollback.run(twice.context("back"))
+    assert (serves(twice), twice.alias("champion")) == ((1, 2), 2)
+    rollback.run(twice.context("again"))
+    assert (serves(twice), twice.alias("champion"), twice.alias("previous")) == ((1, 2), 1, 2)
+    assert "found: the pointer went back to version 1, the aliases have not followed yet" in (
+        capsys.readouterr().out
+    )
+    rollback.run(twice.context("forth"))
+    assert (serves(twice), twice.alias("champion")) == ((2, 1), 2)
+
+
+def test_a_registry_that_is_away_changes_nothing(twice: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise Later("MLflow is away")
+
+    monkeypatch.setattr(Tracking, "by_alias", away)
+    with pytest.raises(Later, match=r"^MLflow is away$"):
+        rollback.run(twice.context("back"))
+    assert serves(twice) == (2, 1)
 
 
 def test_without_a_version_before_it_says_so(pipeline: Pipeline) -> None:

@@ -220,6 +220,25 @@ def test_only_what_is_old_and_not_in_use_is_removed(ground: Ground) -> None:
     assert {each.name for each in ground.environments.iterdir()} == {"new", "used", ".locks", ".uv-cache"}
 
 
+def test_what_another_pod_removes_meanwhile_is_left_to_it(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "gone", "last"):
+        (ground.environments / name).mkdir(parents=True)
+        os.utime(ground.environments / name, (OLD, OLD))
+    (ground.environments / ".locks").mkdir()
+    remove = run_step.remove_if_unused
+
+    def meanwhile(made: Path) -> None:
+        if made.name == "gone":
+            made.rmdir()
+        remove(made)
+
+    monkeypatch.setattr(run_step, "remove_if_unused", meanwhile)
+    run_step.remove_unused(ground.environments)
+    assert [each.name for each in ground.environments.iterdir()] == [".locks"]
+
+
 def test_a_built_image_needs_no_environment(ground: Ground) -> None:
     (ground.folder / "code" / "greeting.py").write_text("VERSION = 'built'\n")
     code, lines = ground.run("saying", "3", environments="-")

@@ -448,6 +448,11 @@ def test_a_shadow_scores_what_was_sampled_and_answers_nobody(page: Page, client:
         metrics[f'mlops_shadow_bin_total{{bin="{place}",model="trip",version="2"}}'] for place in range(10)
     ]
     assert got == counted.tolist()
+    # What the clients were told, of the same rows: half of it, in the same bins.
+    told, _ = baseline.count(described["edges"], training_rows(50).sum(axis=1))
+    assert [
+        metrics[f'mlops_shadowed_bin_total{{bin="{place}",model="trip",version="2"}}'] for place in range(10)
+    ] == told.tolist()
     point(1)
     wait_until(lambda: page.model()["shadow"] is None)
     assert not [name for name in page.metrics() if name.startswith("mlops_shadow")]

@@ -18,6 +18,24 @@ test('twenty runs of the secrets Job at the same time leave every value as it wa
   cluster.kubectl('delete', 'job', PLATFORM, ...names);
 });
 
+test("a week after an object was deleted or replaced, MinIO's disk has its space again", () => {
+  const server = ['exec', PLATFORM, 'statefulset/minio', '--container=server', '--', 'sh', '-c'];
+  const client =
+    'MC_HOST_store=http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@localhost:9000 mc --config-dir /tmp/.mc';
+  for (const bucket of ['airflow-logs', 'data', 'mlflow', 'models']) {
+    const { Rules } = JSON.parse(cluster.kubectl(...server, `${client} ilm rule export store/${bucket}`)) as {
+      Rules: object[];
+    };
+    expect(Rules).toEqual([
+      expect.objectContaining({
+        Status: 'Enabled',
+        NoncurrentVersionExpiration: { NoncurrentDays: 7 },
+        Expiration: { ExpiredObjectDeleteMarker: true },
+      }),
+    ]);
+  }
+});
+
 test('twenty runs at the same time with no secret there make one of each', () => {
   const names = Array.from({ length: 20 }, (_, i) => `first-${i}`);
   const scratch = objectsOf('laptop')

@@ -7,7 +7,7 @@ import { applyPipeline, NODE, taxi } from '../support/pipelines';
 import { cluster, npm, PLATFORM } from '../support/platform';
 import { ask as askOf } from '../support/programs';
 import { query, until } from '../support/prometheus';
-import { startStep, stepEnded } from '../support/step';
+import { startStep, stepEnded, stepStopped } from '../support/step';
 
 const ROOT = join(__dirname, '../../..');
 const MODEL = 'trip-duration';
@@ -82,8 +82,12 @@ describe('the first model', () => {
     );
   });
 
-  test("has each step's log name its MLflow run", () => {
-    expect(log(MODEL, first.dag_run_id, 'train')).toMatch(/#\/experiments\/\d+\/runs\/[0-9a-f]{32}/);
+  test("has each step's log name the run in MLflow, from the one that makes it on", () => {
+    const pages = STEPS.slice(STEPS.indexOf('train')).map(
+      (step) => log(MODEL, first.dag_run_id, step).match(/#\/experiments\/\d+\/runs\/[0-9a-f]{32}/)?.[0],
+    );
+    expect(pages).toEqual([pages[0], pages[0], pages[0], pages[0]]);
+    expect(pages[0]).toBeDefined();
   });
 });
 
@@ -92,7 +96,8 @@ describe('when the world moves', () => {
   let retraining: Run;
 
   test('trips like those of training are no drift', () => {
-    const traffic = send('quiet', '2022-01', 120, ENOUGH_TO_COMPARE);
+    startTraffic('quiet', '2022-01', { ...ENOUGH_TO_COMPARE, forSeconds: 120 });
+    const traffic = said(stepEnded('quiet'));
     expect(traffic.failed).toBe(0);
     before = psi('pickup_zone')!;
     report(`${traffic.requests} requests; PSI of pickup_zone ${before}; all: ${JSON.stringify(allPsi())}`);
@@ -102,7 +107,7 @@ describe('when the world moves', () => {
 
   test('trips of two years later raise the alert, and exactly one retraining', () => {
     applyPipeline(taxi({ source: published('2024-01') }));
-    startTraffic('moved', '2024-01', 600, ENOUGH_TO_COMPARE);
+    startTraffic('moved', '2024-01', { ...ENOUGH_TO_COMPARE, forSeconds: 600 });
     const began = Date.now();
     until(firing, (alerts) => alerts.length > 0, 400);
     const during = allPsi();
@@ -143,7 +148,7 @@ describe('when the world moves', () => {
       (now) => now !== undefined && now < 0.05,
       300,
     );
-    const traffic = JSON.parse(stepEnded('moved', 900)) as Traffic;
+    const traffic = said(stepEnded('moved'));
     report(
       `PSI of pickup_zone: before ${before}, after ${after}; ${traffic.requests} requests, ${traffic.failed} failed`,
     );
@@ -190,10 +195,10 @@ describe('under traffic', () => {
   });
 
   test('twenty rollouts under fifty clients give no wrong answer and lose no request', () => {
-    startTraffic('rollouts', '2024-01', 120, { clients: 50 });
+    startTraffic('rollouts', '2024-01', { clients: 50 });
     const order = Array.from({ length: 20 }, (_, i) => String(i % 2 === 0 ? before : serving));
     const switched = ask<{ rollouts: number; slowestSeconds: number }>('switch', MODEL, ...order);
-    const traffic = JSON.parse(stepEnded('rollouts')) as Traffic;
+    const traffic = said(stepStopped('rollouts'));
     report(
       `${switched.rollouts} rollouts, the slowest ${switched.slowestSeconds} s; ${JSON.stringify(traffic)}`,
     );
@@ -202,20 +207,20 @@ describe('under traffic', () => {
   });
 
   test('a version that is bad in any way is refused, and nobody notices', () => {
-    startTraffic('bad-versions', '2024-01', 150, { clients: 4 });
+    startTraffic('bad-versions', '2024-01', { clients: 4 });
     for (const [index, kind] of BROKEN.entries()) {
       const refused = ask<{ serving: number[]; reason: string }>('corrupt', MODEL, kind, String(901 + index));
       report(`${kind}: '${refused.reason}'`);
       expect({ kind, serving: refused.serving }).toEqual({ kind, serving: [serving] });
     }
-    const traffic = JSON.parse(stepEnded('bad-versions')) as Traffic;
+    const traffic = said(stepStopped('bad-versions'));
     report(`meanwhile ${JSON.stringify(traffic)}`);
     expect(traffic).toMatchObject({ failed: 0, wrong: 0 });
     expect(Object.keys(traffic.versions)).toEqual([String(serving)]);
   });
 
   test('one command puts the version before back, and once more the newer one', () => {
-    startTraffic('rollback', '2024-01', 90, { clients: 4 });
+    startTraffic('rollback', '2024-01', { clients: 4 });
     for (const version of [before, serving]) {
       const { seconds: taken, result } = timed(() => npm('rollback', MODEL));
       report(`rollback in ${taken} s: ${result.stdout.trim().split('\n').at(-1)}`);
@@ -224,7 +229,7 @@ describe('under traffic', () => {
       expect(ask<{ served: string }>('golden', MODEL).served).toBe(String(version));
       expect(ask<Lineage>('lineage', MODEL).aliases.champion).toBe(version);
     }
-    const traffic = JSON.parse(stepEnded('rollback')) as Traffic;
+    const traffic = said(stepStopped('rollback'));
     report(`meanwhile ${JSON.stringify(traffic)}`);
     expect(traffic).toMatchObject({ failed: 0, wrong: 0 });
   });
@@ -235,11 +240,11 @@ function ask<T>(program: string, ...args: string[]): T {
   return askOf<T>(MODEL, program, ...args);
 }
 
+/** Clients that ask until they are stopped, or for so long; it returns once they ask. */
 function startTraffic(
   name: string,
   month: string,
-  forSeconds: number,
-  { clients, rows = 8 }: { clients: number; rows?: number },
+  { clients, rows = 8, forSeconds = 3600 }: { clients: number; rows?: number; forSeconds?: number },
 ): void {
   const { champion, previous } = ask<Lineage>('lineage', MODEL).aliases;
   const models = [champion, previous].flatMap((version) =>
@@ -259,12 +264,16 @@ function startTraffic(
     '0.1',
   ];
   startStep(MODEL, name, TRAFFIC, ...options, '--models', ...models);
+  until(
+    () => cluster.try(['logs', '--namespace=mlops-steps', `pod/${name}`]).output,
+    (log) => log.includes('asking'),
+    120,
+  );
 }
 
-function send(...traffic: Parameters<typeof startTraffic>): Traffic {
-  const [name] = traffic;
-  startTraffic(...traffic);
-  return JSON.parse(stepEnded(name)) as Traffic;
+/** The last line of its log. */
+function said(log: string): Traffic {
+  return JSON.parse(log.trim().split('\n').at(-1)!) as Traffic;
 }
 
 function published(month: string) {

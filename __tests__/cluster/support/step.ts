@@ -89,6 +89,12 @@ export function stepEnded(name: string, seconds = 900): string {
   return output;
 }
 
+/** Tells it to end and waits for that, as `stepEnded` does. @throws when it has ended before. */
+export function stepStopped(name: string): string {
+  cluster.kubectl('exec', STEPS, name, '--', 'sh', '-c', 'kill -TERM 1');
+  return stepEnded(name);
+}
+
 /** Runs a program as a step, to its end. */
 export function step(pipeline: string, name: string, program: string, ...args: string[]): string {
   startStep(pipeline, name, program, ...args);

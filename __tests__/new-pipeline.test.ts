@@ -13,6 +13,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 test('a new pipeline is one that synthesizes, with a test beside it', () => {
   const { status, output } = newPipeline('ice-cream');
   expect(output).toContain('npm run synth');
+  expect(output).toContain('npm run deploy -- ENVIRONMENT ');
   expect(status).toBe(0);
   expect(readdirSync(join(folder, 'ice-cream')).sort()).toEqual(['model.py', 'pipeline.ts', 'test_model.py']);
   const pipelines = loadPipelines(folder);

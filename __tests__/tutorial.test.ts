@@ -52,7 +52,9 @@ test('a chapter that uses a shorthand has read it before', () => {
   expect(defined).toEqual(['airflow', 'mc', 'mlflow', 'promql', 'wait_for']);
   const used = new RegExp(`^(${defined.join('|')}) `, 'm');
   for (const [name, , text] of chapters) {
-    const typed = blocks(text).map(({ command }) => command);
+    const typed = fences(text)
+      .filter(({ language }) => ['sh', 'console'].includes(language))
+      .map((fence) => fence.text);
     const first = typed.findIndex((command) => used.test(command));
     const read = typed.findIndex((command) => command.includes('. docs/tutorial/shorthands.sh'));
     if (first >= 0) expect({ name, inTime: read >= 0 && read <= first }).toEqual({ name, inTime: true });

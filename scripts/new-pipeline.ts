@@ -49,9 +49,9 @@ void run(() => {
   fill(folder, name);
   console.log(`${shown} is there. Now:
 
-  npm run synth          and read what it adds to dist/
-  npm run test:python    to run its test
-  npm run deploy         and it lives`);
+  npm run synth                    and read what it adds to dist/
+  npm run test:python              to run its test
+  npm run deploy -- ENVIRONMENT    and it lives`);
 });
 
 /** Under another name first, so that what an error leaves is never taken for a pipeline. */

@@ -3,14 +3,17 @@ import { report, timed } from './cluster';
 import { serveFiles, synthesizeLaptop, taxi } from './pipelines';
 import { cluster, WITHOUT_IMAGE } from './platform';
 
+/** What the tutorial's reader sets before the first deploy, beyond what `taxi` sets for every project. */
+const TUTORIAL = { serving: { traceOneIn: 1 } } as const;
+
 /**
  * Starts a node and deploys the platform as a person would, with the same command; the taxi
  * pipeline takes its months from the node, which has no way to their publisher.
  */
-export default function setup(): void {
+export default function setup(_: unknown, { displayName }: { displayName: { name: string } }): void {
   report(`a node is up in ${timed(() => cluster.up()).seconds} s`);
   serveFiles();
-  process.env.PLATFORM_DIST = synthesizeLaptop(taxi());
+  process.env.PLATFORM_DIST = synthesizeLaptop(taxi(displayName.name === 'tutorial' ? TUTORIAL : {}));
   process.env.APPLIED_AT = String(Date.now());
   const except = WITHOUT_IMAGE.flatMap((workload) => ['--except', workload]);
   const { seconds, result } = timed(() =>

@@ -117,14 +117,22 @@ def test_a_batch_changed_after_the_fact_is_kept_beside_what_it_was(
     collecting: Collecting, file_server: FileServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = collecting()
-    collect.run(made)
-    before = manifest(made)
-    file_server.answers["/2024-01.parquet"] = Answer(parquet(trips(300)))
-    collect.run(made)
-    assert manifest(made)["rows"] == 300
+    before, after = collected_twice(made, file_server, trips(300))
+    assert after["rows"] == 300
     assert kept(made) == [before]
     assert len(read(made.data, f"raw/2024-01/data-{before['sha256']}.parquet")) == 397
     assert "changed after the fact: before, 397 rows" in capsys.readouterr().out
+
+
+def collected_twice(
+    made: Context, file_server: FileServer, changed: pd.DataFrame
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The manifests before and after the source changed to this."""
+    collect.run(made)
+    before = manifest(made)
+    file_server.answers["/2024-01.parquet"] = Answer(parquet(changed))
+    collect.run(made)
+    return before, manifest(made)
 
 
 def kept(made: Context) -> list[Any]:
@@ -136,12 +144,8 @@ def test_a_change_that_leaves_the_good_rows_is_one_too(
     collecting: Collecting, file_server: FileServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = collecting()
-    collect.run(made)
-    before = manifest(made)
     mended = spoiled().drop(index=0)
-    file_server.answers["/2024-01.parquet"] = Answer(parquet(mended))
-    collect.run(made)
-    after = manifest(made)
+    before, after = collected_twice(made, file_server, mended)
     assert (after["sha256"], after["sourceSha256"]) == (before["sha256"], sha256(parquet(mended)))
     assert kept(made) == [before]
     for said, rows in ((before, 3), (after, 2)):

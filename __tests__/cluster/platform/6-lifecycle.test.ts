@@ -7,7 +7,7 @@ import { applyPipeline, NODE, taxi } from '../support/pipelines';
 import { cluster, npm, PLATFORM } from '../support/platform';
 import { ask as askOf } from '../support/programs';
 import { query, until } from '../support/prometheus';
-import { startStep, stepEnded, stepStopped } from '../support/step';
+import { said, startStep, stepEnded, stepStopped } from '../support/step';
 
 const ROOT = join(__dirname, '../../..');
 const MODEL = 'trip-duration';
@@ -97,7 +97,7 @@ describe('when the world moves', () => {
 
   test('trips like those of training are no drift', () => {
     startTraffic('quiet', '2022-01', { ...ENOUGH_TO_COMPARE, forSeconds: 120 });
-    const traffic = said(stepEnded('quiet'));
+    const traffic = said<Traffic>(stepEnded('quiet'));
     expect(traffic.failed).toBe(0);
     before = psi('pickup_zone')!;
     report(`${traffic.requests} requests; PSI of pickup_zone ${before}; all: ${JSON.stringify(allPsi())}`);
@@ -155,7 +155,7 @@ describe('when the world moves', () => {
       (now) => now !== undefined && now < 0.05,
       300,
     );
-    const traffic = said(stepEnded('moved'));
+    const traffic = said<Traffic>(stepEnded('moved'));
     report(
       `PSI of pickup_zone: before ${before}, after ${after}; ${traffic.requests} requests, ${traffic.failed} failed`,
     );
@@ -205,7 +205,7 @@ describe('under traffic', () => {
     startTraffic('rollouts', '2024-01', { clients: 50 });
     const order = Array.from({ length: 20 }, (_, i) => String(i % 2 === 0 ? before : serving));
     const switched = ask<{ rollouts: number; slowestSeconds: number }>('switch', MODEL, ...order);
-    const traffic = said(stepStopped('rollouts'));
+    const traffic = said<Traffic>(stepStopped('rollouts'));
     report(
       `${switched.rollouts} rollouts, the slowest ${switched.slowestSeconds} s; ${JSON.stringify(traffic)}`,
     );
@@ -220,7 +220,7 @@ describe('under traffic', () => {
       report(`${kind}: '${refused.reason}'`);
       expect({ kind, serving: refused.serving }).toEqual({ kind, serving: [serving] });
     }
-    const traffic = said(stepStopped('bad-versions'));
+    const traffic = said<Traffic>(stepStopped('bad-versions'));
     report(`meanwhile ${JSON.stringify(traffic)}`);
     expect(traffic).toMatchObject({ failed: 0, wrong: 0 });
     expect(Object.keys(traffic.versions)).toEqual([String(serving)]);
@@ -236,7 +236,7 @@ describe('under traffic', () => {
       expect(ask<{ served: string }>('golden', MODEL).served).toBe(String(version));
       expect(ask<Lineage>('lineage', MODEL).aliases.champion).toBe(version);
     }
-    const traffic = said(stepStopped('rollback'));
+    const traffic = said<Traffic>(stepStopped('rollback'));
     report(`meanwhile ${JSON.stringify(traffic)}`);
     expect(traffic).toMatchObject({ failed: 0, wrong: 0 });
   });
@@ -276,11 +276,6 @@ function startTraffic(
     (log) => log.includes('asking'),
     120,
   );
-}
-
-/** The last line of its log. */
-function said(log: string): Traffic {
-  return JSON.parse(log.trim().split('\n').at(-1)!) as Traffic;
 }
 
 function published(month: string) {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { step } from './step';
+import { said, step } from './step';
 
 const PROGRAMS = readFileSync(join(__dirname, 'programs.py'), 'utf8');
 
@@ -13,6 +13,5 @@ let asked = 0;
  */
 export function ask<T>(pipeline: string, program: string, ...args: string[]): T {
   asked += 1;
-  const said = step(pipeline, `ask-${asked}`, PROGRAMS, program, ...args);
-  return JSON.parse(said.trim().split('\n').at(-1)!) as T;
+  return said<T>(step(pipeline, `ask-${asked}`, PROGRAMS, program, ...args));
 }

@@ -95,6 +95,11 @@ export function stepStopped(name: string): string {
   return stepEnded(name);
 }
 
+/** The line of JSON that a program ends with. */
+export function said<T>(log: string): T {
+  return JSON.parse(log.trim().split('\n').at(-1)!) as T;
+}
+
 /** Runs a program as a step, to its end. */
 export function step(pipeline: string, name: string, program: string, ...args: string[]): string {
   startStep(pipeline, name, program, ...args);

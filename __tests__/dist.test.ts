@@ -5,7 +5,7 @@ import { environments } from '../environments';
 import { loadPipelines, synthesize } from '../lib';
 import { podsOf, strings, title } from '../lib/contract/manifests';
 import { images } from '../lib/core/images';
-import { lifecycleProgram } from '../lib/core/program';
+import { pythonFile } from '../lib/core/program';
 import { customResources, DIST } from '../scripts/platform/manifests';
 import { ENVIRONMENTS, filesOf, objectsOf } from './support/dist';
 import { randomTokens } from './support/secret-scan';
@@ -32,7 +32,7 @@ test('dist is what a fresh synth writes', () => {
 });
 
 test('the code of the steps has every step, and no code lacks a module that it imports', () => {
-  const [, named] = /^STEPS = \((.*)\)$/m.exec(lifecycleProgram('lifecycle/__main__.py'))!;
+  const [, named] = /^STEPS = \((.*)\)$/m.exec(pythonFile('lifecycle/__main__.py'))!;
   const steps = [...named!.matchAll(/"(\w+)"/g)].map(([, step]) => `${step}.py`);
   const codes = objects
     .get('laptop')!

@@ -90,7 +90,7 @@ export interface EnvironmentProps {
 
   /**
    * An image that holds every package of the steps and of Triton's sidecar, as
-   * `lifecycle/Dockerfile` makes it: `registry.example.com/mlops/steps:1`.
+   * `python/Dockerfile` makes it: `registry.example.com/mlops/steps:1`.
    * @default - Python and uv, which install the locked packages from the public index
    */
   readonly stepImage?: string;

@@ -1,6 +1,6 @@
 import { Construct } from 'constructs';
 import { images } from './images';
-import { lifecyclePackage, lifecycleProgram } from './program';
+import { packageFiles, pythonFile } from './program';
 import { ConfigFiles, type Mount } from './volume';
 
 export interface LifecycleCodeProps {
@@ -9,7 +9,7 @@ export interface LifecycleCodeProps {
   /** @default mlops-platform */
   readonly namespace?: string;
   /**
-   * An image in which the packages already are: `lifecycle/Dockerfile` makes it.
+   * An image in which the packages already are: `python/Dockerfile` makes it.
    * @default - Python and uv, which install them from the locked requirements
    */
   readonly image?: string;
@@ -37,14 +37,14 @@ export class LifecycleCode extends Construct {
     const code = new ConfigFiles(this, 'code', {
       name: `lifecycle-${props.packages}-code`,
       namespace,
-      files: lifecyclePackage(ENTRIES[props.packages]),
+      files: packageFiles(ENTRIES[props.packages]),
     });
     const launcher = new ConfigFiles(this, 'launcher', {
       name: `lifecycle-${props.packages}-launcher`,
       namespace,
       files: {
-        'run_step.py': lifecycleProgram('run_step.py'),
-        'requirements.txt': lifecycleProgram(`requirements-${props.packages}.txt`),
+        'run_step.py': pythonFile('programs/run_step.py'),
+        'requirements.txt': pythonFile(`requirements-${props.packages}.txt`),
       },
     });
     this.mounts = [

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const FOLDER = join(__dirname, '../../lifecycle');
+const FOLDER = join(__dirname, '../../python');
 
-/** The text of a program in `lifecycle/` that runs in the cluster. */
-export function lifecycleProgram(name: string): string {
+/** The text of a file in `python/`: what runs in the cluster, and the locks of its packages. */
+export function pythonFile(name: string): string {
   return readFileSync(join(FOLDER, name), 'utf8');
 }
 
@@ -12,16 +12,16 @@ export function lifecycleProgram(name: string): string {
  * The modules of the package `lifecycle` that these need, themselves among them: file name to text.
  * What is applied may hold 256 KiB, so a ConfigMap holds no module that its pods never import.
  */
-export function lifecyclePackage(modules: readonly string[]): Record<string, string> {
+export function packageFiles(modules: readonly string[]): Record<string, string> {
   const needed = new Set(['__init__']);
   const add = (module: string): void => {
     if (needed.has(module)) return;
     needed.add(module);
-    imported(lifecycleProgram(`lifecycle/${module}.py`)).forEach(add);
+    imported(pythonFile(`lifecycle/${module}.py`)).forEach(add);
   };
   modules.forEach(add);
   const files = [...needed].sort().map((module) => `${module}.py`);
-  return Object.fromEntries(files.map((file) => [file, lifecycleProgram(`lifecycle/${file}`)]));
+  return Object.fromEntries(files.map((file) => [file, pythonFile(`lifecycle/${file}`)]));
 }
 
 /** Modules of the package that a module's text imports, wherever it does. */

@@ -1,7 +1,7 @@
 import type { Construct } from 'constructs';
 import { images } from '../core/images';
 import { commandProbe } from '../core/probe';
-import { lifecycleProgram } from '../core/program';
+import { pythonFile } from '../core/program';
 import { NAMESPACES, PLATFORM_NAMESPACE } from '../core/stage';
 import { ConfigFiles, scratch } from '../core/volume';
 import { Workload } from '../core/workload';
@@ -17,8 +17,8 @@ export function customResources(scope: Construct): Workload {
   const program = new ConfigFiles(scope, 'custom-resources-program', {
     name: 'custom-resources-program',
     files: {
-      'apply_custom_resources.py': lifecycleProgram('apply_custom_resources.py'),
-      'kubernetes_api.py': lifecycleProgram('kubernetes_api.py'),
+      'apply_custom_resources.py': pythonFile('programs/apply_custom_resources.py'),
+      'kubernetes_api.py': pythonFile('programs/kubernetes_api.py'),
     },
   });
   const { group, plurals } = CUSTOM_RESOURCES;

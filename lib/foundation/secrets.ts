@@ -3,7 +3,7 @@ import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import { DefinitionError } from '../core/definition-error';
 import { images } from '../core/images';
-import { lifecycleProgram } from '../core/program';
+import { pythonFile } from '../core/program';
 import { SecretRef } from '../core/secret-ref';
 import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../core/stage';
 import { contentHash } from '../core/volume';
@@ -109,6 +109,6 @@ export class Secrets extends Construct {
 const CREATE: k8s.PolicyRule = { apiGroups: [''], resources: ['secrets'], verbs: ['create'] };
 
 const PROGRAMS = {
-  'generate_secrets.py': lifecycleProgram('generate_secrets.py'),
-  'kubernetes_api.py': lifecycleProgram('kubernetes_api.py'),
+  'generate_secrets.py': pythonFile('programs/generate_secrets.py'),
+  'kubernetes_api.py': pythonFile('programs/kubernetes_api.py'),
 };

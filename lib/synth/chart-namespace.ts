@@ -2,7 +2,7 @@ import { App } from 'cdk8s';
 import { Construct } from 'constructs';
 import type { Manifest } from '../contract/manifests';
 import { images } from '../core/images';
-import { lifecycleProgram } from '../core/program';
+import { pythonFile } from '../core/program';
 import { PLATFORM_NAMESPACE, Stage } from '../core/stage';
 import { ConfigFiles } from '../core/volume';
 import { Workload } from '../core/workload';
@@ -25,7 +25,7 @@ class NamespaceLabels extends Construct {
       name: 'label-namespace',
       files: {
         'label_namespace.py': PROGRAM,
-        'kubernetes_api.py': lifecycleProgram('kubernetes_api.py'),
+        'kubernetes_api.py': pythonFile('programs/kubernetes_api.py'),
         'labels.json': `${JSON.stringify({ metadata: { labels } }, null, 2)}\n`,
       },
     });

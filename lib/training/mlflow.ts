@@ -3,7 +3,7 @@ import type { Connection, EnvValue } from '../core/connection';
 import { images } from '../core/images';
 import { Page, type PagesProps, pageUrl } from '../core/page';
 import { commandProbe, httpProbe } from '../core/probe';
-import { lifecycleProgram } from '../core/program';
+import { pythonFile } from '../core/program';
 import type { SecretRef } from '../core/secret-ref';
 import { PLATFORM_NAMESPACE, Stage, STEPS_NAMESPACE } from '../core/stage';
 import { ConfigFiles, scratch } from '../core/volume';
@@ -48,8 +48,8 @@ export class MLflow extends Stage implements ITracking {
       name: 'mlflow-files',
       files: {
         'basic_auth.ini': BASIC_AUTH,
-        'migrate_mlflow.py': lifecycleProgram('migrate_mlflow.py'),
-        'mlflow_ready.py': lifecycleProgram('mlflow_ready.py'),
+        'migrate_mlflow.py': pythonFile('programs/migrate_mlflow.py'),
+        'mlflow_ready.py': pythonFile('programs/mlflow_ready.py'),
       },
     });
     this.server = new Workload(this, 'server', {

@@ -5,7 +5,7 @@ import type { Connection, EnvValue } from '../core/connection';
 import { images } from '../core/images';
 import { Page, type PagesProps, pageUrl } from '../core/page';
 import { commandProbe, httpProbe } from '../core/probe';
-import { lifecycleProgram } from '../core/program';
+import { pythonFile } from '../core/program';
 import type { Grant } from '../core/service-identity';
 import { PLATFORM_NAMESPACE, Stage, STEPS_NAMESPACE } from '../core/stage';
 import { ConfigFiles, type Mount, scratch } from '../core/volume';
@@ -95,7 +95,7 @@ export class Airflow extends Stage {
     const database = props.database.client('airflow');
     const preimports = new ConfigFiles(this, 'preimports', {
       name: 'airflow-preimports',
-      files: { 'airflow_local_settings.py': lifecycleProgram('dags/airflow_local_settings.py') },
+      files: { 'airflow_local_settings.py': pythonFile('airflow/airflow_local_settings.py') },
     });
     const scheduler = this.component('scheduler', {
       ports: { health: 8974, logs: 8793 },
@@ -116,7 +116,7 @@ export class Airflow extends Stage {
     });
     const probe = new ConfigFiles(this, 'probe', {
       name: 'airflow-probe',
-      files: { 'job_alive.py': lifecycleProgram('airflow_job_alive.py') },
+      files: { 'job_alive.py': pythonFile('programs/airflow_job_alive.py') },
     });
     const dagProcessor = this.component('dag-processor', {
       // Parsing bursts past 512Mi, where it would be killed for ever.

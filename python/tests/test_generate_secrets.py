@@ -185,7 +185,7 @@ def test_no_value_is_printed(server: SmallApiServer, call: Call, capsys: pytest.
 
 def test_an_api_server_out_of_reach_is_one_line_and_exit_status_1(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text('{"secrets": [{"name": "a", "namespaces": ["b"], "keys": {}}]}')
-    program = Path(__file__).parents[1] / "generate_secrets.py"
+    program = Path(__file__).parents[1] / "programs/generate_secrets.py"
     ended = subprocess.run(
         [sys.executable, str(program), str(tmp_path / "plan.json")],
         capture_output=True,

@@ -358,7 +358,7 @@ def test_a_repair_comes_within_its_time(cluster: SmallApiServer, call: Call, tmp
 
 
 def test_the_program_ends_at_sigterm(tmp_path: Path) -> None:
-    program = Path(__file__).parents[1] / "apply_custom_resources.py"
+    program = Path(__file__).parents[1] / "programs/apply_custom_resources.py"
     with subprocess.Popen(
         [sys.executable, str(program), "platform", str(tmp_path / "ready"), key(RULES, "any")],
         stdout=subprocess.PIPE,

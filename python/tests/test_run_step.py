@@ -299,7 +299,7 @@ def test_a_signal_reaches_the_program_itself(ground: Ground) -> None:
 
 @pytest.mark.parametrize("pods", ["steps", "sidecar"])
 def test_each_lock_names_a_hash_for_each_package_and_no_address(pods: str) -> None:
-    lock = (PROGRAM.parent / f"requirements-{pods}.txt").read_text()
+    lock = (PROGRAM.parents[1] / f"requirements-{pods}.txt").read_text()
     entries = [entry for entry in lock.replace("\\\n", "").splitlines() if entry.strip()]
     assert len(entries) > 10
     assert [entry for entry in entries if "==" not in entry or "--hash=sha256:" not in entry] == []
@@ -310,7 +310,7 @@ def test_each_lock_names_a_hash_for_each_package_and_no_address(pods: str) -> No
 
 def test_the_tests_run_with_what_the_pods_run() -> None:
     def pins(name: str) -> set[str]:
-        lock = (PROGRAM.parent / f"requirements-{name}.txt").read_text()
+        lock = (PROGRAM.parents[1] / f"requirements-{name}.txt").read_text()
         return {line.split(" ")[0] for line in lock.splitlines() if "==" in line and line[0].isalpha()}
 
     assert (pins("steps") | pins("sidecar")) - pins("dev") == set()

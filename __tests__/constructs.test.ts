@@ -348,6 +348,17 @@ describe('Claim, ConfigFiles and Page', () => {
     );
     expect(find('ConfigMap', 'files')).toMatchObject({ data: { a: 'b' }, metadata: { labels: { l: 'm' } } });
     expect(made.mountAt('/files')).toMatchObject({ path: '/files', readOnly: true });
+    expect(made.mountAt('/files').volume.configMap).toEqual({ name: 'files' });
+  });
+
+  test('a file in a folder is in that folder for whoever mounts it', () => {
+    const files = { 'a.py': '1', 'b/c.py': '2' };
+    const { made, find } = build((stage) => new ConfigFiles(stage, 'files', { name: 'files', files }));
+    expect(find('ConfigMap', 'files').data).toEqual({ 'a.py': '1', 'b.c.py': '2' });
+    expect(made.mountAt('/files').volume.configMap?.items).toEqual([
+      { key: 'a.py', path: 'a.py' },
+      { key: 'b.c.py', path: 'b/c.py' },
+    ]);
   });
 
   test('a page opens to the ingress controller alone', () => {

@@ -33,7 +33,7 @@ test('dist is what a fresh synth writes', () => {
 
 test('the code of the steps has every step, and no code lacks a module that it imports', () => {
   const [, named] = /^STEPS = \((.*)\)$/m.exec(pythonFile('lifecycle/__main__.py'))!;
-  const steps = [...named!.matchAll(/"(\w+)"/g)].map(([, step]) => `${step}.py`);
+  const steps = [...named!.matchAll(/"(\w+)"/g)].map(([, step]) => `steps.${step}.py`);
   const codes = objects
     .get('laptop')!
     .filter(({ kind, metadata }) => kind === 'ConfigMap' && /^lifecycle-.*-code$/.test(metadata.name))
@@ -42,9 +42,15 @@ test('the code of the steps has every step, and no code lacks a module that it i
   expect(Object.keys(codes.find((files) => '__main__.py' in files)!)).toEqual(expect.arrayContaining(steps));
   for (const files of codes) {
     const imported = Object.values(files).flatMap((text) =>
-      [...text.matchAll(/\b(?:from|import) lifecycle\.(\w+)/g)].map(([, module]) => `${module}.py`),
+      [...text.matchAll(/\b(?:from|import) lifecycle\.([\w.]+)(?: import (.*))?/g)].flatMap(
+        ([, module, names]) =>
+          `${module}.__init__.py` in files
+            ? [...names!.matchAll(/\w+/g)].map(([name]) => `${module}.${name}.py`)
+            : `${module}.py`,
+      ),
     );
-    expect(Object.keys(files)).toEqual(expect.arrayContaining([...new Set(imported)]));
+    const packages = Object.keys(files).map((file) => file.replace(/[^.]+\.py$/, '__init__.py'));
+    expect(Object.keys(files)).toEqual(expect.arrayContaining([...new Set([...imported, ...packages])]));
   }
 });
 

@@ -75,9 +75,17 @@ export class LifecycleCode extends Construct {
 const ENTRIES = {
   steps: [
     '__main__',
-    ...['collect', 'preprocess', 'train', 'register', 'gate', 'deploy', 'monitor', 'rollback', 'traffic'],
+    'steps.collect',
+    'steps.preprocess',
+    'steps.train',
+    'steps.register',
+    'steps.gate',
+    'steps.deploy',
+    'steps.monitor',
+    'steps.rollback',
+    'steps.traffic',
   ],
-  sidecar: ['sidecar'],
+  sidecar: ['sidecar.__main__'],
 };
 
 const CODE = '/code';

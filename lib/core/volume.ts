@@ -62,7 +62,7 @@ export class Claim extends Construct {
 export interface ConfigFilesProps {
   readonly name: string;
   readonly namespace?: string;
-  /** File name to content. */
+  /** File name to content; a name may have folders, as in `steps/collect.py`. */
   readonly files: Readonly<Record<string, string>>;
   readonly labels?: Record<string, string>;
 }
@@ -79,19 +79,28 @@ export class ConfigFiles extends Construct {
     super(scope, id);
     this.configMap = new k8s.KubeConfigMap(this, 'files', {
       metadata: { name: props.name, namespace: props.namespace, labels: props.labels },
-      data: { ...props.files },
+      data: Object.fromEntries(Object.entries(props.files).map(([file, content]) => [keyOf(file), content])),
     });
   }
 
   /** A change of content restarts the pod, so that what runs is what `dist/` says. */
   mountAt(path: string): Mount {
+    const files = Object.keys(this.props.files);
+    const items = files.some((file) => file !== keyOf(file))
+      ? files.map((file) => ({ key: keyOf(file), path: file }))
+      : undefined;
     return {
       path,
       readOnly: true,
-      volume: { name: this.props.name, configMap: { name: this.props.name } },
+      volume: { name: this.props.name, configMap: { name: this.props.name, items } },
       contentHash: () => contentHash(this.props.files),
     };
   }
+}
+
+/** A ConfigMap's key has no slash: `steps/collect.py` lies under `steps.collect.py`. */
+function keyOf(file: string): string {
+  return file.replaceAll('/', '.');
 }
 
 /** A short name for a content: the same content, the same name. */

@@ -1,1 +1,1 @@
-"""A model's life, one step a module. The contract between the steps is docs/lifecycle.md."""
+"""A model's life: steps, sources of data, the program beside Triton. docs/lifecycle.md is the contract."""

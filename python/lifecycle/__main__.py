@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lifecycle.batches import batch_of, period_of
-from lifecycle.context import Context
 from lifecycle.exits import End, Stopped
 from lifecycle.spec import Spec
+from lifecycle.steps.context import Context
 from lifecycle.store import Store
 
 STEPS = ("collect", "preprocess", "train", "register", "gate", "deploy", "monitor", "rollback", "traffic")
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     # Airflow shows the log while the step runs.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
-        step = importlib.import_module(f"lifecycle.{options.step}")
+        step = importlib.import_module(f"lifecycle.steps.{options.step}")
         given = context(options, environ)
         if options.step == "traffic":
             step.run(given, step.Load(options.seconds, options.clients, options.pause))

@@ -20,8 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
-from lifecycle import baseline, repository
-from lifecycle.repository import Pointer
+from lifecycle import baseline, model_repository
+from lifecycle.model_repository import Pointer
 from lifecycle.store import Store
 from processes import HERE, SECONDS, Process, answers, free_port, running_minio
 
@@ -205,11 +205,13 @@ def version_files(factor: float, **config: Any) -> dict[str, bytes]:
 
 def publish(version: int, files: Mapping[str, bytes] | None = None, pipeline: str = "trip") -> None:
     """Write a version; its model's factor is its number unless files are given."""
-    repository.write_version(store(pipeline), version, files or version_files(version), {"model": pipeline})
+    model_repository.write_version(
+        store(pipeline), version, files or version_files(version), {"model": pipeline}
+    )
 
 
 def point(version: int | None, previous: int | None = None, shadow: int | None = None) -> None:
-    repository.write_pointer(store(), Pointer(version, previous, shadow, time.time(), "tests"))
+    model_repository.write_pointer(store(), Pointer(version, previous, shadow, time.time(), "tests"))
 
 
 def store(pipeline: str = "trip", bucket: str = "models") -> Store:

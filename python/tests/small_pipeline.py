@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle import deploy, gate, preprocess, register, train
 from lifecycle.batches import Period
-from lifecycle.collect import data_key, parquet
-from lifecycle.context import Context
 from lifecycle.spec import Spec
+from lifecycle.steps import deploy, gate, preprocess, register, train
+from lifecycle.steps.collect import data_key, parquet
+from lifecycle.steps.context import Context
+from lifecycle.steps.tracking import Tracking
 from lifecycle.store import Store
-from lifecycle.tracking import Tracking
 from small_triton import SmallTriton
 
 LINEAR = """

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from lifecycle.repository import read_pointer
-from lifecycle.scoring import Scorer
+from lifecycle.model_repository import read_pointer
+from lifecycle.steps.scoring import Scorer
 from lifecycle.store import Store
 
 

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from file_server import Answer, FileServer
-from lifecycle import collect
-from lifecycle.context import Context
 from lifecycle.exits import Later, Stopped
+from lifecycle.steps import collect
+from lifecycle.steps.context import Context
 from trip_files import MODEL, context, parquet, read, sha256, spec_json, trips
 
 Collecting = Callable[..., Context]

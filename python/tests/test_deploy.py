@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import pytest
 
-from lifecycle import deploy, gate, register, train
-from lifecycle.context import Context
 from lifecycle.exits import Kept, Later, Stopped
-from lifecycle.repository import Pointer, read_pointer, write_pointer
-from lifecycle.sync import GOLDEN
+from lifecycle.model_repository import Pointer, read_pointer, write_pointer
+from lifecycle.sidecar.reconciler import GOLDEN
+from lifecycle.steps import deploy, gate, register, train
+from lifecycle.steps.context import Context
 from small_pipeline import MEAN, Pipeline
 
 pytest_plugins = ("servers_mlflow",)

@@ -10,8 +10,8 @@ import pytest
 
 from lifecycle.batches import Period
 from lifecycle.exits import Stopped
-from lifecycle.expectations import Checked, check
 from lifecycle.spec import Column, Feature, Schema
+from lifecycle.steps.expectations import Checked, check
 from trip_files import trips
 
 JANUARY = Period.of("2024-01")

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from lifecycle import deploy, gate
 from lifecycle.exits import Kept, Stopped
-from lifecycle.gate import decide
-from lifecycle.repository import Pointer, read_pointer, write_pointer
+from lifecycle.model_repository import Pointer, read_pointer, write_pointer
 from lifecycle.spec import Gate
+from lifecycle.steps import deploy, gate
+from lifecycle.steps.gate import decide
 from small_pipeline import LINEAR, MEAN, STEPS, Pipeline, trips
 
 pytest_plugins = ("servers_mlflow",)

@@ -110,7 +110,7 @@ def test_each_end_has_its_exit_code_and_one_last_line(
     def ending(context: object) -> None:
         raise end("over\nand out")
 
-    monkeypatch.setattr("lifecycle.collect.run", ending)
+    monkeypatch.setattr("lifecycle.steps.collect.run", ending)
     assert pipeline.run("collect", "--batch", "2024-01") == code
     assert capsys.readouterr().out.splitlines()[-1] == f"{word}: over and out"
 
@@ -118,7 +118,7 @@ def test_each_end_has_its_exit_code_and_one_last_line(
 def test_any_other_error_is_a_fault_with_its_traceback(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lifecycle.collect.run", lambda context: 1 / 0)
+    monkeypatch.setattr("lifecycle.steps.collect.run", lambda context: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         pipeline.run("collect", "--batch", "2024-01")
 

@@ -7,7 +7,7 @@ import pytest
 with warnings.catch_warnings():
     # Evidently's own source warns while it is compiled, of escapes in its docstrings.
     warnings.simplefilter("ignore")
-    from lifecycle import monitor, report
+    from lifecycle.steps import drift_report, monitor
 from lifecycle.exits import Stopped
 from small_pipeline import LINEAR, Pipeline, collect, trips
 
@@ -97,7 +97,7 @@ def test_requests_without_a_label_leave_the_batch(
 
 def test_a_report_is_bounded(pipeline: Pipeline) -> None:
     rows = trips("2024-01", rows=6000)[["distance", "hour"]]
-    page = report.html(rows, rows[:300])
+    page = drift_report.html(rows, rows[:300])
     assert "<html" in page
     assert len(page) < 8_000_000
 

@@ -12,10 +12,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from lifecycle.answers import TOLERANCE, distance
 from lifecycle.exits import Stopped
-from lifecycle.onnx_model import export
-from lifecycle.scoring import Scorer, matrix
+from lifecycle.steps.onnx_model import export
+from lifecycle.steps.scoring import Scorer, matrix
+from lifecycle.steps.tolerance import TOLERANCE, distance
 
 NAMES = ["distance", "hour", "zone"]
 

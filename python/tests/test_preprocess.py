@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle import collect, preprocess
-from lifecycle.context import Context
 from lifecycle.exits import Stopped
-from lifecycle.preprocess import shaped, split, usable
 from lifecycle.spec import Feature, Schema
+from lifecycle.steps import collect, preprocess
+from lifecycle.steps.context import Context
+from lifecycle.steps.preprocess import shaped, split, usable
 from trip_files import MODEL, context, parquet, read, sha256, spec_json, trips
 
 

@@ -2,10 +2,10 @@ from collections.abc import Callable
 
 import pytest
 
-from lifecycle import register, train
 from lifecycle.exits import Stopped
-from lifecycle.repository import Pointer, read_manifest, read_pointer, read_version, write_pointer
-from lifecycle.tracking import Tracking
+from lifecycle.model_repository import Pointer, read_manifest, read_pointer, read_version, write_pointer
+from lifecycle.steps import register, train
+from lifecycle.steps.tracking import Tracking
 from small_pipeline import LINEAR, Pipeline
 
 pytest_plugins = ("servers_mlflow",)

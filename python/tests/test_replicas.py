@@ -1,7 +1,7 @@
 import pytest
 
 from lifecycle.exits import Stopped
-from lifecycle.replicas import addresses, replicas
+from lifecycle.steps.replicas import addresses, replicas
 from small_triton import serving_triton
 
 

@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from lifecycle import rollback
 from lifecycle.exits import Later, Stopped
-from lifecycle.repository import read_pointer
-from lifecycle.tracking import Tracking
+from lifecycle.model_repository import read_pointer
+from lifecycle.steps import rollback
+from lifecycle.steps.tracking import Tracking
 from small_pipeline import MEAN, Pipeline
 
 pytest_plugins = ("servers_mlflow",)

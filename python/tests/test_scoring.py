@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from lifecycle.scoring import matrix, measure
+from lifecycle.steps.scoring import matrix, measure
 
 
 def test_a_regression_is_measured_as_scikit_learn_does() -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lifecycle import baseline, repository
-from lifecycle.shelf import Shelf
-from lifecycle.sidecar import Sidecar
+from lifecycle import baseline, model_repository
+from lifecycle.sidecar.__main__ import Sidecar
+from lifecycle.sidecar.model_cache import Shelf
+from lifecycle.sidecar.triton_client import TritonControl
 from lifecycle.store import json_bytes
-from lifecycle.triton_control import TritonControl
 from processes import SECONDS, Process, free_port, wait_until
 from serving_stack import (
     FEATURES,
@@ -66,8 +66,8 @@ def client(triton: Triton) -> Iterator[Client]:
 @pytest.fixture
 def page(objects: Process, triton: Triton, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     """A sidecar in this process, that looks for changes more often than usual."""
-    monkeypatch.setattr("lifecycle.sidecar.FETCH_SECONDS", 0.2)
-    monkeypatch.setattr("lifecycle.fetch.STATUS_SECONDS", 0.2)
+    monkeypatch.setattr("lifecycle.sidecar.__main__.FETCH_SECONDS", 0.2)
+    monkeypatch.setattr("lifecycle.sidecar.downloader.STATUS_SECONDS", 0.2)
     port = free_port()
     sidecar = Sidecar(sidecar_environ(triton, port))
     status: list[int] = []
@@ -110,7 +110,7 @@ def test_a_pointer_back_to_the_version_before_is_followed_from_the_disk(page: Pa
     for version in (1, 2):
         point(version, previous=version - 1 or None)
         wait_until(lambda version=version: page.serves(version))  # type: ignore[misc]
-    repository.delete_version(store(), 1)
+    model_repository.delete_version(store(), 1)
     point(1, previous=2)
     wait_until(lambda: page.serves(1))
     assert client.factor() == 1
@@ -180,7 +180,7 @@ def damaged_after_the_fact(name: str, content: bytes | None) -> Callable[[], Non
 
 
 def manifest_names(name: str) -> bytes:
-    hashes = {each: {"sha256": "0", "bytes": 0} for each in (*repository.FILES, name)}
+    hashes = {each: {"sha256": "0", "bytes": 0} for each in (*model_repository.FILES, name)}
     return json_bytes({"version": 2, "files": hashes})
 
 
@@ -227,7 +227,7 @@ def test_no_bad_version_ever_serves(page: Page, triton: Triton) -> None:
             assert page.value('mlops_model_refused{model="trip",version="2"}') == 1
             point(1)
             wait_until(lambda: page.model()["refused"] == {} and page.model()["wanted"] == 1)
-            repository.delete_version(store(), 2)
+            model_repository.delete_version(store(), 2)
     assert (traffic.failed, traffic.wrong) == ([], [])
     assert len(traffic.seconds) > 100
     assert page.value('mlops_sync_failures_total{reason="version"}') == len(kinds)
@@ -244,7 +244,7 @@ def test_a_refused_version_is_tried_again_when_its_manifest_changes(page: Page, 
     assert page.get("/ready")[0] == 200, "it is known to be bad, and nothing better is known"
     time.sleep(5)
     assert page.value('mlops_sync_failures_total{reason="version"}') == 1, "it is not tried again"
-    repository.delete_version(store(), 2)
+    model_repository.delete_version(store(), 2)
     publish(2, files)
     wait_until(lambda: page.serves(2))
     assert client.factor() == 2

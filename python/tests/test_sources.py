@@ -10,13 +10,13 @@ import psycopg
 import pytest
 
 from file_server import Answer, FileServer
-from lifecycle import source_http, source_python, source_s3, source_sql
 from lifecycle.batches import Period
 from lifecycle.exits import Later, Stopped
-from lifecycle.fetched import Fetched, of_frame
-from lifecycle.owner import Owner
+from lifecycle.sources import http, python, s3, sql
+from lifecycle.sources.raw_batch import Fetched, of_frame
 from lifecycle.spec import HttpSource, S3Source, SqlSource
 from lifecycle.store import Store
+from lifecycle.user_code import Owner
 from processes import free_port
 from trip_files import MODEL, parquet, sha256, trips
 
@@ -24,9 +24,9 @@ WANTED = ["begun", "distance", "minutes"]
 JANUARY = Period.of("2024-01")
 
 
-def http(server: FileServer, folder: Path, kind: Any = "parquet", **limits: Any) -> Fetched:
+def fetch_http(server: FileServer, folder: Path, kind: Any = "parquet", **limits: Any) -> Fetched:
     source = HttpSource(server.address + "/{{ month }}." + kind, kind)
-    return source_http.fetch(source, JANUARY, WANTED, folder, **({"patience": 0.0} | limits))
+    return http.fetch(source, JANUARY, WANTED, folder, **({"patience": 0.0} | limits))
 
 
 class TestHttp:
@@ -35,7 +35,7 @@ class TestHttp:
     ) -> None:
         data = parquet(trips())
         file_server.answers["/2024-01.parquet"] = Answer(data)
-        fetched = http(file_server, tmp_path)
+        fetched = fetch_http(file_server, tmp_path)
         pd.testing.assert_frame_equal(fetched.table, trips()[WANTED], check_dtype=False)
         assert (fetched.dropped, fetched.sha256) == (("driver",), sha256(data))
         assert fetched.origin == f"{file_server.address}/2024-01.parquet"
@@ -44,7 +44,7 @@ class TestHttp:
         self, file_server: FileServer, tmp_path: Path
     ) -> None:
         file_server.answers["/2024-01.csv"] = Answer(b"begun,distance,minutes\n2024-01-01,NA,\n")
-        table = http(file_server, tmp_path, "csv").table
+        table = fetch_http(file_server, tmp_path, "csv").table
         assert table.iloc[0, :2].tolist() == ["2024-01-01", "NA"]
         assert table["minutes"].isna().all()
 
@@ -54,13 +54,13 @@ class TestHttp:
     ) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(b"", status)
         with pytest.raises(Later, match=rf"not published yet.*/2024-01\.parquet \({status}\)"):
-            http(file_server, tmp_path)
+            fetch_http(file_server, tmp_path)
 
     @pytest.mark.parametrize("status", [400, 401, 410, 304])
     def test_a_refusal_stops(self, file_server: FileServer, tmp_path: Path, status: int) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(b"", status)
         with pytest.raises(Stopped, match=f"is refused: {status}"):
-            http(file_server, tmp_path)
+            fetch_http(file_server, tmp_path)
 
     @pytest.mark.parametrize("status", [429, 500, 503])
     def test_a_server_at_fault_may_pass_later(
@@ -68,43 +68,43 @@ class TestHttp:
     ) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(b"", status)
         with pytest.raises(Later, match=f"is not to be had now: {status}"):
-            http(file_server, tmp_path)
+            fetch_http(file_server, tmp_path)
 
     def test_an_answer_that_does_not_begin_may_pass_later(
         self, file_server: FileServer, tmp_path: Path
     ) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(parquet(trips()), pause=1)
         with pytest.raises(Later, match="is slow"):
-            http(file_server, tmp_path, silence=0.2)
+            fetch_http(file_server, tmp_path, silence=0.2)
 
     def test_an_answer_that_halts_may_pass_later(self, file_server: FileServer, tmp_path: Path) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(parquet(trips()), halt=4)
         with pytest.raises(Later, match="broke off"):
-            http(file_server, tmp_path, silence=1)
+            fetch_http(file_server, tmp_path, silence=1)
 
     def test_an_answer_that_takes_too_long_as_a_whole_may_pass_later(
         self, file_server: FileServer, tmp_path: Path
     ) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(parquet(trips()), halt=0.1)
         with pytest.raises(Later, match=r"is slow: \d+ bytes came before its time was over"):
-            http(file_server, tmp_path, duration=0.05)
+            fetch_http(file_server, tmp_path, duration=0.05)
 
     def test_an_answer_that_breaks_off_may_pass_later(self, file_server: FileServer, tmp_path: Path) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(parquet(trips()), missing=100)
         with pytest.raises(Later, match="broke off"):
-            http(file_server, tmp_path)
+            fetch_http(file_server, tmp_path)
 
     def test_a_server_that_is_away_is_waited_for_and_may_pass_later(self, tmp_path: Path) -> None:
         away = FileServer(address=f"http://127.0.0.1:{free_port()}")
         began = time.monotonic()
         with pytest.raises(Later, match="cannot be reached"):
-            http(away, tmp_path, patience=1.0)
+            fetch_http(away, tmp_path, patience=1.0)
         assert time.monotonic() - began >= 1
 
     def test_a_file_that_is_too_large_stops(self, file_server: FileServer, tmp_path: Path) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(b"x" * 2000)
         with pytest.raises(Stopped, match="is larger than 1000 bytes"):
-            http(file_server, tmp_path, largest=1000)
+            fetch_http(file_server, tmp_path, largest=1000)
 
     @pytest.mark.parametrize("kind", ["parquet", "csv"])
     def test_a_page_in_place_of_data_stops_and_its_beginning_is_shown(
@@ -112,13 +112,13 @@ class TestHttp:
     ) -> None:
         file_server.answers[f"/2024-01.{kind}"] = Answer(b"\n<!DOCTYPE html><title>Sorry</title>")
         with pytest.raises(Stopped, match=r"is a page, not data; it begins '.n<!DOCTYPE html><title>Sorry"):
-            http(file_server, tmp_path, kind)
+            fetch_http(file_server, tmp_path, kind)
 
     @pytest.mark.parametrize("cut", [slice(None, -50), slice(4, None), slice(0, 0)])
     def test_a_damaged_parquet_file_stops(self, file_server: FileServer, tmp_path: Path, cut: slice) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(parquet(trips())[cut])
         with pytest.raises(Stopped, match="is no readable parquet"):
-            http(file_server, tmp_path)
+            fetch_http(file_server, tmp_path)
 
     def test_a_parquet_file_that_is_damaged_within_stops(
         self, file_server: FileServer, tmp_path: Path
@@ -127,13 +127,13 @@ class TestHttp:
         data[4:20_000] = bytes(len(data[4:20_000]))
         file_server.answers["/2024-01.parquet"] = Answer(bytes(data))
         with pytest.raises(Stopped, match="is no readable parquet"):
-            http(file_server, tmp_path)
+            fetch_http(file_server, tmp_path)
 
     @pytest.mark.parametrize("body", [b"", b'begun\n"', b"begun\n\xff\xfe", b"begun\n1,2,3\n1\n1,2,3,4"])
     def test_what_is_no_csv_stops(self, file_server: FileServer, tmp_path: Path, body: bytes) -> None:
         file_server.answers["/2024-01.csv"] = Answer(body)
         with pytest.raises(Stopped, match="is no readable csv"):
-            http(file_server, tmp_path, "csv")
+            fetch_http(file_server, tmp_path, "csv")
 
     def test_two_columns_of_one_name_stop(self, file_server: FileServer, tmp_path: Path) -> None:
         table = trips()[["begun", "distance", "minutes"]]
@@ -146,7 +146,7 @@ class TestHttp:
     ) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(b"", 302, headers=(("Location", "/moved"),))
         file_server.answers["/moved"] = Answer(parquet(trips()))
-        assert len(http(file_server, tmp_path).table) == 400
+        assert len(fetch_http(file_server, tmp_path).table) == 400
 
     @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://localhost/a", "/2024-01.parquet"])
     def test_a_redirection_to_another_kind_of_address_or_in_a_circle_stops(
@@ -154,7 +154,7 @@ class TestHttp:
     ) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(b"", 302, headers=(("Location", location),))
         with pytest.raises(Stopped, match="leads nowhere"):
-            http(file_server, tmp_path)
+            fetch_http(file_server, tmp_path)
 
 
 class TestObjectStore:
@@ -165,7 +165,7 @@ class TestObjectStore:
             client.put_object(Bucket="data", Key=f"incoming/2024-01/{name}.parquet", Body=data)
 
     def fetch(self, folder: Path, source: S3Source = SOURCE) -> Fetched:
-        return source_s3.fetch(source, JANUARY, WANTED, folder, patience=0)
+        return s3.fetch(source, JANUARY, WANTED, folder, patience=0)
 
     def test_the_files_of_a_prefix_are_one_table(self, object_store: Any, tmp_path: Path) -> None:
         self.put(object_store, a=parquet(trips()[:100]), b=parquet(trips()[100:]))
@@ -204,7 +204,7 @@ class TestObjectStore:
     def test_a_file_that_goes_away_meanwhile_may_pass_later(self, object_store: Any, tmp_path: Path) -> None:
         store = Store("data", patience=0)
         with pytest.raises(Later, match="went away while the batch was read"):
-            source_s3.part(store, self.SOURCE, "incoming/2024-01/gone.parquet", WANTED, tmp_path)
+            s3.part(store, self.SOURCE, "incoming/2024-01/gone.parquet", WANTED, tmp_path)
 
 
 @pytest.mark.usefixtures("database")
@@ -228,7 +228,7 @@ class TestSql:
 
     def fetch(self, postgres_folder: Path, query: str = QUERY) -> Fetched:
         environ = {"SOURCE_DATABASE_URL": f"postgresql://tests@/postgres?host={postgres_folder}"}
-        return source_sql.fetch(SqlSource(query, "month"), JANUARY, WANTED, environ, patience=0)
+        return sql.fetch(SqlSource(query, "month"), JANUARY, WANTED, environ, patience=0)
 
     def test_the_rows_from_start_up_to_the_end_are_the_batch(self, postgres_folder: Path) -> None:
         fetched = self.fetch(postgres_folder)
@@ -240,7 +240,7 @@ class TestSql:
     def test_more_rows_than_are_fetched_at_once_are_all_there(
         self, postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(source_sql, "ROWS", 3)
+        monkeypatch.setattr(sql, "ROWS", 3)
         query = (
             "SELECT :start + i * interval '1 h' AS begun FROM generate_series(0, 9) AS i WHERE :start < :end"
         )
@@ -270,7 +270,7 @@ class TestSql:
 
     def test_libpqs_own_variables_name_the_database_as_well(self, postgres_folder: Path) -> None:
         environ = {"PGHOST": str(postgres_folder)}
-        fetched = source_sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, environ, patience=0)
+        fetched = sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, environ, patience=0)
         assert len(fetched.table) == 2
 
     @pytest.mark.parametrize(
@@ -284,12 +284,12 @@ class TestSql:
         environ = {"SOURCE_DATABASE_URL": f"postgresql://tests@127.0.0.1:{free_port()}/postgres"}
         began = time.monotonic()
         with pytest.raises(Later, match="does not answer"):
-            source_sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, environ, patience=1)
+            sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, environ, patience=1)
         assert time.monotonic() - began >= 1
 
     def test_no_database_to_ask_stops(self) -> None:
         with pytest.raises(Stopped, match="set SOURCE_DATABASE_URL"):
-            source_sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, {})
+            sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, {})
 
 
 @pytest.mark.parametrize(
@@ -305,13 +305,13 @@ class TestSql:
     ],
 )
 def test_only_parameters_are_bound(query: str, statement: str) -> None:
-    assert source_sql.bound(query) == statement
+    assert sql.bound(query) == statement
 
 
 class TestOwnersFunction:
     def fetch(self, folder: Path, body: str) -> Fetched:
         (folder / "model.py").write_text(f"{MODEL}\ndef collect(start, end):\n    {body}\n")
-        return source_python.fetch(Owner.load(folder / "model.py"), JANUARY, WANTED)
+        return python.fetch(Owner.load(folder / "model.py"), JANUARY, WANTED)
 
     def test_the_function_is_given_the_period(self, tmp_path: Path) -> None:
         fetched = self.fetch(tmp_path, 'return pd.DataFrame({"begun": [start, end], "more": 1})')
@@ -333,4 +333,4 @@ class TestOwnersFunction:
     def test_a_model_without_the_function_stops(self, tmp_path: Path) -> None:
         (tmp_path / "model.py").write_text(MODEL)
         with pytest.raises(Stopped, match="must define the function collect"):
-            source_python.fetch(Owner.load(tmp_path / "model.py"), JANUARY, WANTED)
+            python.fetch(Owner.load(tmp_path / "model.py"), JANUARY, WANTED)

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from file_server import Answer, FileServer
-from lifecycle import traffic
 from lifecycle.__main__ import main
-from lifecycle.context import Context
 from lifecycle.exits import Later, Stopped
-from lifecycle.repository import Pointer, write_pointer
-from lifecycle.traffic import Load, Tally
+from lifecycle.model_repository import Pointer, write_pointer
+from lifecycle.steps import traffic
+from lifecycle.steps.context import Context
+from lifecycle.steps.traffic import Load, Tally
 from processes import free_port
 from small_triton import SmallTriton, serving_triton
 from trip_files import MODEL, context, parquet, spec_json, trips

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lifecycle import train
 from lifecycle.exits import Later, Stopped
-from lifecycle.scoring import Scorer
 from lifecycle.spec import Feature
-from lifecycle.tracking import Tracking
-from lifecycle.train import as_typed
+from lifecycle.steps import train
+from lifecycle.steps.scoring import Scorer
+from lifecycle.steps.tracking import Tracking
+from lifecycle.steps.train import as_typed
 from small_pipeline import LINEAR, Pipeline, trips
 
 pytest_plugins = ("servers_mlflow",)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.context import Context
 from lifecycle.spec import Spec
+from lifecycle.steps.context import Context
 from lifecycle.store import Store
 
 MODEL = """

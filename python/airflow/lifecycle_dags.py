@@ -24,7 +24,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from kubernetes.client import models as k8s
 
 import lifecycle_watching as watching
-from lifecycle_settings import KEPT, Pipeline, Step, ending, pipeline
+from lifecycle_settings import GATE_REJECTED, Pipeline, Step, ending, pipeline
 
 WAITING = timedelta(hours=1)
 """How long a pod may wait for room on a node, or for its image."""
@@ -177,7 +177,7 @@ class StepPod(KubernetesPodOperator):  # type: ignore[misc]  # Airflow is in its
             startup_check_interval_seconds=1,
             get_logs=True,
             do_xcom_push=False,
-            skip_on_exit_code=KEPT,
+            skip_on_exit_code=GATE_REJECTED,
             # Its log is in the object store by then, and what Kubernetes said of it in the log.
             on_finish_action="delete_pod",
             log_events_on_failure=True,
@@ -192,9 +192,9 @@ class StepPod(KubernetesPodOperator):  # type: ignore[misc]  # Airflow is in its
             raise
         except AirflowException as failure:
             code = exit_code(remote_pod, self.base_container_name)
-            said = f"the step ended with {code}" if code is not None else "the step's pod failed"
+            what = f"the step ended with {code}" if code is not None else "the step's pod failed"
             if ending(code, remote_pod.status.reason, context["ti"].try_number) == "stop":
-                raise AirflowFailException(f"{said}, which a repetition would not change") from failure
+                raise AirflowFailException(f"{what}, which a repetition would not change") from failure
             raise
 
 

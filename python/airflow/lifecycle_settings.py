@@ -10,10 +10,10 @@ from typing import Any, Literal
 STEPS = ("collect", "preprocess", "train", "register", "gate", "deploy")
 """The steps of a lifecycle run, in this order."""
 
-STOPPED, LATER, KEPT = 65, 75, 99
+PERMANENT_ERROR, RETRYABLE_ERROR, GATE_REJECTED = 65, 75, 99
 """Exit codes of a step: it cannot pass; it may pass later; the champion stays."""
 
-LATER_RETRIES = 5
+RETRYABLE_RETRIES = 5
 """Times a step is repeated that says it may pass later."""
 COLLECT_RETRIES = 6
 """A source may be out of reach for longer than what the platform itself runs."""
@@ -100,7 +100,7 @@ def pipeline(spec: dict[str, Any]) -> Pipeline:
         }
         trainer = Step(
             "train",
-            LATER_RETRIES,
+            RETRYABLE_RETRIES,
             span("training.timeout", training["timeout"]),
             training["resources"],
             placement,
@@ -137,23 +137,23 @@ def span(path: str, text: str) -> timedelta:
 
 
 def ending(exit_code: int | None, reason: str | None, attempt: int) -> Literal["stop", "again"]:
-    """What follows from a pod that failed, other than with KEPT.
+    """What follows from a pod that failed, other than with GATE_REJECTED.
 
     Args:
         exit_code: of the step's container; None where it never ran.
         reason: what Kubernetes says of the pod; `DeadlineExceeded` after its limit.
         attempt: which one this was, from 1.
     """
-    if exit_code == LATER:
+    if exit_code == RETRYABLE_ERROR:
         return "again"
     # What ran out of its time would do so again.
-    if exit_code == STOPPED or reason == "DeadlineExceeded":
+    if exit_code == PERMANENT_ERROR or reason == "DeadlineExceeded":
         return "stop"
     return "again" if attempt <= FAULT_RETRIES else "stop"
 
 
 def _step(name: str, resources: dict[str, dict[str, str]]) -> Step:
-    return Step(name, COLLECT_RETRIES if name == "collect" else LATER_RETRIES, STEP_LIMIT, resources, {})
+    return Step(name, COLLECT_RETRIES if name == "collect" else RETRYABLE_RETRIES, STEP_LIMIT, resources, {})
 
 
 def _secrets(variables: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:

@@ -58,8 +58,8 @@ def ask(prometheus: str, query: str) -> list[dict[str, str]]:
         ) as answer:
             found = json.load(answer)["data"]["result"]
     except HTTPError as error:
-        said = error.read().decode(errors="replace")[:200]
-        raise Unanswered(f"Prometheus at {prometheus} answers {error.code} {said}") from error
+        body = error.read().decode(errors="replace")[:200]
+        raise Unanswered(f"Prometheus at {prometheus} answers {error.code} {body}") from error
     except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
         raise Unanswered(f"Prometheus at {prometheus} cannot be asked: {error!r}") from error
     return [series["metric"] for series in found]

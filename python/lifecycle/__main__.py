@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lifecycle.batches import batch_of, period_of
-from lifecycle.exits import End, Stopped
+from lifecycle.exits import PermanentError, StepExit
 from lifecycle.spec import Spec
 from lifecycle.steps.context import Context
 from lifecycle.store import Store
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             step.run(given, step.Load(options.seconds, options.clients, options.pause))
         else:
             step.run(given)
-    except End as end:
+    except StepExit as end:
         # One line: Airflow's users read the last one.
         print(f"{end.word}: {' '.join(str(end).split())}", flush=True)
         return end.code
@@ -63,7 +63,7 @@ def context(options: argparse.Namespace, environ: Mapping[str, str]) -> Context:
     """What the step is given."""
     spec = Spec.load(options.spec)
     if spec.name != options.pipeline:
-        raise Stopped(f"{options.spec} is the pipeline {spec.name!r}, not {options.pipeline!r}")
+        raise PermanentError(f"{options.spec} is the pipeline {spec.name!r}, not {options.pipeline!r}")
     run = safe(options.run)
     data = Store(spec.collection.bucket, spec.collection.prefix)
     return Context(
@@ -82,12 +82,12 @@ def batch(options: argparse.Namespace, spec: Spec, run: str, data: Store) -> str
     collected = data.get_json(f"runs/{run}/collect.json")
     if collected is not None:
         if options.batch not in ("", collected["batch"]):
-            raise Stopped(
+            raise PermanentError(
                 f"run {run} is of batch {collected['batch']}; --batch {options.batch} needs a run of its own"
             )
         return str(collected["batch"])
     if options.step not in FIRST:
-        raise Stopped(f"run {run} has collected no batch: the step 'collect' comes first")
+        raise PermanentError(f"run {run} has collected no batch: the step 'collect' comes first")
     source = spec.collection.source
     if options.batch:
         # What the pipeline is to learn from ends there; what it is asked with may be newer.
@@ -103,7 +103,7 @@ def moment(text: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError as error:
-        raise Stopped(f"--at must be a moment, as in 2024-03-01T06:00:00Z, got {text!r}") from error
+        raise PermanentError(f"--at must be a moment, as in 2024-03-01T06:00:00Z, got {text!r}") from error
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
 
 
@@ -114,13 +114,13 @@ def safe(run: str) -> str:
     two hexadecimal digits, as `%` in an address.
 
     Raises:
-        Stopped: It is empty, or longer than 250 characters.
+        PermanentError: It is empty, or longer than 250 characters.
     """
     made = re.sub(
         r"^\.|[^A-Za-z0-9._-]", lambda match: "".join(f"~{byte:02X}" for byte in match[0].encode()), run
     )
     if not 1 <= len(made) <= 250:
-        raise Stopped(f"--run must have 1 to 250 characters, got {len(made)}: {run!r}")
+        raise PermanentError(f"--run must have 1 to 250 characters, got {len(made)}: {run!r}")
     return made
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.spec import Granularity, HttpSource, S3Source, Source
 
 FORMATS: dict[Granularity, str] = {"year": "%Y", "month": "%Y-%m", "date": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
@@ -35,7 +35,7 @@ class Period:
         """Return a batch's period.
 
         Raises:
-            Stopped: The batch is none.
+            PermanentError: The batch is none.
         """
         for granularity, shape in SHAPES.items():
             if re.fullmatch(shape, batch, re.ASCII):
@@ -43,8 +43,10 @@ class Period:
                     moment = datetime.strptime(batch, FORMATS[granularity]).replace(tzinfo=UTC)
                     return cls.around(moment, granularity)
                 except (ValueError, OverflowError) as error:
-                    raise Stopped(f"there is no period {batch!r}: {error}") from error
-        raise Stopped(f"a batch is a period, as in 2024, 2024-01, 2024-01-31 or 2024-01-31T05; got {batch!r}")
+                    raise PermanentError(f"there is no period {batch!r}: {error}") from error
+        raise PermanentError(
+            f"a batch is a period, as in 2024, 2024-01, 2024-01-31 or 2024-01-31T05; got {batch!r}"
+        )
 
     @classmethod
     def around(cls, moment: datetime, granularity: Granularity) -> "Period":
@@ -85,7 +87,7 @@ def granularity_of(source: Source) -> Granularity:
     """Return how long a batch of this source is: for a template, its finest placeholder.
 
     Raises:
-        Stopped: The template quotes no period.
+        PermanentError: The template quotes no period.
     """
     if not isinstance(source, HttpSource | S3Source):
         return source.period
@@ -93,7 +95,9 @@ def granularity_of(source: Source) -> Granularity:
     quoted = set(PLACEHOLDER.findall(template))
     finest = [granularity for granularity in FORMATS if granularity in quoted][-1:]
     if not finest:
-        raise Stopped(f"{template!r} quotes no period, as in {{{{ month }}}}: every batch would be the same")
+        raise PermanentError(
+            f"{template!r} quotes no period, as in {{{{ month }}}}: every batch would be the same"
+        )
     return finest[0]
 
 
@@ -116,15 +120,18 @@ def period_of(batch: str, source: Source) -> Period:
     """Return a batch's period where the source has such batches.
 
     Raises:
-        Stopped: It is no batch, one of another length than the source's, or newer than the source's last.
+        PermanentError: It is no batch, one of another length than the source's, or newer than the source's
+            last.
     """
     period = Period.of(batch)
     wanted = granularity_of(source)
     if period.granularity != wanted:
-        raise Stopped(f"batch {batch} is of the kind '{period.granularity}', this source has '{wanted}'")
+        raise PermanentError(
+            f"batch {batch} is of the kind '{period.granularity}', this source has '{wanted}'"
+        )
     last = newest(source)
     if last is not None and period.start > last.start:
-        raise Stopped(
+        raise PermanentError(
             f"batch {batch} is newer than the last one that the source will ever have: {last.batch}"
         )
     return period

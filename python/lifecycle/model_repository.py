@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.store import Store, json_bytes
 
 POINTER = "pointer.json"
@@ -80,7 +80,7 @@ def write_version(store: Store, version: int, files: Mapping[str, bytes], meta: 
 
     Raises:
         ValueError: A file that every version has is missing.
-        Stopped: The version is there, with other files.
+        PermanentError: The version is there, with other files.
     """
     missing = [name for name in FILES if name not in files]
     if missing:
@@ -96,7 +96,7 @@ def write_version(store: Store, version: int, files: Mapping[str, bytes], meta: 
         # Another run was faster; it is as good where it wrote the same.
         there = read_manifest(store, version)
     if there is None or there["files"] != hashes:
-        raise Stopped(
+        raise PermanentError(
             f"version {version} of s3://{store.bucket}/{store.prefix} is there with other files, and "
             "versions never change: register a new one"
         )
@@ -175,7 +175,7 @@ def read_pointer(store: Store) -> Pointer | None:
     """The pointer, or None where there is none yet.
 
     Raises:
-        Stopped: What lies there is no pointer.
+        PermanentError: What lies there is no pointer.
     """
     data = store.get(POINTER)
     if data is None:
@@ -183,7 +183,7 @@ def read_pointer(store: Store) -> Pointer | None:
     try:
         return Pointer.parse(data)
     except (ValueError, TypeError) as error:
-        raise Stopped(f"s3://{store.bucket}/{store.prefix}{POINTER} is no pointer: {error}") from error
+        raise PermanentError(f"s3://{store.bucket}/{store.prefix}{POINTER} is no pointer: {error}") from error
 
 
 def write_pointer(store: Store, pointer: Pointer) -> None:

@@ -7,7 +7,7 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 
 ColumnType = Literal["float", "int", "string", "bool", "datetime"]
 Granularity = Literal["year", "month", "date", "hour"]
@@ -203,13 +203,13 @@ class Spec:
         """Read a spec.json.
 
         Raises:
-            Stopped: There is no such file, it is no JSON, or a key is missing or of the wrong type.
+            PermanentError: There is no such file, it is no JSON, or a key is missing or of the wrong type.
         """
         try:
             text = path.read_bytes()
             raw = json.loads(text)
         except (OSError, ValueError) as error:
-            raise Stopped(f"{path} is no readable spec: {error}") from error
+            raise PermanentError(f"{path} is no readable spec: {error}") from error
         return build(cls, {**json_object(raw, "spec"), "sha256": hashlib.sha256(text).hexdigest()}, "spec")
 
 
@@ -223,7 +223,9 @@ def build(kind: type[T], raw: Any, path: str) -> T:
         if key in found:
             values[each.name] = value(hints[each.name], found[key], f"{path}.{key}")
         elif required(each):
-            raise Stopped(f"{path}.{key} is missing; there are {', '.join(sorted(found)) or 'no keys'}")
+            raise PermanentError(
+                f"{path}.{key} is missing; there are {', '.join(sorted(found)) or 'no keys'}"
+            )
     return kind(**values)
 
 
@@ -254,7 +256,9 @@ def source(raw: Any, path: str) -> Source:
     """Make a source of JSON by its `type`."""
     kind = SOURCES.get(str(json_object(raw, path).get("type")))
     if kind is None:
-        raise Stopped(f"{path}.type must be one of {', '.join(SOURCES)}, got {json.dumps(raw.get('type'))}")
+        raise PermanentError(
+            f"{path}.type must be one of {', '.join(SOURCES)}, got {json.dumps(raw.get('type'))}"
+        )
     return build(kind, raw, path)
 
 
@@ -266,7 +270,7 @@ def json_object(raw: Any, path: str) -> dict[str, Any]:
 def checked(good: bool, raw: Any, path: str, wanted: str) -> Any:
     """Return `raw` where it is good."""
     if not good:
-        raise Stopped(f"{path} must be {wanted}, got {json.dumps(raw)}")
+        raise PermanentError(f"{path} must be {wanted}, got {json.dumps(raw)}")
     return raw
 
 

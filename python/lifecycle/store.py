@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
-from lifecycle.exits import Later, Stopped
+from lifecycle.exits import PermanentError, RetryableError
 
 PATIENCE = 30.0
 """Seconds, from the first call on, that the store may be away: a pod is there before its firewall opens."""
@@ -27,8 +27,8 @@ class Store:
     (AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID …).
 
     Raises:
-        Later: From every method, when the store does not answer or answers with an error of its own.
-        Stopped: From every method, when the store refuses: no such bucket, no rights.
+        RetryableError: From every method, when the store does not answer or answers with an error of its own.
+        PermanentError: From every method, when the store refuses: no such bucket, no rights.
     """
 
     def __init__(self, bucket: str, prefix: str = "", patience: float = PATIENCE) -> None:
@@ -59,7 +59,7 @@ class Store:
         """Return a JSON object, or None where there is none.
 
         Raises:
-            Stopped: What lies there is no JSON object.
+            PermanentError: What lies there is no JSON object.
         """
         found = self.get(key)
         if found is None:
@@ -67,9 +67,9 @@ class Store:
         try:
             parsed = json.loads(found)
         except ValueError as error:
-            raise Stopped(f"s3://{self.bucket}/{self.prefix}{key} is no JSON: {error}") from error
+            raise PermanentError(f"s3://{self.bucket}/{self.prefix}{key} is no JSON: {error}") from error
         if not isinstance(parsed, dict):
-            raise Stopped(f"s3://{self.bucket}/{self.prefix}{key} is no JSON object")
+            raise PermanentError(f"s3://{self.bucket}/{self.prefix}{key} is no JSON object")
         return parsed
 
     def put(self, key: str, data: bytes) -> None:
@@ -116,16 +116,16 @@ class Store:
                     return None
                 status = error.response["ResponseMetadata"]["HTTPStatusCode"]
                 if 400 <= status < 500 and status not in PASSING:
-                    raise Stopped(
+                    raise PermanentError(
                         f"the object store refuses s3://{self.bucket}/{self.prefix}: {error}"
                     ) from error
                 failure: Exception = error
             except (NoCredentialsError, ParamValidationError) as error:
-                raise Stopped(f"the object store cannot be asked: {error}") from error
+                raise PermanentError(f"the object store cannot be asked: {error}") from error
             except BotoCoreError as error:
                 failure = error
             if time.monotonic() >= self._deadline:
-                raise Later(f"the object store does not answer: {failure}") from failure
+                raise RetryableError(f"the object store does not answer: {failure}") from failure
             time.sleep(0.5)
 
 

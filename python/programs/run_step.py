@@ -24,8 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-STOPPED = 65
-LATER = 75
+PERMANENT_ERROR = 65
+RETRYABLE_ERROR = 75
 PATIENCE = 30.0
 """Seconds that the packages may be out of reach: a pod is there a moment before its firewall opens."""
 UNUSED = 7 * 24 * 3600.0
@@ -35,7 +35,7 @@ UNUSED = 7 * 24 * 3600.0
 INSTALL = ("--require-hashes", "--no-deps", "--only-binary", ":all:")
 
 
-class Ended(Exception):
+class NoEnvironment(Exception):
     """There is no environment; `code` is the exit code that docs/lifecycle.md gives such an end."""
 
     def __init__(self, code: int, line: str) -> None:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], patience: float =
         if options.environments != "-":
             python = str(environment(options.requirements, Path(options.environments), environ, patience))
         become(python, options, environ)
-    except Ended as ended:
+    except NoEnvironment as ended:
         print(ended, flush=True)
         return ended.code
 
@@ -73,7 +73,7 @@ def environment(requirements: Path, folder: Path, environ: Mapping[str, str], pa
     A shared lock on it goes on into the program, so that nobody removes it meanwhile.
 
     Raises:
-        Ended: It cannot be made.
+        NoEnvironment: It cannot be made.
     """
     # Pods under other users of the same group may use and remove it.
     os.umask(0o002)
@@ -92,7 +92,7 @@ def environment(requirements: Path, folder: Path, environ: Mapping[str, str], pa
         os.utime(made)
         remove_unused(folder)
     except OSError as error:
-        raise Ended(STOPPED, f"stopped: the environment cannot be made: {error}") from error
+        raise NoEnvironment(PERMANENT_ERROR, f"stopped: the environment cannot be made: {error}") from error
     os.set_inheritable(held, True)
     return made / "bin" / "python"
 
@@ -112,8 +112,9 @@ def build(requirements: Path, folder: Path, made: Path, environ: Mapping[str, st
     """Make the environment under another name, and rename it when it is whole."""
     uv = shutil.which("uv", path=environ.get("PATH"))
     if uv is None:
-        raise Ended(
-            STOPPED, "stopped: no uv on the PATH: take an image with uv, or a built one with --environments -"
+        raise NoEnvironment(
+            PERMANENT_ERROR,
+            "stopped: no uv on the PATH: take an image with uv, or a built one with --environments -",
         )
     began = time.monotonic()
     print(f"making the environment {made}", flush=True)
@@ -131,8 +132,9 @@ def build(requirements: Path, folder: Path, made: Path, environ: Mapping[str, st
         for command in commands:
             while subprocess.run(command, env=own, check=False).returncode != 0:
                 if time.monotonic() >= began + patience:
-                    raise Ended(
-                        LATER, f"later: the packages of {requirements} cannot be had; uv says why above"
+                    raise NoEnvironment(
+                        RETRYABLE_ERROR,
+                        f"later: the packages of {requirements} cannot be had; uv says why above",
                     )
                 time.sleep(1)
         partial.rename(made)

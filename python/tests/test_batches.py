@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lifecycle.batches import Period, batch_of, granularity_of, later_by, period_of
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.spec import Granularity, HttpSource, PythonSource, S3Source, SqlSource
 
 GRANULARITIES: tuple[Granularity, ...] = ("year", "month", "date", "hour")
@@ -29,12 +29,12 @@ def test_a_batch_is_a_period(batch: str, start: datetime, end: datetime) -> None
     "batch", ["", "24", "2024-1", "2024-13", "2023-02-29", "2024-01-31T24", "2024-01\n", "٢٠٢٤"]
 )
 def test_what_is_no_period_is_refused(batch: str) -> None:
-    with pytest.raises(Stopped, match=r"a batch is a period|there is no period"):
+    with pytest.raises(PermanentError, match=r"a batch is a period|there is no period"):
         Period.of(batch)
 
 
 def test_the_last_year_that_the_calendar_has_no_end_for_is_refused() -> None:
-    with pytest.raises(Stopped, match="there is no period '9999'"):
+    with pytest.raises(PermanentError, match="there is no period '9999'"):
         Period.of("9999")
 
 
@@ -66,7 +66,7 @@ def test_a_query_and_a_function_say_how_long_a_batch_is() -> None:
 
 
 def test_a_template_without_a_period_is_refused() -> None:
-    with pytest.raises(Stopped, match="quotes no period"):
+    with pytest.raises(PermanentError, match="quotes no period"):
         granularity_of(HttpSource("http://localhost/all.csv"))
 
 
@@ -113,12 +113,14 @@ def test_no_batch_is_newer_than_the_last_one(granularity: Granularity, until: st
 
 
 def test_a_batch_newer_than_the_last_one_is_refused() -> None:
-    with pytest.raises(Stopped, match="newer than the last one that the source will ever have: 2024-01"):
+    with pytest.raises(
+        PermanentError, match="newer than the last one that the source will ever have: 2024-01"
+    ):
         period_of("2024-02", PythonSource("month", until="2024-01"))
 
 
 def test_a_batch_of_another_length_than_the_sources_is_refused() -> None:
-    with pytest.raises(Stopped, match="batch 2024 is of the kind 'year', this source has 'month'"):
+    with pytest.raises(PermanentError, match="batch 2024 is of the kind 'year', this source has 'month'"):
         period_of("2024", PythonSource("month"))
 
 

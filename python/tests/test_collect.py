@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from file_server import Answer, FileServer
-from lifecycle.exits import Later, Stopped
+from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.steps import collect
 from lifecycle.steps.context import Context
 from trip_files import MODEL, context, parquet, read, sha256, spec_json, trips
@@ -183,7 +183,7 @@ def test_a_backfill_says_nothing_of_freshness(collecting: Collecting) -> None:
 def test_a_bad_batch_stops_and_leaves_nothing(collecting: Collecting, file_server: FileServer) -> None:
     file_server.answers["/2024-01.parquet"] = Answer(parquet(trips().assign(minutes=None)))
     made = collecting()
-    with pytest.raises(Stopped, match="no value at all in column minutes"):
+    with pytest.raises(PermanentError, match="no value at all in column minutes"):
         collect.run(made)
     assert made.data.list() == []
     assert made.models.list() == []
@@ -192,7 +192,7 @@ def test_a_bad_batch_stops_and_leaves_nothing(collecting: Collecting, file_serve
 def test_a_period_that_has_not_ended_is_not_asked_for(
     collecting: Collecting, file_server: FileServer
 ) -> None:
-    with pytest.raises(Later, match="batch 2999-01 is not complete before 2999-02-01T00:00:00Z"):
+    with pytest.raises(RetryableError, match="batch 2999-01 is not complete before 2999-02-01T00:00:00Z"):
         collect.run(collecting(batch="2999-01"))
     assert file_server.seen == []
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from lifecycle.exits import Kept, Later, Stopped
+from lifecycle.exits import GateRejected, PermanentError, RetryableError
 from lifecycle.model_repository import Pointer, read_pointer, write_pointer
 from lifecycle.sidecar.reconciler import GOLDEN
 from lifecycle.steps import deploy, gate, register, train
@@ -87,7 +87,7 @@ def test_a_version_that_a_replica_refuses_is_put_back(pipeline: Pipeline) -> Non
     context = promoted(pipeline, "second")
     pipeline.triton.refused = {2: "golden answers are wrong"}
     with pytest.raises(
-        Stopped, match=r"refused version 2: golden answers are wrong; the pointer is back on version 1"
+        PermanentError, match=r"refused version 2: golden answers are wrong; the pointer is back on version 1"
     ):
         deploy.run(context)
     assert first.models.get("pointer.json") == before
@@ -97,7 +97,7 @@ def test_a_version_that_a_replica_refuses_is_put_back(pipeline: Pipeline) -> Non
 def test_a_first_version_that_is_refused_leaves_no_pointer(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
     pipeline.triton.refused = {1: "it is corrupt"}
-    with pytest.raises(Stopped, match="the pointer is gone again: nothing served before"):
+    with pytest.raises(PermanentError, match="the pointer is gone again: nothing served before"):
         deploy.run(context)
     assert read_pointer(context.models) is None
 
@@ -107,7 +107,7 @@ def test_replicas_that_do_not_follow_are_waited_for_and_then_put_back(pipeline: 
     context = promoted(pipeline, "second")
     pipeline.triton.stuck = 1
     slow = replace(context, environ={**context.environ, "DEPLOY_SECONDS": "0.6"})
-    with pytest.raises(Later, match=r"serves 1; the pointer is back on version 1"):
+    with pytest.raises(RetryableError, match=r"serves 1; the pointer is back on version 1"):
         deploy.run(slow)
     pipeline.triton.stuck = None
     deploy.run(context)
@@ -117,7 +117,7 @@ def test_replicas_that_do_not_follow_are_waited_for_and_then_put_back(pipeline: 
 def test_no_replica_at_all_is_a_reason_to_try_later(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
     nobody = {"TRITON_REPLICAS": "no-such-host.invalid:9101", "DEPLOY_SECONDS": "0"}
-    with pytest.raises(Later, match=r"no-such-host\.invalid:9101 has no address"):
+    with pytest.raises(RetryableError, match=r"no-such-host\.invalid:9101 has no address"):
         deploy.run(replace(context, environ={**context.environ, **nobody}))
 
 
@@ -125,14 +125,14 @@ def test_wrong_answers_through_the_service_put_the_pointer_back(pipeline: Pipeli
     deploy.run(noisy(pipeline))
     context = promoted(pipeline, "second")
     pipeline.triton.wrong = 1.0
-    with pytest.raises(Stopped, match=r"answers wrongly through the Service: .* back on version 1"):
+    with pytest.raises(PermanentError, match=r"answers wrongly through the Service: .* back on version 1"):
         deploy.run(context)
 
 
 def test_answers_of_another_version_put_the_pointer_back(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
     pipeline.triton.says = {"model_version": "7", "outputs": []}
-    with pytest.raises(Stopped, match="answered with version 7, not 1"):
+    with pytest.raises(PermanentError, match="answered with version 7, not 1"):
         deploy.run(context)
 
 
@@ -140,14 +140,14 @@ def test_answers_of_another_shape_put_the_pointer_back(pipeline: Pipeline) -> No
     context = promoted(pipeline, "first")
     output = {"name": "prediction", "data": [0.0] * 32}
     pipeline.triton.says = {"model_version": "1", "outputs": [output]}
-    with pytest.raises(Stopped, match="answers wrongly"):
+    with pytest.raises(PermanentError, match="answers wrongly"):
         deploy.run(context)
 
 
 def test_a_service_that_refuses_the_questions_puts_the_pointer_back(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
     pipeline.triton.says, pipeline.triton.status_code = {"error": "no such input"}, 400
-    with pytest.raises(Stopped, match=r"refuses the golden questions: 400 .*no such input"):
+    with pytest.raises(PermanentError, match=r"refuses the golden questions: 400 .*no such input"):
         deploy.run(context)
 
 
@@ -161,7 +161,7 @@ def test_a_service_that_hiccups_is_asked_again(pipeline: Pipeline) -> None:
 def test_a_service_that_stays_away_is_a_reason_to_try_later(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
     away = {"TRITON_HTTP_URL": "127.0.0.1:9", "DEPLOY_SECONDS": "1"}
-    with pytest.raises(Later, match=r"127\.0\.0\.1:9/v2/models/.*does not answer"):
+    with pytest.raises(RetryableError, match=r"127\.0\.0\.1:9/v2/models/.*does not answer"):
         deploy.run(replace(context, environ={**context.environ, **away}))
     assert read_pointer(context.models) is None
 
@@ -171,9 +171,9 @@ def test_a_version_that_lost_is_not_deployed(pipeline: Pipeline) -> None:
     context = pipeline.preprocessed("second", code=MEAN)
     train.run(context)
     register.run(context)
-    with pytest.raises(Kept):
+    with pytest.raises(GateRejected):
         gate.run(context)
-    with pytest.raises(Kept, match="version 2"):
+    with pytest.raises(GateRejected, match="version 2"):
         deploy.run(context)
     assert pipeline.alias("champion") == 1
 
@@ -181,7 +181,7 @@ def test_a_version_that_lost_is_not_deployed(pipeline: Pipeline) -> None:
 def test_an_older_decision_does_not_undo_a_newer_deployment(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
     write_pointer(context.models, Pointer(5, 4, None, 0.0, "run other"))
-    with pytest.raises(Stopped, match="run other put version 5 in place meanwhile"):
+    with pytest.raises(PermanentError, match="run other put version 5 in place meanwhile"):
         deploy.run(context)
     assert read_pointer(context.models) == Pointer(5, 4, None, 0.0, "run other")
 
@@ -190,14 +190,16 @@ def test_what_was_rolled_back_is_not_deployed_again_by_the_same_run(pipeline: Pi
     deploy.run(noisy(pipeline))
     context = promoted(pipeline, "second")
     write_pointer(context.models, Pointer(1, 2, None, 0.0, "rollback by-hand"))
-    with pytest.raises(Stopped, match="rollback by-hand put version 1 in place meanwhile"):
+    with pytest.raises(PermanentError, match="rollback by-hand put version 1 in place meanwhile"):
         deploy.run(context)
 
 
 def test_a_corrupt_version_never_moves_the_pointer(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
     context.models.put("versions/1/model.onnx", b"half a mod")
-    with pytest.raises(Stopped, match=r"cannot be deployed: model.onnx has .* the pointer was not moved"):
+    with pytest.raises(
+        PermanentError, match=r"cannot be deployed: model.onnx has .* the pointer was not moved"
+    ):
         deploy.run(context)
     assert read_pointer(context.models) is None
 
@@ -210,10 +212,10 @@ def test_a_pointer_that_somebody_moves_meanwhile_is_left(
 
     def moved(*_: object) -> int:
         write_pointer(context.models, theirs)
-        raise Later("too late")
+        raise RetryableError("too late")
 
     monkeypatch.setattr(deploy, "_await_replicas", moved)
-    with pytest.raises(Later, match="too late; the pointer was moved by run other since, and stays"):
+    with pytest.raises(RetryableError, match="too late; the pointer was moved by run other since, and stays"):
         deploy.run(context)
     assert read_pointer(context.models) == theirs
 
@@ -222,7 +224,7 @@ def test_a_pointer_that_named_the_version_before_stays(pipeline: Pipeline) -> No
     context = promoted(pipeline, "first")
     write_pointer(context.models, Pointer(1, None, None, 1.0, "run first"))
     pipeline.triton.wrong = 1.0
-    with pytest.raises(Stopped, match="the pointer stays: it named this version before"):
+    with pytest.raises(PermanentError, match="the pointer stays: it named this version before"):
         deploy.run(context)
 
 
@@ -232,9 +234,9 @@ def test_aliases_need_mlflow_before_the_pointer_moves(
     context = promoted(pipeline, "first")
 
     def away(*_: object, **__: object) -> Callable[[], None]:
-        raise Later("MLflow is away")
+        raise RetryableError("MLflow is away")
 
     monkeypatch.setattr(deploy, "Tracking", away)
-    with pytest.raises(Later):
+    with pytest.raises(RetryableError):
         deploy.run(context)
     assert read_pointer(context.models) is None

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.exits import Later
-from lifecycle.sidecar.downloader import Fetch, Same, WatchedStore
-from lifecycle.sidecar.model_cache import Shelf
-from lifecycle.sidecar.serving_state import Standing
+from lifecycle.exits import RetryableError
+from lifecycle.sidecar.downloader import Downloader, Unchanged, WatchedStore
+from lifecycle.sidecar.model_cache import ModelCache
+from lifecycle.sidecar.serving_state import ServingState
 from processes import Process
 from serving_stack import minio, point, publish, store
 
@@ -21,15 +21,15 @@ def server(tmp_path: Path) -> Iterator[Process]:
 
 
 @pytest.fixture
-def fetch(server: Process, tmp_path: Path) -> Fetch:
-    return Fetch(WatchedStore("models"), Shelf(tmp_path / "shelf"), Standing(), lambda: None)
+def downloader(server: Process, tmp_path: Path) -> Downloader:
+    return Downloader(WatchedStore("models"), ModelCache(tmp_path / "cache"), ServingState(), lambda: None)
 
 
 def test_only_what_changed_is_sent(server: Process) -> None:
     watched = WatchedStore("models")
     assert watched.changed("trip/a") is None
     store().put("a", b"1")
-    assert [watched.changed("trip/a"), watched.changed("trip/a")] == [b"1", Same.SAME]
+    assert [watched.changed("trip/a"), watched.changed("trip/a")] == [b"1", Unchanged.UNCHANGED]
     store().put("a", b"2")
     assert watched.changed("trip/a") == b"2"
     watched.forget("trip/a")
@@ -57,16 +57,16 @@ def test_a_store_that_refuses_or_is_gone_may_be_better_later(
     for gone in (False, True):
         if gone:
             server.kill()
-        with pytest.raises(Later):
+        with pytest.raises(RetryableError):
             watched.pipelines()
-        with pytest.raises(Later):
+        with pytest.raises(RetryableError):
             watched.changed("trip/pointer.json")
-        with pytest.raises(Later):
+        with pytest.raises(RetryableError):
             watched.download("trip/pointer.json", tmp_path / "file")
 
 
 def test_a_download_that_is_cut_off_is_not_the_versions_fault(
-    fetch: Fetch, server: Process, monkeypatch: pytest.MonkeyPatch
+    downloader: Downloader, server: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(1)
     point(1)
@@ -77,14 +77,14 @@ def test_a_download_that_is_cut_off_is_not_the_versions_fault(
         return download(watched, key, file)
 
     monkeypatch.setattr(WatchedStore, "download", cut_off)
-    fetch.tick()
-    model = fetch._standing.models["trip"]
-    assert (model.refused, fetch._standing.failures["store"]) == ({}, 1)
-    assert not fetch._shelf.has("trip", 1)
+    downloader.tick()
+    model = downloader._state.models["trip"]
+    assert (model.refused, downloader._state.failures["store"]) == ({}, 1)
+    assert not downloader._cache.has("trip", 1)
 
 
 def test_a_full_disk_takes_nothing_away(
-    fetch: Fetch, server: Process, monkeypatch: pytest.MonkeyPatch
+    downloader: Downloader, server: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(1)
     point(1)
@@ -94,35 +94,35 @@ def test_a_full_disk_takes_nothing_away(
             raise OSError(errno.ENOSPC, "No space left on device")
 
         patched.setattr(WatchedStore, "download", full)
-        fetch.tick()
-    model = fetch._standing.models["trip"]
-    assert (model.refused, fetch._standing.failures["disk"]) == ({}, 1)
-    assert not fetch._shelf.has("trip", 1)
-    fetch.tick()
-    assert fetch._shelf.has("trip", 1)
+        downloader.tick()
+    model = downloader._state.models["trip"]
+    assert (model.refused, downloader._state.failures["disk"]) == ({}, 1)
+    assert not downloader._cache.has("trip", 1)
+    downloader.tick()
+    assert downloader._cache.has("trip", 1)
 
 
 def test_a_pipeline_that_comes_back_shows_its_statuses_again(
-    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+    downloader: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lifecycle.sidecar.downloader.STATUS_SECONDS", 0)
     publish(1)
     point(1)
     store().put("status/batch.json", b'{"rows": 5}')
-    fetch.tick()
-    assert fetch._standing.statuses == {"trip": {"batch": {"rows": 5}}}
+    downloader.tick()
+    assert downloader._state.statuses == {"trip": {"batch": {"rows": 5}}}
     store().delete(["pointer.json"])
-    fetch.tick()
+    downloader.tick()
     # As the thread that serves does it.
-    del fetch._standing.models["trip"], fetch._standing.statuses["trip"]
+    del downloader._state.models["trip"], downloader._state.statuses["trip"]
     point(1)
-    fetch.tick()
-    assert fetch._standing.statuses == {"trip": {"batch": {"rows": 5}}}
+    downloader.tick()
+    assert downloader._state.statuses == {"trip": {"batch": {"rows": 5}}}
 
 
-def test_a_status_that_is_no_json_object_is_passed_over(fetch: Fetch) -> None:
+def test_a_status_that_is_no_json_object_is_passed_over(downloader: Downloader) -> None:
     store().put("status/batch.json", b"{")
     store().put("status/error.json", b"[1]")
     store().put("status/gate.json", b'{"champion": 1}')
-    fetch.tick()
-    assert fetch._standing.statuses == {"trip": {"gate": {"champion": 1}}}
+    downloader.tick()
+    assert downloader._state.statuses == {"trip": {"gate": {"champion": 1}}}

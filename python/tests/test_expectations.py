@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lifecycle.batches import Period
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.spec import Column, Feature, Schema
 from lifecycle.steps.expectations import Checked, check
 from trip_files import trips
@@ -111,7 +111,7 @@ def test_moments_of_another_time_zone_are_told_in_utc() -> None:
 def test_a_column_of_times_is_no_number_and_one_of_truths_neither() -> None:
     schema = replace(SCHEMA, columns={"begun": Column("datetime"), "distance": Column("float")})
     for column in ("begun", "paid"):
-        with pytest.raises(Stopped, match=r"20 of 20 rows are bad.*distance: not of type float: 20"):
+        with pytest.raises(PermanentError, match=r"20 of 20 rows are bad.*distance: not of type float: 20"):
             check(table().assign(distance=table()[column]), schema, JANUARY)
 
 
@@ -157,30 +157,31 @@ def test_more_bad_rows_than_may_be_stop_the_run_and_are_counted(bad: int, stops:
         assert outcome().reasons == {"distance: below 0": bad}
         return
     with pytest.raises(
-        Stopped, match=r"batch 2024-01: 11 of 20 rows are bad, 0\.5 of them may be \(distance: below 0: 11\)"
+        PermanentError,
+        match=r"batch 2024-01: 11 of 20 rows are bad, 0\.5 of them may be \(distance: below 0: 11\)",
     ):
         outcome()
 
 
 def test_no_good_row_stops_whatever_may_be_bad() -> None:
-    with pytest.raises(Stopped, match="20 of 20 rows are bad"):
+    with pytest.raises(PermanentError, match="20 of 20 rows are bad"):
         check(table().assign(distance=range(-20, 0)), replace(SCHEMA, max_quarantined=1), JANUARY)
 
 
 def test_missing_columns_stop_and_what_there_is_is_named() -> None:
-    with pytest.raises(Stopped, match="no column zone, paid; there are: begun, distance, name"):
+    with pytest.raises(PermanentError, match="no column zone, paid; there are: begun, distance, name"):
         check(table().drop(columns=["zone", "paid"]), SCHEMA, JANUARY)
-    with pytest.raises(Stopped, match="there are: none of the wanted ones"):
+    with pytest.raises(PermanentError, match="there are: none of the wanted ones"):
         check(pd.DataFrame(), SCHEMA, JANUARY)
 
 
 def test_an_empty_batch_stops() -> None:
-    with pytest.raises(Stopped, match="the batch is empty"):
+    with pytest.raises(PermanentError, match="the batch is empty"):
         check(table()[:0], SCHEMA, JANUARY)
 
 
 def test_a_column_without_any_value_stops_even_where_nulls_are_allowed() -> None:
-    with pytest.raises(Stopped, match="no value at all in column name"):
+    with pytest.raises(PermanentError, match="no value at all in column name"):
         check(table().assign(name=None), SCHEMA, JANUARY)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lifecycle.exits import Kept, Stopped
+from lifecycle.exits import GateRejected, PermanentError
 from lifecycle.model_repository import Pointer, read_pointer, write_pointer
 from lifecycle.spec import Gate
 from lifecycle.steps import deploy, gate
@@ -70,7 +70,7 @@ def test_a_worse_challenger_is_kept_out_with_its_numbers(pipeline: Pipeline) -> 
     pipeline.until("deploy", "first")
     context = pipeline.until("register", "second", code=MEAN)
     for _ in range(2):  # The second time it finds its decision.
-        with pytest.raises(Kept, match=r"version 2: mae 1\d\.\d+ against the champion's 0\.77"):
+        with pytest.raises(GateRejected, match=r"version 2: mae 1\d\.\d+ against the champion's 0\.77"):
             gate.run(context)
     assert (pipeline.alias("challenger"), pipeline.alias("champion")) == (None, 1)
     (version,) = pipeline.tracking().versions("second")
@@ -83,7 +83,7 @@ def test_the_same_model_again_is_a_tie_and_kept_out(pipelines: Callable[..., Pip
     pipeline = pipelines(registry__gate__margin=0)
     pipeline.until("deploy", "first")
     context = pipeline.until("register", "second")
-    with pytest.raises(Kept):
+    with pytest.raises(GateRejected):
         gate.run(context)
 
 
@@ -105,7 +105,7 @@ def test_a_run_of_the_past_is_scored_on_the_champions_newer_holdout(
     for step in STEPS.values():
         step(newer)
     older = pipeline.until("register", "older", batch="2024-01")
-    with pytest.raises(Kept, match=r"version 2: mae \d+\.\d+ against the champion's 0\.7"):
+    with pytest.raises(GateRejected, match=r"version 2: mae \d+\.\d+ against the champion's 0\.7"):
         gate.run(older)
     assert older.result("gate")["holdoutBatch"] == "2024-02"
     assert "version 1 learned from batch 2024-02: both are scored on that one's holdout" in (
@@ -120,7 +120,7 @@ def test_a_newer_holdout_that_is_gone_stops(pipeline: Pipeline) -> None:
     newer = pipeline.until("deploy", "newer", batch="2024-02")
     newer.data.delete([newer.key("holdout.parquet")])
     older = pipeline.until("register", "older")
-    with pytest.raises(Stopped, match=r"runs/newer/holdout\.parquet is gone"):
+    with pytest.raises(PermanentError, match=r"runs/newer/holdout\.parquet is gone"):
         gate.run(older)
 
 
@@ -175,7 +175,7 @@ def test_a_challenger_that_cannot_be_read_stops(pipeline: Pipeline) -> None:
     context = pipeline.until("register", "first")
     context.models.delete(["versions/1/manifest.json"])
     with pytest.raises(
-        Stopped, match=r"version 1 in s3://models/.* cannot be judged: version 1 has no manifest"
+        PermanentError, match=r"version 1 in s3://models/.* cannot be judged: version 1 has no manifest"
     ):
         gate.run(context)
 
@@ -183,14 +183,14 @@ def test_a_challenger_that_cannot_be_read_stops(pipeline: Pipeline) -> None:
 def test_the_champion_itself_is_not_judged(pipeline: Pipeline) -> None:
     context = pipeline.until("register", "first")
     pipeline.tracking().set_alias("champion", 1)
-    with pytest.raises(Stopped, match="version 1 is the champion already"):
+    with pytest.raises(PermanentError, match="version 1 is the champion already"):
         gate.run(context)
 
 
 def test_a_holdout_that_is_gone_stops(pipeline: Pipeline) -> None:
     context = pipeline.until("register", "first")
     context.data.delete([context.key("holdout.parquet")])
-    with pytest.raises(Stopped, match=r"holdout\.parquet is gone"):
+    with pytest.raises(PermanentError, match=r"holdout\.parquet is gone"):
         gate.run(context)
 
 
@@ -269,7 +269,7 @@ def test_a_shadow_that_nobody_asked_does_not_block(
 def test_a_shadow_that_lost_scores_no_longer(pipelines: Callable[..., Pipeline]) -> None:
     pipeline = shadowed(pipelines, code=MEAN)
     context = pipeline.context("second", code=MEAN)
-    with pytest.raises(Kept):
+    with pytest.raises(GateRejected):
         gate.run(context)
     pointer = read_pointer(context.models)
     assert pointer is not None
@@ -287,6 +287,6 @@ def test_a_pointer_to_another_shadow_is_left(pipeline: Pipeline) -> None:
     pipeline.until("deploy", "first")
     context = pipeline.until("register", "second", code=MEAN)
     write_pointer(context.models, Pointer(1, None, 9, 1.0, "tests"))
-    with pytest.raises(Kept):
+    with pytest.raises(GateRejected):
         gate.run(context)
     assert json.loads(context.models.get("pointer.json") or b"{}")["shadow"] == 9

@@ -12,7 +12,7 @@ import pytest
 from file_server import Answer, FileServer
 from lifecycle.__main__ import main, safe
 from lifecycle.batches import batch_of
-from lifecycle.exits import Kept, Later, Stopped
+from lifecycle.exits import GateRejected, PermanentError, RetryableError
 from lifecycle.spec import PythonSource
 from lifecycle.store import Store
 from trip_files import MODEL, parquet, spec_json, trips
@@ -97,13 +97,14 @@ def test_a_run_has_one_batch(pipeline: Pipeline, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    ("end", "code", "word"), [(Stopped, 65, "stopped"), (Later, 75, "later"), (Kept, 99, "kept")]
+    ("end", "code", "word"),
+    [(PermanentError, 65, "stopped"), (RetryableError, 75, "later"), (GateRejected, 99, "kept")],
 )
 def test_each_end_has_its_exit_code_and_one_last_line(
     pipeline: Pipeline,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    end: type[Stopped],
+    end: type[PermanentError],
     code: int,
     word: str,
 ) -> None:

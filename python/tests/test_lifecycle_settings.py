@@ -8,11 +8,11 @@ import pytest
 from lifecycle_settings import (
     COLLECT_RETRIES,
     FAULT_RETRIES,
-    LATER,
-    LATER_RETRIES,
+    PERMANENT_ERROR,
+    RETRYABLE_ERROR,
+    RETRYABLE_RETRIES,
     STEP_LIMIT,
     STEPS,
-    STOPPED,
     ending,
     pipeline,
     span,
@@ -79,7 +79,7 @@ def test_the_steps_come_in_the_order_of_a_life_and_training_alone_gets_what_the_
 def test_a_source_is_waited_for_the_longest(spec: dict[str, Any]) -> None:
     retries = {step.name: step.retries for step in pipeline(spec).steps}
     assert retries.pop("collect") == COLLECT_RETRIES
-    assert set(retries.values()) == {LATER_RETRIES}
+    assert set(retries.values()) == {RETRYABLE_RETRIES}
 
 
 @pytest.mark.parametrize("path", ["schedule", "monitoring.every", "steps.pod", "training.resources"])
@@ -105,12 +105,12 @@ def test_any_other_span_is_refused(text: str) -> None:
 
 
 def test_what_cannot_pass_is_never_repeated() -> None:
-    assert ending(STOPPED, None, 1) == "stop"
+    assert ending(PERMANENT_ERROR, None, 1) == "stop"
     assert ending(137, "DeadlineExceeded", 1) == "stop"
 
 
 def test_what_may_pass_later_is_repeated_as_long_as_airflow_does() -> None:
-    assert {ending(LATER, None, attempt) for attempt in range(1, COLLECT_RETRIES + 2)} == {"again"}
+    assert {ending(RETRYABLE_ERROR, None, attempt) for attempt in range(1, COLLECT_RETRIES + 2)} == {"again"}
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1, None), (137, "OOMKilled"), (None, "Evicted"), (0, None)])

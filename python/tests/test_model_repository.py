@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from lifecycle import model_repository
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.model_repository import BadVersion, Pointer
 from lifecycle.store import Store, json_bytes
 from serving_stack import minio
@@ -38,7 +38,7 @@ def test_the_same_version_again_is_done_and_another_is_refused(store: Store) -> 
     manifest = model_repository.read_manifest(store, 3)
     assert manifest is not None
     assert manifest["createdAt"] == 1
-    with pytest.raises(Stopped, match="is there with other files, and versions never change"):
+    with pytest.raises(PermanentError, match="is there with other files, and versions never change"):
         model_repository.write_version(store, 3, {**FILES, "model.onnx": b"other"}, META)
     assert model_repository.read_version(store, 3) == FILES
 
@@ -51,7 +51,7 @@ def test_of_two_that_write_at_once_the_second_must_have_the_same(
     answers: Iterator[Any] = iter([None, read(store, 3), None, {"files": {}}])
     monkeypatch.setattr(model_repository, "read_manifest", lambda *_: next(answers))
     model_repository.write_version(store, 3, FILES, META)
-    with pytest.raises(Stopped):
+    with pytest.raises(PermanentError):
         model_repository.write_version(store, 3, FILES, META)
 
 
@@ -97,7 +97,7 @@ def test_a_pointer_is_read_as_it_was_written(store: Store) -> None:
 @pytest.mark.parametrize("bad", [b"{", b"[]", b'{"version": 0}', b'{"version": true}', b'{"previous": "1"}'])
 def test_what_is_no_pointer_is_refused(store: Store, bad: bytes) -> None:
     store.put("pointer.json", bad)
-    with pytest.raises(Stopped, match="is no pointer"):
+    with pytest.raises(PermanentError, match="is no pointer"):
         model_repository.read_pointer(store)
 
 

@@ -8,7 +8,7 @@ with warnings.catch_warnings():
     # Evidently's own source warns while it is compiled, of escapes in its docstrings.
     warnings.simplefilter("ignore")
     from lifecycle.steps import drift_report, monitor
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from small_pipeline import LINEAR, Pipeline, collect, trips
 
 pytest_plugins = ("servers_mlflow",)
@@ -105,14 +105,14 @@ def test_a_report_is_bounded(pipeline: Pipeline) -> None:
 def test_a_schema_that_the_champion_does_not_know_stops(pipeline: Pipeline) -> None:
     pipeline.until("deploy", "first")
     pipeline.changes["collection.schema.features"] = [{"name": "distance", "type": "float"}]
-    with pytest.raises(Stopped, match="version 1 takes distance, hour, the schema now has distance"):
+    with pytest.raises(PermanentError, match="version 1 takes distance, hour, the schema now has distance"):
         monitor.run(pipeline.context("watch", code=LINEAR))
 
 
 def test_a_champion_that_cannot_be_read_stops(pipeline: Pipeline) -> None:
     context = pipeline.until("deploy", "first")
     context.models.put("versions/1/model.onnx", b"")
-    with pytest.raises(Stopped, match="the champion, version 1, cannot be read"):
+    with pytest.raises(PermanentError, match="the champion, version 1, cannot be read"):
         monitor.run(pipeline.context("watch"))
 
 
@@ -120,7 +120,7 @@ def test_training_rows_that_are_gone_stop_the_report_but_not_the_error(pipeline:
     context = pipeline.until("deploy", "first")
     collect(pipeline.context("later", batch="2024-02"), trips("2024-02"))
     context.data.delete([context.key("train.parquet")])
-    with pytest.raises(Stopped, match=r"runs/first/train\.parquet is gone"):
+    with pytest.raises(PermanentError, match=r"runs/first/train\.parquet is gone"):
         monitor.run(pipeline.context("watch"))
     assert context.models.get_json("status/error.json") is not None
 
@@ -130,5 +130,5 @@ def test_a_metric_that_is_no_number_stops(pipelines: Callable[..., Pipeline]) ->
     pipeline.until("deploy", "first")
     collect(pipeline.context("later", batch="2024-02"), trips("2024-02"))
     pipeline.changes["registry.gate.metric"] = "accuracy"
-    with pytest.raises(Stopped, match="accuracy of version 1 on batch 2024-02 is nan"):
+    with pytest.raises(PermanentError, match="accuracy of version 1 on batch 2024-02 is nan"):
         monitor.run(pipeline.context("watch"))

@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.steps.onnx_model import export
 from lifecycle.steps.scoring import Scorer, matrix
 from lifecycle.steps.tolerance import TOLERANCE, distance
@@ -132,7 +132,7 @@ def test_an_onnx_model_with_an_input_for_each_feature_is_served(rows: pd.DataFra
         outputs=[tensor("y", ["n", 1])],
         constants={},
     )
-    with pytest.raises(Stopped, match="one input, or one for each feature by its name; got colour"):
+    with pytest.raises(PermanentError, match="one input, or one for each feature by its name; got colour"):
         export(strange, NAMES, rows)
 
 
@@ -161,7 +161,7 @@ def test_an_onnx_model_without_one_prediction_stops(rows: pd.DataFrame) -> None:
         outputs=[tensor("a", ["n", 3]), tensor("b", ["n", 3])],
         constants={},
     )
-    with pytest.raises(Stopped, match="must be its prediction, a tensor of floats; it has a, b"):
+    with pytest.raises(PermanentError, match="must be its prediction, a tensor of floats; it has a, b"):
         export(owners, NAMES, rows)
 
 
@@ -172,7 +172,7 @@ def test_an_onnx_model_that_cannot_be_run_stops(rows: pd.DataFrame) -> None:
         outputs=[tensor("y", ["n", 7])],
         constants={},
     )
-    with pytest.raises(Stopped, match=r"the ONNX model that train\(\) returned cannot be run"):
+    with pytest.raises(PermanentError, match=r"the ONNX model that train\(\) returned cannot be run"):
         export(owners, NAMES, rows)
 
 
@@ -184,7 +184,7 @@ def test_a_model_of_one_batch_size_stops(rows: pd.DataFrame) -> None:
         outputs=[tensor("y", ["n", 1])],
         constants={"shape": np.asarray([600, 3]), "axis": np.asarray([1])},
     )
-    with pytest.raises(Stopped, match="the exported model cannot be run"):
+    with pytest.raises(PermanentError, match="the exported model cannot be run"):
         export(owners, NAMES, rows)
 
 
@@ -197,7 +197,7 @@ def test_an_answer_that_depends_on_its_batch_stops(rows: pd.DataFrame) -> None:
         outputs=[tensor("y", ["n", 1])],
         constants={"columns": np.asarray([1])},
     )
-    with pytest.raises(Stopped, match="a row's answer must not depend on its batch"):
+    with pytest.raises(PermanentError, match="a row's answer must not depend on its batch"):
         export(owners, NAMES, rows)
 
 
@@ -209,7 +209,7 @@ def test_answers_that_are_no_numbers_stop(rows: pd.DataFrame) -> None:
         outputs=[tensor("y", ["n", 1])],
         constants={"columns": np.asarray([1]), "zero": np.zeros(1, np.float32)},
     )
-    with pytest.raises(Stopped, match=r"the exported model says \[inf\] to distance="):
+    with pytest.raises(PermanentError, match=r"the exported model says \[inf\] to distance="):
         export(owners, NAMES, rows)
 
 
@@ -217,14 +217,14 @@ def test_answers_that_float32_cannot_hold_stop_with_the_worst_row(rows: pd.DataF
     large = rows.assign(distance=16_777_216.0 + np.arange(600))
     trained = LinearRegression().fit(large[NAMES], large["distance"] - 16_777_216.0)
     with pytest.raises(
-        Stopped, match=r"otherwise than the trained one in \d+ of 600 rows; the worst is distance=1677"
+        PermanentError, match=r"otherwise than the trained one in \d+ of 600 rows; the worst is distance=1677"
     ):
         export(trained, NAMES, large)
 
 
 def test_a_scaler_before_trees_stops_with_the_way_out(rows: pd.DataFrame, minutes: pd.Series) -> None:
     trained = make_pipeline(StandardScaler(), HistGradientBoostingRegressor()).fit(rows[NAMES], minutes)
-    with pytest.raises(Stopped, match="leave out a scaler before trees"):
+    with pytest.raises(PermanentError, match="leave out a scaler before trees"):
         export(trained, NAMES, rows)
 
 
@@ -256,21 +256,23 @@ def test_a_scaler_before_trees_stops_with_the_way_out(rows: pd.DataFrame, minute
 def test_what_cannot_be_served_stops_with_the_reason(
     trained: Callable[..., Any], reason: str, rows: pd.DataFrame, minutes: pd.Series
 ) -> None:
-    with pytest.raises(Stopped, match=reason):
+    with pytest.raises(PermanentError, match=reason):
         export(trained(rows, minutes), NAMES, rows)
 
 
 def test_a_classifier_without_probabilities_stops(rows: pd.DataFrame, minutes: pd.Series) -> None:
     from sklearn.svm import LinearSVC
 
-    with pytest.raises(Stopped, match="served by its probabilities, and LinearSVC has none"):
+    with pytest.raises(PermanentError, match="served by its probabilities, and LinearSVC has none"):
         export(LinearSVC().fit(rows[NAMES], minutes > 30), NAMES, rows)
 
 
 def test_an_estimator_that_no_converter_knows_stops(rows: pd.DataFrame, minutes: pd.Series) -> None:
     from sklearn.dummy import DummyRegressor
 
-    with pytest.raises(Stopped, match="DummyRegressor cannot be exported to ONNX: MissingShapeCalculator"):
+    with pytest.raises(
+        PermanentError, match="DummyRegressor cannot be exported to ONNX: MissingShapeCalculator"
+    ):
         export(DummyRegressor().fit(rows[NAMES], minutes), NAMES, rows)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.spec import Feature, Schema
 from lifecycle.steps import collect, preprocess
 from lifecycle.steps.context import Context
@@ -36,7 +36,7 @@ def features(body: str) -> str:
 def refused(made: Context, model: str) -> str:
     """What a run of the step says of this model.py; it leaves nothing."""
     made.model_path.write_text(model)
-    with pytest.raises(Stopped) as raised:
+    with pytest.raises(PermanentError) as raised:
         preprocess.run(made)
     assert made.data.list(made.key("")) == [made.key("collect.json")]
     return str(raised.value)
@@ -164,7 +164,9 @@ def test_features_that_are_not_those_of_the_schema_stop(collected: Context, body
 
 
 def test_the_step_comes_after_collect(object_store: Any, tmp_path: Path) -> None:
-    with pytest.raises(Stopped, match=r"run run-1 has no collect\.json: the step 'collect' comes first"):
+    with pytest.raises(
+        PermanentError, match=r"run run-1 has no collect\.json: the step 'collect' comes first"
+    ):
         preprocess.run(context(tmp_path, source()))
 
 
@@ -172,7 +174,7 @@ def test_the_step_comes_after_collect(object_store: Any, tmp_path: Path) -> None
 def test_a_batch_that_is_gone_or_damaged_stops(collected: Context, damage: bytes | None, said: str) -> None:
     key = f"raw/2024-01/data-{collected.result('collect')['sha256']}.parquet"
     collected.data.delete([key]) if damage is None else collected.data.put(key, damage)
-    with pytest.raises(Stopped, match=said):
+    with pytest.raises(PermanentError, match=said):
         preprocess.run(collected)
 
 
@@ -205,7 +207,7 @@ def test_rows_of_one_moment_are_never_on_both_sides(moments: int) -> None:
     )
     rows = pd.DataFrame({"a": range(400)})
     if moments == 1:
-        with pytest.raises(Stopped, match="would have 0 of 400 rows"):
+        with pytest.raises(PermanentError, match="would have 0 of 400 rows"):
             split(rows, times)
         return
     sides = split(rows, times)

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.model_repository import Pointer, read_manifest, read_pointer, read_version, write_pointer
 from lifecycle.steps import register, train
 from lifecycle.steps.tracking import Tracking
@@ -72,14 +72,14 @@ def test_another_model_of_the_same_run_stops(pipeline: Pipeline) -> None:
     pipeline.until("register", "first")
     context = pipeline.preprocessed("first", code=LINEAR + "\n# changed\n")
     train.run(context)
-    with pytest.raises(Stopped, match="run first registered version 1 before, of another model"):
+    with pytest.raises(PermanentError, match="run first registered version 1 before, of another model"):
         register.run(context)
 
 
 def test_artifacts_that_are_gone_stop(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     context = pipeline.until("train", "first")
     monkeypatch.setattr(Tracking, "fetch", lambda *_: {"model.onnx": b""})
-    with pytest.raises(Stopped, match=r"lack serving/baseline\.json, golden\.json, config\.json"):
+    with pytest.raises(PermanentError, match=r"lack serving/baseline\.json, golden\.json, config\.json"):
         register.run(context)
 
 

@@ -1,13 +1,13 @@
 import pytest
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.steps.replicas import addresses, replicas
 from small_triton import serving_triton
 
 
 def test_an_address_without_a_port_stops() -> None:
     for given in ("", "triton", "triton:", ":9101", "triton:http"):
-        with pytest.raises(Stopped, match="must be host:port of Triton's headless Service"):
+        with pytest.raises(PermanentError, match="must be host:port of Triton's headless Service"):
             addresses({"TRITON_REPLICAS": given})
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from lifecycle.exits import Later, Stopped
+from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.model_repository import read_pointer
 from lifecycle.steps import rollback
 from lifecycle.steps.tracking import Tracking
@@ -52,12 +52,12 @@ def test_a_registry_that_goes_away_behind_the_pointer_is_told_and_the_next_rollb
     twice: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
-        raise Later("MLflow is away")
+        raise RetryableError("MLflow is away")
 
     with monkeypatch.context() as patched:
         patched.setattr(rollback, "move_aliases", away)
         with pytest.raises(
-            Later,
+            RetryableError,
             match="version 1 serves again, but MLflow's aliases do not say so: MLflow is away; the same",
         ):
             rollback.run(twice.context("back"))
@@ -73,25 +73,27 @@ def test_a_registry_that_goes_away_behind_the_pointer_is_told_and_the_next_rollb
 
 def test_a_registry_that_is_away_changes_nothing(twice: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> None:
-        raise Later("MLflow is away")
+        raise RetryableError("MLflow is away")
 
     monkeypatch.setattr(Tracking, "by_alias", away)
-    with pytest.raises(Later, match=r"^MLflow is away$"):
+    with pytest.raises(RetryableError, match=r"^MLflow is away$"):
         rollback.run(twice.context("back"))
     assert serves(twice) == (2, 1)
 
 
 def test_without_a_version_before_it_says_so(pipeline: Pipeline) -> None:
-    with pytest.raises(Stopped, match="has no version that serves"):
+    with pytest.raises(PermanentError, match="has no version that serves"):
         rollback.run(pipeline.context("back"))
     pipeline.until("deploy", "first")
-    with pytest.raises(Stopped, match="version 1 is the first that serves: there is none to go back to"):
+    with pytest.raises(
+        PermanentError, match="version 1 is the first that serves: there is none to go back to"
+    ):
         rollback.run(pipeline.context("back"))
 
 
 def test_a_version_that_answers_wrongly_is_not_gone_back_to(twice: Pipeline) -> None:
     twice.triton.wrong = 1.0
-    with pytest.raises(Stopped, match="the pointer is back on version 2"):
+    with pytest.raises(PermanentError, match="the pointer is back on version 2"):
         rollback.run(twice.context("back"))
     assert serves(twice) == (2, 1)
     assert twice.alias("champion") == 2
@@ -100,7 +102,7 @@ def test_a_version_that_answers_wrongly_is_not_gone_back_to(twice: Pipeline) -> 
 def test_a_version_whose_files_are_gone_is_not_gone_back_to(twice: Pipeline) -> None:
     context = twice.context("back")
     context.models.delete(["versions/1/manifest.json"])
-    with pytest.raises(Stopped, match="version 1 cannot be deployed"):
+    with pytest.raises(PermanentError, match="version 1 cannot be deployed"):
         rollback.run(context)
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from lifecycle import baseline, model_repository
 from lifecycle.sidecar.__main__ import Sidecar
-from lifecycle.sidecar.model_cache import Shelf
-from lifecycle.sidecar.triton_client import TritonControl
+from lifecycle.sidecar.model_cache import ModelCache
+from lifecycle.sidecar.triton_client import TritonClient
 from lifecycle.store import json_bytes
 from processes import SECONDS, Process, free_port, wait_until
 from serving_stack import (
@@ -66,7 +66,7 @@ def client(triton: Triton) -> Iterator[Client]:
 @pytest.fixture
 def page(objects: Process, triton: Triton, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     """A sidecar in this process, that looks for changes more often than usual."""
-    monkeypatch.setattr("lifecycle.sidecar.__main__.FETCH_SECONDS", 0.2)
+    monkeypatch.setattr("lifecycle.sidecar.__main__.DOWNLOAD_SECONDS", 0.2)
     monkeypatch.setattr("lifecycle.sidecar.downloader.STATUS_SECONDS", 0.2)
     port = free_port()
     sidecar = Sidecar(sidecar_environ(triton, port))
@@ -497,7 +497,7 @@ def test_a_thread_that_dies_ends_the_process(
     objects: Process, triton: Triton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sidecar = Sidecar(sidecar_environ(triton, free_port()))
-    monkeypatch.setattr(sidecar.ledger, "expire", lambda: 1 / 0)
+    monkeypatch.setattr(sidecar.counters, "expire", lambda: 1 / 0)
     monkeypatch.setattr(threading, "excepthook", lambda *_: None)
     assert sidecar.run() == 1
 
@@ -518,10 +518,10 @@ def test_trace_settings_are_replaced_only_where_they_differ(
         for name, content in version_files(1).items():
             (folder / name).write_bytes(content)
 
-    shelf = Shelf(triton.models)
-    shelf.receive("trip", 1, arrange)
-    shelf.offer("trip", shelf.read("trip", 1))
-    control = TritonControl(triton.url, KEY)
+    cache = ModelCache(triton.models)
+    cache.receive("trip", 1, arrange)
+    cache.offer("trip", cache.read("trip", 1))
+    control = TritonClient(triton.url, KEY)
     replaced: list[str] = []
     replace = control._client.update_trace_settings
 

@@ -11,12 +11,12 @@ import pytest
 
 from file_server import Answer, FileServer
 from lifecycle.batches import Period
-from lifecycle.exits import Later, Stopped
+from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.sources import http, python, s3, sql
-from lifecycle.sources.raw_batch import Fetched, of_frame
+from lifecycle.sources.raw_batch import RawBatch, from_frame
 from lifecycle.spec import HttpSource, S3Source, SqlSource
 from lifecycle.store import Store
-from lifecycle.user_code import Owner
+from lifecycle.user_code import UserCode
 from processes import free_port
 from trip_files import MODEL, parquet, sha256, trips
 
@@ -24,7 +24,7 @@ WANTED = ["begun", "distance", "minutes"]
 JANUARY = Period.of("2024-01")
 
 
-def fetch_http(server: FileServer, folder: Path, kind: Any = "parquet", **limits: Any) -> Fetched:
+def fetch_http(server: FileServer, folder: Path, kind: Any = "parquet", **limits: Any) -> RawBatch:
     source = HttpSource(server.address + "/{{ month }}." + kind, kind)
     return http.fetch(source, JANUARY, WANTED, folder, **({"patience": 0.0} | limits))
 
@@ -35,10 +35,10 @@ class TestHttp:
     ) -> None:
         data = parquet(trips())
         file_server.answers["/2024-01.parquet"] = Answer(data)
-        fetched = fetch_http(file_server, tmp_path)
-        pd.testing.assert_frame_equal(fetched.table, trips()[WANTED], check_dtype=False)
-        assert (fetched.dropped, fetched.sha256) == (("driver",), sha256(data))
-        assert fetched.origin == f"{file_server.address}/2024-01.parquet"
+        raw_batch = fetch_http(file_server, tmp_path)
+        pd.testing.assert_frame_equal(raw_batch.table, trips()[WANTED], check_dtype=False)
+        assert (raw_batch.dropped, raw_batch.sha256) == (("driver",), sha256(data))
+        assert raw_batch.origin == f"{file_server.address}/2024-01.parquet"
 
     def test_a_csv_file_is_read_as_text_and_an_empty_cell_as_null(
         self, file_server: FileServer, tmp_path: Path
@@ -53,13 +53,13 @@ class TestHttp:
         self, file_server: FileServer, tmp_path: Path, status: int
     ) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(b"", status)
-        with pytest.raises(Later, match=rf"not published yet.*/2024-01\.parquet \({status}\)"):
+        with pytest.raises(RetryableError, match=rf"not published yet.*/2024-01\.parquet \({status}\)"):
             fetch_http(file_server, tmp_path)
 
     @pytest.mark.parametrize("status", [400, 401, 410, 304])
     def test_a_refusal_stops(self, file_server: FileServer, tmp_path: Path, status: int) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(b"", status)
-        with pytest.raises(Stopped, match=f"is refused: {status}"):
+        with pytest.raises(PermanentError, match=f"is refused: {status}"):
             fetch_http(file_server, tmp_path)
 
     @pytest.mark.parametrize("status", [429, 500, 503])
@@ -67,43 +67,43 @@ class TestHttp:
         self, file_server: FileServer, tmp_path: Path, status: int
     ) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(b"", status)
-        with pytest.raises(Later, match=f"is not to be had now: {status}"):
+        with pytest.raises(RetryableError, match=f"is not to be had now: {status}"):
             fetch_http(file_server, tmp_path)
 
     def test_an_answer_that_does_not_begin_may_pass_later(
         self, file_server: FileServer, tmp_path: Path
     ) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(parquet(trips()), pause=1)
-        with pytest.raises(Later, match="is slow"):
+        with pytest.raises(RetryableError, match="is slow"):
             fetch_http(file_server, tmp_path, silence=0.2)
 
     def test_an_answer_that_halts_may_pass_later(self, file_server: FileServer, tmp_path: Path) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(parquet(trips()), halt=4)
-        with pytest.raises(Later, match="broke off"):
+        with pytest.raises(RetryableError, match="broke off"):
             fetch_http(file_server, tmp_path, silence=1)
 
     def test_an_answer_that_takes_too_long_as_a_whole_may_pass_later(
         self, file_server: FileServer, tmp_path: Path
     ) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(parquet(trips()), halt=0.1)
-        with pytest.raises(Later, match=r"is slow: \d+ bytes came before its time was over"):
+        with pytest.raises(RetryableError, match=r"is slow: \d+ bytes came before its time was over"):
             fetch_http(file_server, tmp_path, duration=0.05)
 
     def test_an_answer_that_breaks_off_may_pass_later(self, file_server: FileServer, tmp_path: Path) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(parquet(trips()), missing=100)
-        with pytest.raises(Later, match="broke off"):
+        with pytest.raises(RetryableError, match="broke off"):
             fetch_http(file_server, tmp_path)
 
     def test_a_server_that_is_away_is_waited_for_and_may_pass_later(self, tmp_path: Path) -> None:
         away = FileServer(address=f"http://127.0.0.1:{free_port()}")
         began = time.monotonic()
-        with pytest.raises(Later, match="cannot be reached"):
+        with pytest.raises(RetryableError, match="cannot be reached"):
             fetch_http(away, tmp_path, patience=1.0)
         assert time.monotonic() - began >= 1
 
     def test_a_file_that_is_too_large_stops(self, file_server: FileServer, tmp_path: Path) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(b"x" * 2000)
-        with pytest.raises(Stopped, match="is larger than 1000 bytes"):
+        with pytest.raises(PermanentError, match="is larger than 1000 bytes"):
             fetch_http(file_server, tmp_path, largest=1000)
 
     @pytest.mark.parametrize("kind", ["parquet", "csv"])
@@ -111,13 +111,15 @@ class TestHttp:
         self, file_server: FileServer, tmp_path: Path, kind: str
     ) -> None:
         file_server.answers[f"/2024-01.{kind}"] = Answer(b"\n<!DOCTYPE html><title>Sorry</title>")
-        with pytest.raises(Stopped, match=r"is a page, not data; it begins '.n<!DOCTYPE html><title>Sorry"):
+        with pytest.raises(
+            PermanentError, match=r"is a page, not data; it begins '.n<!DOCTYPE html><title>Sorry"
+        ):
             fetch_http(file_server, tmp_path, kind)
 
     @pytest.mark.parametrize("cut", [slice(None, -50), slice(4, None), slice(0, 0)])
     def test_a_damaged_parquet_file_stops(self, file_server: FileServer, tmp_path: Path, cut: slice) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(parquet(trips())[cut])
-        with pytest.raises(Stopped, match="is no readable parquet"):
+        with pytest.raises(PermanentError, match="is no readable parquet"):
             fetch_http(file_server, tmp_path)
 
     def test_a_parquet_file_that_is_damaged_within_stops(
@@ -126,20 +128,20 @@ class TestHttp:
         data = bytearray(parquet(trips(5000)))
         data[4:20_000] = bytes(len(data[4:20_000]))
         file_server.answers["/2024-01.parquet"] = Answer(bytes(data))
-        with pytest.raises(Stopped, match="is no readable parquet"):
+        with pytest.raises(PermanentError, match="is no readable parquet"):
             fetch_http(file_server, tmp_path)
 
     @pytest.mark.parametrize("body", [b"", b'begun\n"', b"begun\n\xff\xfe", b"begun\n1,2,3\n1\n1,2,3,4"])
     def test_what_is_no_csv_stops(self, file_server: FileServer, tmp_path: Path, body: bytes) -> None:
         file_server.answers["/2024-01.csv"] = Answer(body)
-        with pytest.raises(Stopped, match="is no readable csv"):
+        with pytest.raises(PermanentError, match="is no readable csv"):
             fetch_http(file_server, tmp_path, "csv")
 
     def test_two_columns_of_one_name_stop(self, file_server: FileServer, tmp_path: Path) -> None:
         table = trips()[["begun", "distance", "minutes"]]
         renamed = table.rename(columns={"minutes": "distance"})
-        with pytest.raises(Stopped, match="has more than one column distance"):
-            of_frame(renamed, WANTED, "a table")
+        with pytest.raises(PermanentError, match="has more than one column distance"):
+            from_frame(renamed, WANTED, "a table")
 
     def test_a_redirection_is_followed_to_another_address(
         self, file_server: FileServer, tmp_path: Path
@@ -153,7 +155,7 @@ class TestHttp:
         self, file_server: FileServer, tmp_path: Path, location: str
     ) -> None:
         file_server.answers["/2024-01.parquet"] = Answer(b"", 302, headers=(("Location", location),))
-        with pytest.raises(Stopped, match="leads nowhere"):
+        with pytest.raises(PermanentError, match="leads nowhere"):
             fetch_http(file_server, tmp_path)
 
 
@@ -164,16 +166,16 @@ class TestObjectStore:
         for name, data in files.items():
             client.put_object(Bucket="data", Key=f"incoming/2024-01/{name}.parquet", Body=data)
 
-    def fetch(self, folder: Path, source: S3Source = SOURCE) -> Fetched:
+    def fetch(self, folder: Path, source: S3Source = SOURCE) -> RawBatch:
         return s3.fetch(source, JANUARY, WANTED, folder, patience=0)
 
     def test_the_files_of_a_prefix_are_one_table(self, object_store: Any, tmp_path: Path) -> None:
         self.put(object_store, a=parquet(trips()[:100]), b=parquet(trips()[100:]))
         object_store.put_object(Bucket="data", Key="incoming/2024-01/_SUCCESS", Body=b"")
         object_store.put_object(Bucket="data", Key="incoming/2024-02/c.parquet", Body=parquet(trips()))
-        fetched = self.fetch(tmp_path)
-        pd.testing.assert_frame_equal(fetched.table, trips()[WANTED], check_dtype=False)
-        assert (fetched.dropped, fetched.origin) == (("driver",), "s3://data/incoming/2024-01/")
+        raw_batch = self.fetch(tmp_path)
+        pd.testing.assert_frame_equal(raw_batch.table, trips()[WANTED], check_dtype=False)
+        assert (raw_batch.dropped, raw_batch.origin) == (("driver",), "s3://data/incoming/2024-01/")
 
     def test_the_hash_is_that_of_all_files(self, object_store: Any, tmp_path: Path) -> None:
         self.put(object_store, a=parquet(trips()[:100]), b=parquet(trips()[100:]))
@@ -188,7 +190,7 @@ class TestObjectStore:
         assert table.to_dict("list") == {"begun": ["2024-01-01"], "distance": ["1"]}
 
     def test_an_empty_prefix_may_pass_later(self, object_store: Any, tmp_path: Path) -> None:
-        with pytest.raises(Later, match=r"no \*\.parquet below s3://data/incoming/2024-01/"):
+        with pytest.raises(RetryableError, match=r"no \*\.parquet below s3://data/incoming/2024-01/"):
             self.fetch(tmp_path)
 
     def test_a_column_that_one_file_lacks_is_missing(self, object_store: Any, tmp_path: Path) -> None:
@@ -198,12 +200,14 @@ class TestObjectStore:
 
     def test_a_damaged_file_is_named(self, object_store: Any, tmp_path: Path) -> None:
         self.put(object_store, a=parquet(trips()), b=parquet(trips())[:-1])
-        with pytest.raises(Stopped, match=r"s3://data/incoming/2024-01/b\.parquet is no readable parquet"):
+        with pytest.raises(
+            PermanentError, match=r"s3://data/incoming/2024-01/b\.parquet is no readable parquet"
+        ):
             self.fetch(tmp_path)
 
     def test_a_file_that_goes_away_meanwhile_may_pass_later(self, object_store: Any, tmp_path: Path) -> None:
         store = Store("data", patience=0)
-        with pytest.raises(Later, match="went away while the batch was read"):
+        with pytest.raises(RetryableError, match="went away while the batch was read"):
             s3.part(store, self.SOURCE, "incoming/2024-01/gone.parquet", WANTED, tmp_path)
 
 
@@ -226,16 +230,16 @@ class TestSql:
             yield
             connection.execute("DROP TABLE trips")
 
-    def fetch(self, postgres_folder: Path, query: str = QUERY) -> Fetched:
+    def fetch(self, postgres_folder: Path, query: str = QUERY) -> RawBatch:
         environ = {"SOURCE_DATABASE_URL": f"postgresql://tests@/postgres?host={postgres_folder}"}
         return sql.fetch(SqlSource(query, "month"), JANUARY, WANTED, environ, patience=0)
 
     def test_the_rows_from_start_up_to_the_end_are_the_batch(self, postgres_folder: Path) -> None:
-        fetched = self.fetch(postgres_folder)
-        assert fetched.table["begun"].tolist() == [datetime(2024, 1, 1), datetime(2024, 1, 31, 23, 59, 59)]
-        assert fetched.table["distance"].astype(float).tolist() == [1.5, 2.5]
-        assert fetched.table["minutes"].isna().tolist() == [False, True]
-        assert fetched.dropped == ("driver", "text")
+        raw_batch = self.fetch(postgres_folder)
+        assert raw_batch.table["begun"].tolist() == [datetime(2024, 1, 1), datetime(2024, 1, 31, 23, 59, 59)]
+        assert raw_batch.table["distance"].astype(float).tolist() == [1.5, 2.5]
+        assert raw_batch.table["minutes"].isna().tolist() == [False, True]
+        assert raw_batch.dropped == ("driver", "text")
 
     def test_more_rows_than_are_fetched_at_once_are_all_there(
         self, postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -270,25 +274,25 @@ class TestSql:
 
     def test_libpqs_own_variables_name_the_database_as_well(self, postgres_folder: Path) -> None:
         environ = {"PGHOST": str(postgres_folder)}
-        fetched = sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, environ, patience=0)
-        assert len(fetched.table) == 2
+        raw_batch = sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, environ, patience=0)
+        assert len(raw_batch.table) == 2
 
     @pytest.mark.parametrize(
         "query", ["SELEKT", "SELECT * FROM nothing WHERE :start < :end", "DELETE FROM trips RETURNING begun"]
     )
     def test_a_query_that_the_database_refuses_stops(self, postgres_folder: Path, query: str) -> None:
-        with pytest.raises(Stopped, match="refuses the query"):
+        with pytest.raises(PermanentError, match="refuses the query"):
             self.fetch(postgres_folder, query)
 
     def test_a_database_that_is_away_is_waited_for_and_may_pass_later(self) -> None:
         environ = {"SOURCE_DATABASE_URL": f"postgresql://tests@127.0.0.1:{free_port()}/postgres"}
         began = time.monotonic()
-        with pytest.raises(Later, match="does not answer"):
+        with pytest.raises(RetryableError, match="does not answer"):
             sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, environ, patience=1)
         assert time.monotonic() - began >= 1
 
     def test_no_database_to_ask_stops(self) -> None:
-        with pytest.raises(Stopped, match="set SOURCE_DATABASE_URL"):
+        with pytest.raises(PermanentError, match="set SOURCE_DATABASE_URL"):
             sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, {})
 
 
@@ -309,28 +313,30 @@ def test_only_parameters_are_bound(query: str, statement: str) -> None:
 
 
 class TestOwnersFunction:
-    def fetch(self, folder: Path, body: str) -> Fetched:
+    def fetch(self, folder: Path, body: str) -> RawBatch:
         (folder / "model.py").write_text(f"{MODEL}\ndef collect(start, end):\n    {body}\n")
-        return python.fetch(Owner.load(folder / "model.py"), JANUARY, WANTED)
+        return python.fetch(UserCode.load(folder / "model.py"), JANUARY, WANTED)
 
     def test_the_function_is_given_the_period(self, tmp_path: Path) -> None:
-        fetched = self.fetch(tmp_path, 'return pd.DataFrame({"begun": [start, end], "more": 1})')
-        assert fetched.table["begun"].tolist() == [JANUARY.start, JANUARY.end]
-        assert (fetched.dropped, fetched.origin) == (("more",), "collect in model.py")
+        raw_batch = self.fetch(tmp_path, 'return pd.DataFrame({"begun": [start, end], "more": 1})')
+        assert raw_batch.table["begun"].tolist() == [JANUARY.start, JANUARY.end]
+        assert (raw_batch.dropped, raw_batch.origin) == (("more",), "collect in model.py")
 
     def test_a_server_that_is_away_may_pass_later(self, tmp_path: Path) -> None:
-        with pytest.raises(Later, match=r"collect in .*model\.py failed: ConnectionError: away \(line 11\)"):
+        with pytest.raises(
+            RetryableError, match=r"collect in .*model\.py failed: ConnectionError: away \(line 11\)"
+        ):
             self.fetch(tmp_path, 'raise ConnectionError("away")')
 
     def test_any_other_error_stops_and_its_line_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(Stopped, match=r"collect in .*model\.py failed: KeyError: 'x' \(line 11\)"):
+        with pytest.raises(PermanentError, match=r"collect in .*model\.py failed: KeyError: 'x' \(line 11\)"):
             self.fetch(tmp_path, 'return {}["x"]')
 
     def test_what_is_no_table_stops(self, tmp_path: Path) -> None:
-        with pytest.raises(Stopped, match="must return a pandas DataFrame, got list"):
+        with pytest.raises(PermanentError, match="must return a pandas DataFrame, got list"):
             self.fetch(tmp_path, "return [1]")
 
     def test_a_model_without_the_function_stops(self, tmp_path: Path) -> None:
         (tmp_path / "model.py").write_text(MODEL)
-        with pytest.raises(Stopped, match="must define the function collect"):
-            python.fetch(Owner.load(tmp_path / "model.py"), JANUARY, WANTED)
+        with pytest.raises(PermanentError, match="must define the function collect"):
+            python.fetch(UserCode.load(tmp_path / "model.py"), JANUARY, WANTED)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.spec import Column, Feature, HttpSource, PythonSource, S3Source, Source, Spec, SqlSource
 from trip_files import sha256, spec_json
 
@@ -85,22 +85,24 @@ def test_what_is_of_the_wrong_type_is_named(tmp_path: Path, path: list[str], val
     for key in path[:-1]:
         inner = inner[key]
     inner[path[-1]] = value
-    with pytest.raises(Stopped, match=said):
+    with pytest.raises(PermanentError, match=said):
         load(tmp_path, raw)
 
 
 def test_a_missing_key_is_named_beside_those_that_are_there(tmp_path: Path) -> None:
     raw = spec_json()
     del raw["training"]["timeout"]
-    with pytest.raises(Stopped, match=r"spec\.training\.timeout is missing; there are experiment, resources"):
+    with pytest.raises(
+        PermanentError, match=r"spec\.training\.timeout is missing; there are experiment, resources"
+    ):
         load(tmp_path, raw)
 
 
 def test_a_file_that_is_missing_or_no_json_object_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Stopped, match=r"spec\.json is no readable spec: .*No such file"):
+    with pytest.raises(PermanentError, match=r"spec\.json is no readable spec: .*No such file"):
         Spec.load(tmp_path / "spec.json")
     (tmp_path / "spec.json").write_text("{")
-    with pytest.raises(Stopped, match=r"spec\.json is no readable spec"):
+    with pytest.raises(PermanentError, match=r"spec\.json is no readable spec"):
         Spec.load(tmp_path / "spec.json")
-    with pytest.raises(Stopped, match="spec must be an object, got 3"):
+    with pytest.raises(PermanentError, match="spec must be an object, got 3"):
         load(tmp_path, 3)

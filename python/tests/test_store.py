@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from file_server import Answer, FileServer
-from lifecycle.exits import Later, Stopped
+from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.store import Store
 from processes import free_port
 
@@ -42,7 +42,7 @@ def test_json_never_holds_nan(store: Store) -> None:
 @pytest.mark.parametrize("data", [b"{", b"[]", b"\xff"])
 def test_what_should_be_a_json_object_and_is_none_stops(store: Store, data: bytes) -> None:
     store.put("a", data)
-    with pytest.raises(Stopped, match="s3://data/trips/a is no JSON"):
+    with pytest.raises(PermanentError, match="s3://data/trips/a is no JSON"):
         store.get_json("a")
 
 
@@ -85,13 +85,13 @@ def test_keys_are_deleted_and_what_is_not_there_is_as_good_as_deleted(store: Sto
 
 
 def test_a_bucket_that_is_not_there_stops(object_store: Any) -> None:
-    with pytest.raises(Stopped, match="refuses s3://nowhere/"):
+    with pytest.raises(PermanentError, match="refuses s3://nowhere/"):
         Store("nowhere", patience=0).put("a", b"")
 
 
 def test_a_wrong_key_stops(object_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
-    with pytest.raises(Stopped, match="SignatureDoesNotMatch"):
+    with pytest.raises(PermanentError, match="SignatureDoesNotMatch"):
         Store("data", patience=0).get("a")
 
 
@@ -99,7 +99,7 @@ def test_no_key_at_all_stops(object_store: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(Stopped, match="cannot be asked: Unable to locate credentials"):
+    with pytest.raises(PermanentError, match="cannot be asked: Unable to locate credentials"):
         Store("data", patience=0).get("a")
 
 
@@ -108,7 +108,7 @@ def test_a_store_that_is_away_is_waited_for_and_may_pass_later(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")
     began = time.monotonic()
-    with pytest.raises(Later, match="the object store does not answer"):
+    with pytest.raises(RetryableError, match="the object store does not answer"):
         Store("data", patience=1).get("a")
     assert time.monotonic() - began >= 1
 
@@ -118,7 +118,7 @@ def test_a_store_that_fails_may_pass_later(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", file_server.address)
     file_server.answers["/data/a"] = Answer(b"", 503)
-    with pytest.raises(Later, match="the object store does not answer"):
+    with pytest.raises(RetryableError, match="the object store does not answer"):
         Store("data", patience=0).get("a")
 
 
@@ -127,5 +127,5 @@ def test_an_answer_that_breaks_off_may_pass_later(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", file_server.address)
     file_server.answers["/data/a"] = Answer(b"x" * 1000, missing=10)
-    with pytest.raises(Later, match="the object store does not answer"):
+    with pytest.raises(RetryableError, match="the object store does not answer"):
         Store("data", patience=0).get("a")

@@ -10,30 +10,30 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lifecycle.exits import Later
+from lifecycle.exits import RetryableError
 from lifecycle.model_repository import BadVersion, Pointer
-from lifecycle.sidecar import drift_counters as ledgers
-from lifecycle.sidecar.drift_counters import Ledger
-from lifecycle.sidecar.model_cache import Shelf
-from lifecycle.sidecar.model_version import Rows, Version
-from lifecycle.sidecar.payload_writer import Payloads
-from lifecycle.sidecar.reconciler import DEATHS, Sync
-from lifecycle.sidecar.serving_state import Standing
-from lifecycle.sidecar.shadow_scorer import Question, Replay
+from lifecycle.sidecar import drift_counters
+from lifecycle.sidecar.drift_counters import DriftCounters
+from lifecycle.sidecar.model_cache import ModelCache
+from lifecycle.sidecar.model_version import ModelVersion, Rows
+from lifecycle.sidecar.payload_writer import PayloadWriter
+from lifecycle.sidecar.reconciler import DEATHS, Reconciler
+from lifecycle.sidecar.serving_state import ServingState
+from lifecycle.sidecar.shadow_scorer import SampledRequest, ShadowScorer
 from lifecycle.sidecar.trace_format import parse
-from lifecycle.sidecar.trace_reader import Observe
-from lifecycle.sidecar.triton_client import Away, Refused, TritonControl
+from lifecycle.sidecar.trace_reader import TraceReader
+from lifecycle.sidecar.triton_client import Refused, TritonClient, Unavailable
 from serving_stack import version_files
 
 
-class Control(TritonControl):
+class ScriptedTriton(TritonClient):
     """A Triton that answers what its models would, until it is told to fail."""
 
     def __init__(self) -> None:
         self.loaded: dict[str, set[int]] = {}
         self.fails: dict[str, list[Exception]] = {}
         self.factor = 1.0
-        self.shelf: Shelf
+        self.cache: ModelCache
 
     def serving(self) -> dict[str, set[int]]:
         self._may("serving")
@@ -41,7 +41,7 @@ class Control(TritonControl):
 
     def load(self, name: str) -> None:
         self._may(f"load {name}")
-        text = (self.shelf.root / name / "config.pbtxt").read_text()
+        text = (self.cache.root / name / "config.pbtxt").read_text()
         self.loaded[name] = {int(text.rsplit("versions: [ ", 1)[1].split(" ")[0])}
 
     def unload(self, name: str) -> None:
@@ -63,36 +63,40 @@ class Control(TritonControl):
 
 
 class Bench:
-    """An observer, and everything that it hands on to."""
+    """A trace reader, and everything that it hands on to."""
 
     def __init__(self, folder: Path, most_bytes: int = 10**6, **config: Any) -> None:
         self.traces = folder / "traces"
         self.traces.mkdir(exist_ok=True)
-        self.shelf = Shelf(folder / "models")
-        self.control = Control()
-        self.control.shelf = self.shelf
-        self.ledger = Ledger()
+        self.cache = ModelCache(folder / "models")
+        self.triton = ScriptedTriton()
+        self.triton.cache = self.cache
+        self.counters = DriftCounters()
         self.version = self.take_in(1, **config)
-        self.ledger.serve("trip", self.version)
+        self.counters.serve("trip", self.version)
         self.written: dict[str, bytes] = {}
-        self.payloads = Payloads(self._put, "r", lambda lost: self.ledger.drop("payload", lost), 1000)
-        self.replay = Replay(self.control, self.ledger)
+        self.payload_writer = PayloadWriter(
+            self._put, "r", lambda lost: self.counters.drop("payload", lost), 1000
+        )
+        self.shadow_scorer = ShadowScorer(self.triton, self.counters)
         self.most_bytes = most_bytes
-        self.observe = self.observer()
+        self.reader = self.new_reader()
 
-    def observer(self) -> Observe:
-        return Observe(self.traces, self.ledger, self.payloads, self.replay, self.most_bytes)
+    def new_reader(self) -> TraceReader:
+        return TraceReader(
+            self.traces, self.counters, self.payload_writer, self.shadow_scorer, self.most_bytes
+        )
 
-    def take_in(self, number: int, **config: Any) -> Version:
+    def take_in(self, number: int, **config: Any) -> ModelVersion:
         def fill(folder: Path) -> None:
             for name, content in version_files(1, **config).items():
                 (folder / name).write_bytes(content)
 
-        self.shelf.receive("trip", number, fill)
-        return self.shelf.read("trip", number)
+        self.cache.receive("trip", number, fill)
+        return self.cache.read("trip", number)
 
     def rows(self) -> int:
-        return self.ledger.pages["trip"].tallies[1].rows
+        return self.counters.pipelines["trip"].versions[1].rows
 
     def _put(self, key: str, data: bytes) -> None:
         self.written[key] = data
@@ -135,11 +139,11 @@ def write(bench: Bench, name: str, *requests: list[Any], age: float = 0) -> Path
 
 def test_a_finished_file_is_counted_once_and_removed(bench: Bench) -> None:
     file = write(bench, "trace.json.0", request(1, rows=2), request(2))
-    bench.observe.tick()
-    bench.observer().tick()
+    bench.reader.tick()
+    bench.new_reader().tick()
     assert bench.rows() == 3
     assert not file.exists()
-    assert bench.ledger.trace_bytes == 0
+    assert bench.counters.trace_bytes == 0
 
 
 def test_infinities_and_nan_are_read_as_c_prints_them() -> None:
@@ -154,15 +158,15 @@ def test_half_a_file_waits_for_its_rest_and_then_goes(bench: Bench) -> None:
     file = write(bench, "trace.json.0", request(1), request(2))
     whole = file.read_text()
     file.write_text(whole[:-30])
-    bench.observe.tick()
+    bench.reader.tick()
     assert (bench.rows(), file.exists()) == (0, True)
     file.write_text(whole)
-    bench.observe.tick()
+    bench.reader.tick()
     assert bench.rows() == 2
     file.write_text(whole[:-30])
     os.utime(file, (0, 0))
-    bench.observe.tick()
-    assert (bench.ledger.dropped["unreadable"], file.exists()) == (2, False)
+    bench.reader.tick()
+    assert (bench.counters.dropped["unreadable"], file.exists()) == (2, False)
 
 
 @pytest.mark.parametrize("text", ["{}", '[{"model_name": "trip"}]', "[1]", '[{"id": 1, "model_name": "a"}]'])
@@ -173,13 +177,13 @@ def test_what_is_no_trace_file_is_refused(text: str) -> None:
 
 def test_the_growing_file_is_read_from_where_it_was_left(bench: Bench) -> None:
     write(bench, "trace.json", request(1))
-    bench.observe.tick()
-    bench.observe.tick()
+    bench.reader.tick()
+    bench.reader.tick()
     write(bench, "trace.json", request(1), request(2))
-    bench.observer().tick()
+    bench.new_reader().tick()
     assert bench.rows() == 2, "another process goes on where the first one was"
     write(bench, "trace.json", request(1))
-    bench.observer().tick()
+    bench.new_reader().tick()
     assert bench.rows() == 3, "Triton began anew"
 
 
@@ -193,22 +197,22 @@ def test_what_a_full_disk_keeps_from_being_noted_is_counted_once_it_is_not_full(
             raise OSError(errno.ENOSPC, "No space left on device")
 
         patched.setattr(Path, "write_text", full)
-        bench.observe.tick()
+        bench.reader.tick()
     assert bench.rows() == 0
-    bench.observe.tick()
-    bench.observe.tick()
+    bench.reader.tick()
+    bench.reader.tick()
     assert bench.rows() == 1
 
 
 def test_a_growing_file_that_was_cut_off_is_passed_over(bench: Bench) -> None:
     file = write(bench, "trace.json", request(1))
     file.write_text(file.read_text()[:-20])
-    bench.observe.tick()
-    assert bench.ledger.dropped["unreadable"] == 0
+    bench.reader.tick()
+    assert bench.counters.dropped["unreadable"] == 0
     os.utime(file, (0, 0))
-    bench.observe.tick()
-    bench.observe.tick()
-    assert bench.ledger.dropped["unreadable"] == 1
+    bench.reader.tick()
+    bench.reader.tick()
+    assert bench.counters.dropped["unreadable"] == 1
 
 
 def test_the_oldest_files_go_when_all_are_too_many(tmp_path: Path) -> None:
@@ -216,9 +220,9 @@ def test_the_oldest_files_go_when_all_are_too_many(tmp_path: Path) -> None:
     for number in range(5):
         write(bench, f"trace.json.{number}", request(number), age=100 - number)
     size = (bench.traces / "trace.json.0").stat().st_size
-    bench.observe.tick()
+    bench.reader.tick()
     assert bench.rows() == 2000 // size
-    assert bench.ledger.dropped["disk"] == 5 - 2000 // size
+    assert bench.counters.dropped["disk"] == 5 - 2000 // size
 
 
 def test_what_is_no_customers_or_not_whole_is_not_counted(bench: Bench) -> None:
@@ -233,28 +237,28 @@ def test_what_is_no_customers_or_not_whole_is_not_counted(bench: Bench) -> None:
         request(4, model="trip_shadow"),
         odd,
     )
-    bench.observe.tick()
+    bench.reader.tick()
     assert bench.rows() == 0
-    assert (bench.ledger.dropped["incomplete"], bench.ledger.dropped["unknown"]) == (2, 2)
+    assert (bench.counters.dropped["incomplete"], bench.counters.dropped["unknown"]) == (2, 2)
 
 
 def test_counts_of_a_version_that_left_stay_for_a_while(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench.ledger.serve("trip", bench.take_in(2))
+    bench.counters.serve("trip", bench.take_in(2))
     write(bench, "trace.json.0", request(1))
-    bench.observe.tick()
+    bench.reader.tick()
     assert bench.rows() == 1
-    bench.ledger.serve("trip", bench.version)
-    bench.ledger.serve("trip", None)
-    monkeypatch.setattr(ledgers, "LINGER_SECONDS", -1.0)
-    bench.observe.tick()
-    assert bench.ledger.pages == {}
+    bench.counters.serve("trip", bench.version)
+    bench.counters.serve("trip", None)
+    monkeypatch.setattr(drift_counters, "LINGER_SECONDS", -1.0)
+    bench.reader.tick()
+    assert bench.counters.pipelines == {}
 
 
 def test_payloads_wait_while_the_store_is_away_and_the_oldest_go(tmp_path: Path) -> None:
     bench = Bench(tmp_path, payloads=True)
-    away = [Later("away"), Later("away")]
+    away = [RetryableError("away"), RetryableError("away")]
     put = bench._put
 
     def sometimes(key: str, data: bytes) -> None:
@@ -262,21 +266,21 @@ def test_payloads_wait_while_the_store_is_away_and_the_oldest_go(tmp_path: Path)
             raise away.pop()
         put(key, data)
 
-    bench.payloads._put = sometimes
+    bench.payload_writer._put = sometimes
     for number in range(3):
         write(bench, f"trace.json.{number}", request(number, request_id=f"r{number}"))
-    bench.observe.tick()
-    bench.payloads.flush()
+    bench.reader.tick()
+    bench.payload_writer.flush()
     assert bench.written == {}
     write(bench, "trace.json.9", *(request(number, request_id=f"s{number}") for number in range(20)))
-    bench.observe.tick()
-    bench.payloads.flush()
-    bench.payloads.flush()
+    bench.reader.tick()
+    bench.payload_writer.flush()
+    bench.payload_writer.flush()
     (lines,) = bench.written.values()
     ids = [json.loads(line)["requestId"] for line in lines.splitlines()]
     assert ids[-1] == "s19"
     assert len(lines) <= 1000
-    assert len(ids) + bench.ledger.dropped["payload"] == 23
+    assert len(ids) + bench.counters.dropped["payload"] == 23
 
 
 def test_what_no_longer_fits_when_a_write_failed_is_dropped(tmp_path: Path) -> None:
@@ -285,17 +289,17 @@ def test_what_no_longer_fits_when_a_write_failed_is_dropped(tmp_path: Path) -> N
 
     def away(key: str, data: bytes) -> None:
         for _ in range(9):
-            bench.payloads.add("trip", 1, 0, "new", rows, rows)
-        raise Later("away")
+            bench.payload_writer.add("trip", 1, 0, "new", rows, rows)
+        raise RetryableError("away")
 
-    put, bench.payloads._put = bench.payloads._put, away
+    put, bench.payload_writer._put = bench.payload_writer._put, away
     for _ in range(9):
-        bench.payloads.add("trip", 1, 0, "old", rows, rows)
-    bench.payloads.flush()
-    bench.payloads._put = put
-    bench.payloads.flush()
+        bench.payload_writer.add("trip", 1, 0, "old", rows, rows)
+    bench.payload_writer.flush()
+    bench.payload_writer._put = put
+    bench.payload_writer.flush()
     (lines,) = bench.written.values()
-    assert bench.ledger.dropped["payload"] == 18 - len(lines.splitlines()) > 0
+    assert bench.counters.dropped["payload"] == 18 - len(lines.splitlines()) > 0
 
 
 def test_a_request_whose_clock_is_odd_is_of_now(tmp_path: Path) -> None:
@@ -303,29 +307,29 @@ def test_a_request_whose_clock_is_odd_is_of_now(tmp_path: Path) -> None:
     records = request(1)
     records[1]["timestamps"][0]["ns"] = time.monotonic_ns() + 10**12
     write(bench, "trace.json.0", records)
-    bench.observe.tick()
-    bench.payloads.flush()
+    bench.reader.tick()
+    bench.payload_writer.flush()
     assert abs(json.loads(next(iter(bench.written.values())))["time"] - time.time()) < 5
 
 
 def test_a_shadow_that_fails_is_told(bench: Bench) -> None:
     answers = np.ones((2, 1), np.float32)
-    question = Question("trip", np.ones((2, 3), np.float32), answers, "a")
-    bench.replay.add(question)
-    bench.ledger.shadow("trip", bench.take_in(2))
-    bench.control.fails["ask trip_shadow"] = [Away("gone")]
+    sampled = SampledRequest("trip", np.ones((2, 3), np.float32), answers, "a")
+    bench.shadow_scorer.add(sampled)
+    bench.counters.shadow("trip", bench.take_in(2))
+    bench.triton.fails["ask trip_shadow"] = [Unavailable("gone")]
     for _ in range(3):
-        bench.replay.add(question)
-    bench.replay.add(Question("trip", np.ones((2, 4), np.float32), answers, "b"))
-    bench.replay.tick()
-    assert bench.ledger.shadow_rows("trip") == 4
-    assert bench.ledger.dropped["shadow"] == 2
+        bench.shadow_scorer.add(sampled)
+    bench.shadow_scorer.add(SampledRequest("trip", np.ones((2, 4), np.float32), answers, "b"))
+    bench.shadow_scorer.tick()
+    assert bench.counters.shadow_rows("trip") == 4
+    assert bench.counters.dropped["shadow"] == 2
     for _ in range(1002):
-        bench.replay.add(question)
-    assert bench.ledger.dropped["shadow"] == 4
-    bench.ledger.shadow("trip", None)
-    bench.replay.tick()
-    assert bench.ledger.shadow_rows("trip") == 0
+        bench.shadow_scorer.add(sampled)
+    assert bench.counters.dropped["shadow"] == 4
+    bench.counters.shadow("trip", None)
+    bench.shadow_scorer.tick()
+    assert bench.counters.shadow_rows("trip") == 0
 
 
 class Loop:
@@ -333,12 +337,12 @@ class Loop:
 
     def __init__(self, folder: Path) -> None:
         self.bench = Bench(folder)
-        self.control = self.bench.control
-        self.standing = Standing()
-        self.sync = Sync(self.control, self.bench.shelf, self.standing, self.bench.ledger)
-        with self.standing.model("trip") as self.model:
+        self.triton = self.bench.triton
+        self.state = ServingState()
+        self.reconciler = Reconciler(self.triton, self.bench.cache, self.state, self.bench.counters)
+        with self.state.model("trip") as self.model:
             self.model.pointer = Pointer(1)
-        self.sync.tick()
+        self.reconciler.tick()
         assert self.model.serving == 1
         self.bench.take_in(2)
         self.model.pointer = Pointer(2, 1)
@@ -353,58 +357,58 @@ def loop(tmp_path: Path) -> Loop:
 def test_a_version_that_fails_only_under_its_own_name_is_taken_back(
     loop: Loop, step: str, bad: Exception
 ) -> None:
-    loop.control.fails[step] = [bad]
-    loop.sync.tick()
-    assert loop.control.loaded == {"trip": {1}}
+    loop.triton.fails[step] = [bad]
+    loop.reconciler.tick()
+    assert loop.triton.loaded == {"trip": {1}}
     assert (loop.model.serving, list(loop.model.refused)) == (1, [2])
-    assert "versions: [ 1 ]" in (loop.bench.shelf.root / "trip/config.pbtxt").read_text()
-    loop.sync.tick()
-    assert not (loop.bench.shelf.root / "trip/2").exists()
+    assert "versions: [ 1 ]" in (loop.bench.cache.root / "trip/config.pbtxt").read_text()
+    loop.reconciler.tick()
+    assert not (loop.bench.cache.root / "trip/2").exists()
 
 
 def test_a_first_version_that_fails_leaves_nothing(tmp_path: Path) -> None:
     loop = Loop(tmp_path)
     loop.model.pointer = Pointer(None)
-    loop.sync.tick()
+    loop.reconciler.tick()
     loop.bench.take_in(2)
     loop.model.pointer = Pointer(2)
-    loop.control.fails["load trip"] = [Refused("no")]
-    loop.sync.tick()
-    assert loop.control.loaded == {}
+    loop.triton.fails["load trip"] = [Refused("no")]
+    loop.reconciler.tick()
+    assert loop.triton.loaded == {}
     assert (loop.model.serving, list(loop.model.refused)) == (None, [2])
 
 
 def test_a_version_that_kills_triton_is_refused_after_some_tries(loop: Loop) -> None:
-    loop.control.fails["load trip_candidate"] = [Away("died")] * DEATHS
+    loop.triton.fails["load trip_candidate"] = [Unavailable("died")] * DEATHS
     for attempt in range(1, DEATHS + 1):
         assert loop.model.refused == {}
-        loop.control.loaded.pop("trip")
-        loop.sync.tick()
-        assert loop.control.loaded == {"trip": {1}}, attempt
+        loop.triton.loaded.pop("trip")
+        loop.reconciler.tick()
+        assert loop.triton.loaded == {"trip": {1}}, attempt
     assert "went away 3 times" in loop.model.refused[2]
 
 
 def test_a_triton_that_is_away_is_not_the_versions_fault(loop: Loop) -> None:
-    loop.control.fails["serving"] = [Away("restarting")]
-    loop.sync.tick()
-    assert not loop.standing.ready()
-    assert (loop.model.refused, loop.standing.failures["triton"]) == ({}, 1)
-    loop.sync.tick()
+    loop.triton.fails["serving"] = [Unavailable("restarting")]
+    loop.reconciler.tick()
+    assert not loop.state.ready()
+    assert (loop.model.refused, loop.state.failures["triton"]) == ({}, 1)
+    loop.reconciler.tick()
     assert loop.model.serving == 2
 
 
 def test_candidates_that_a_killed_process_left_are_unloaded(loop: Loop) -> None:
-    loop.control.loaded["trip_candidate"] = {2}
-    (loop.bench.shelf.root / "trip_candidate").mkdir()
-    Sync(loop.control, loop.bench.shelf, Standing(), loop.bench.ledger).tick()
-    assert "trip_candidate" not in loop.control.loaded
-    assert not (loop.bench.shelf.root / "trip_candidate").exists()
+    loop.triton.loaded["trip_candidate"] = {2}
+    (loop.bench.cache.root / "trip_candidate").mkdir()
+    Reconciler(loop.triton, loop.bench.cache, ServingState(), loop.bench.counters).tick()
+    assert "trip_candidate" not in loop.triton.loaded
+    assert not (loop.bench.cache.root / "trip_candidate").exists()
 
 
 def test_a_killed_process_leaves_no_half_version(tmp_path: Path) -> None:
     partial = tmp_path / ".versions/trip/7.partial"
     partial.mkdir(parents=True)
-    shelf = Shelf(tmp_path)
+    cache = ModelCache(tmp_path)
     assert not partial.exists()
     with pytest.raises(BadVersion, match="cannot be read"):
-        shelf.read("trip", 7)
+        cache.read("trip", 7)

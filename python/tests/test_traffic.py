@@ -13,7 +13,7 @@ import pytest
 
 from file_server import Answer, FileServer
 from lifecycle.__main__ import main
-from lifecycle.exits import Later, Stopped
+from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.model_repository import Pointer, write_pointer
 from lifecycle.steps import traffic
 from lifecycle.steps.context import Context
@@ -196,7 +196,9 @@ def test_a_triton_that_hiccups_at_first_is_asked_again(
 def test_a_triton_that_is_away_is_a_reason_to_try_later(made: Made) -> None:
     given = made()
     environ = {**given.environ, "TRITON_HTTP_URL": f"127.0.0.1:{free_port()}"}
-    with pytest.raises(Later, match=r"/v2/models/trips/infer does not answer: ConnectionRefusedError"):
+    with pytest.raises(
+        RetryableError, match=r"/v2/models/trips/infer does not answer: ConnectionRefusedError"
+    ):
         traffic.run(replace(given, environ=environ), SHORT)
 
 
@@ -210,7 +212,9 @@ def test_a_triton_that_goes_away_for_good_is_one_too(
         triton.failures = 1_000_000
 
     monkeypatch.setattr(traffic.Client, "begin", then_away)
-    with pytest.raises(Later, match=r"not one of \d+ requests was answered: Refused\('503 .*not now"):
+    with pytest.raises(
+        RetryableError, match=r"not one of \d+ requests was answered: Refused\('503 .*not now"
+    ):
         traffic.run(made(), replace(SHORT, clients=1))
     summary = said(capsys)
     assert summary["requests"] == summary["failed"] > 0
@@ -219,17 +223,17 @@ def test_a_triton_that_goes_away_for_good_is_one_too(
 
 def test_rows_that_triton_refuses_stop(made: Made, triton: SmallTriton) -> None:
     triton.says, triton.status_code = {"error": "unexpected shape for input 'features'"}, 400
-    with pytest.raises(Stopped, match=r"refuses the rows: 400 .*unexpected shape"):
+    with pytest.raises(PermanentError, match=r"refuses the rows: 400 .*unexpected shape"):
         traffic.run(made(), SHORT)
 
 
 def test_without_a_version_that_serves_it_stops(made: Made) -> None:
     given = made()
     given.models.delete(["pointer.json"])
-    with pytest.raises(Stopped, match="'trips' has no version that serves"):
+    with pytest.raises(PermanentError, match="'trips' has no version that serves"):
         traffic.run(given, SHORT)
     write_pointer(given.models, Pointer(None))
-    with pytest.raises(Stopped, match="'trips' has no version that serves"):
+    with pytest.raises(PermanentError, match="'trips' has no version that serves"):
         traffic.run(given, SHORT)
 
 
@@ -243,18 +247,18 @@ def test_without_a_version_that_serves_it_stops(made: Made) -> None:
     ],
 )
 def test_what_is_no_load_is_refused(made: Made, load: dict[str, Any], why: str) -> None:
-    with pytest.raises(Stopped, match=why):
+    with pytest.raises(PermanentError, match=why):
         traffic.run(made(), replace(SHORT, **load))
 
 
 def test_a_bad_batch_stops_as_it_does_when_it_is_collected(made: Made, file_server: FileServer) -> None:
     file_server.answers["/2024-01.parquet"] = Answer(parquet(trips().assign(distance=-1.0)))
-    with pytest.raises(Stopped, match=r"batch 2024-01: 400 of 400 rows are bad.*distance: below 0"):
+    with pytest.raises(PermanentError, match=r"batch 2024-01: 400 of 400 rows are bad.*distance: below 0"):
         traffic.run(made(), SHORT)
 
 
 def test_features_that_are_no_good_stop_as_they_do_when_they_are_trained_on(made: Made) -> None:
-    with pytest.raises(Stopped, match=r"what features in .*model\.py made: 397 of 397 rows are bad"):
+    with pytest.raises(PermanentError, match=r"what features in .*model\.py made: 397 of 397 rows are bad"):
         traffic.run(made(model=MODEL.replace('trips["minutes"]', 'trips["minutes"] + 1000')), SHORT)
 
 

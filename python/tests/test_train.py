@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lifecycle.exits import Later, Stopped
+from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.spec import Feature
 from lifecycle.steps import train
 from lifecycle.steps.scoring import Scorer
@@ -119,7 +119,7 @@ def test_what_was_left_unfinished_is_marked_killed(pipeline: Pipeline) -> None:
 
 
 def test_the_owners_mistake_stops_with_its_line(pipeline: Pipeline) -> None:
-    with pytest.raises(Stopped, match=r"train in .* failed: ZeroDivisionError: .* \(line 8\)"):
+    with pytest.raises(PermanentError, match=r"train in .* failed: ZeroDivisionError: .* \(line 8\)"):
         trained(
             pipeline, code=LINEAR.replace("return LinearRegression()", "1 / 0; return LinearRegression()")
         )
@@ -130,22 +130,22 @@ def test_the_owners_mistake_stops_with_its_line(pipeline: Pipeline) -> None:
 
 def test_a_metric_that_nobody_measures_stops_with_those_that_are(pipelines: Callable[..., Pipeline]) -> None:
     pipeline = pipelines(registry__gate={"metric": "auc", "better": "higher"})
-    with pytest.raises(Stopped, match=r"judges by 'auc', and what can be measured .* mae, rmse, r2"):
+    with pytest.raises(PermanentError, match=r"judges by 'auc', and what can be measured .* mae, rmse, r2"):
         trained(pipeline)
 
 
 def test_metrics_that_are_no_numbers_stop() -> None:
-    with pytest.raises(Stopped, match="cannot be judged: on the holdout mae=nan"):
+    with pytest.raises(PermanentError, match="cannot be judged: on the holdout mae=nan"):
         train._judgeable({"mae": float("nan"), "r2": 1.0}, "mae")
 
 
 def test_a_table_that_changed_since_stops(pipeline: Pipeline) -> None:
     context = pipeline.preprocessed("first")
     context.data.put(context.key("holdout.parquet"), b"other bytes")
-    with pytest.raises(Stopped, match="is not what preprocess left"):
+    with pytest.raises(PermanentError, match="is not what preprocess left"):
         train.run(context)
     context.data.delete([context.key("holdout.parquet")])
-    with pytest.raises(Stopped, match="is gone: run 'preprocess' again"):
+    with pytest.raises(PermanentError, match="is gone: run 'preprocess' again"):
         train.run(context)
 
 
@@ -176,27 +176,27 @@ def test_columns_have_the_types_of_the_schema() -> None:
 
 def test_a_server_that_is_away_is_a_reason_to_try_later(pipeline: Pipeline) -> None:
     context = pipeline.context("first")
-    with pytest.raises(Later, match=r"MLflow at http://127\.0\.0\.1:9 does not answer"):
+    with pytest.raises(RetryableError, match=r"MLflow at http://127\.0\.0\.1:9 does not answer"):
         Tracking(context.spec, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, patience=0.6)
 
 
 def test_an_address_that_is_none_stops(pipeline: Pipeline) -> None:
-    with pytest.raises(Stopped, match="must be MLflow's address"):
+    with pytest.raises(PermanentError, match="must be MLflow's address"):
         Tracking(pipeline.context("first").spec, {})
 
 
 def test_a_deleted_experiment_stops_with_the_way_to_restore_it(pipeline: Pipeline) -> None:
     registry = pipeline.tracking()
     registry._client.delete_experiment(registry.experiment())
-    with pytest.raises(Stopped, match="mlflow experiments restore -x"):
+    with pytest.raises(PermanentError, match="mlflow experiments restore -x"):
         trained(pipeline)
 
 
 def test_what_mlflow_refuses_stops_and_what_it_cannot_is_tried_later(pipeline: Pipeline) -> None:
     registry = pipeline.tracking()
-    with pytest.raises(Stopped, match="refuses: INVALID_PARAMETER_VALUE"):
+    with pytest.raises(PermanentError, match="refuses: INVALID_PARAMETER_VALUE"):
         registry.runs(registry.experiment(), "it's")
-    with pytest.raises(Stopped, match="knows no run 0123"):
+    with pytest.raises(PermanentError, match="knows no run 0123"):
         registry.run("0123")
     away = pipeline.tracking()
     away._client = type(registry._client)(
@@ -204,7 +204,7 @@ def test_what_mlflow_refuses_stops_and_what_it_cannot_is_tried_later(pipeline: P
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        with pytest.raises(Later, match="does not answer as it should"):
+        with pytest.raises(RetryableError, match="does not answer as it should"):
             away.experiment()
 
 
@@ -213,10 +213,10 @@ def test_artifacts_that_the_store_does_not_take_are_tried_later(pipeline: Pipeli
     experiment = registry._client.create_experiment(pipeline.name, "s3://no-such-bucket/artifacts")
     run_id = registry.start(experiment, "first", {})
     (tmp_path / "file").write_text("x")
-    with pytest.raises(Later, match="does not take or give MLflow's artifacts"):
+    with pytest.raises(RetryableError, match="does not take or give MLflow's artifacts"):
         registry.log_file(run_id, tmp_path / "file", "serving")
 
 
 def test_a_run_without_its_inputs_stops(pipeline: Pipeline) -> None:
-    with pytest.raises(Stopped, match=r"has no preprocess\.json"):
+    with pytest.raises(PermanentError, match=r"has no preprocess\.json"):
         train.run(replace(pipeline.context("first"), run="none"))

@@ -21,22 +21,22 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from lifecycle.sidecar.downloader import Fetch, WatchedStore
-from lifecycle.sidecar.drift_counters import Ledger
-from lifecycle.sidecar.metrics import Exposition
-from lifecycle.sidecar.model_cache import Shelf
-from lifecycle.sidecar.payload_writer import Payloads
-from lifecycle.sidecar.reconciler import Sync
-from lifecycle.sidecar.serving_state import Standing
-from lifecycle.sidecar.shadow_scorer import Replay
-from lifecycle.sidecar.trace_reader import MOST_BYTES, Observe
-from lifecycle.sidecar.triton_client import TritonControl
+from lifecycle.sidecar.downloader import Downloader, WatchedStore
+from lifecycle.sidecar.drift_counters import DriftCounters
+from lifecycle.sidecar.metrics import MetricsCollector
+from lifecycle.sidecar.model_cache import ModelCache
+from lifecycle.sidecar.payload_writer import PayloadWriter
+from lifecycle.sidecar.reconciler import Reconciler
+from lifecycle.sidecar.serving_state import ServingState
+from lifecycle.sidecar.shadow_scorer import ShadowScorer
+from lifecycle.sidecar.trace_reader import MOST_BYTES, TraceReader
+from lifecycle.sidecar.triton_client import TritonClient
 from lifecycle.store import Store
 
-FETCH_SECONDS = 2.0
-SYNC_SECONDS = 0.5
-OBSERVE_SECONDS = 1.0
-REPLAY_SECONDS = 0.5
+DOWNLOAD_SECONDS = 2.0
+RECONCILE_SECONDS = 0.5
+TRACE_SECONDS = 1.0
+SHADOW_SECONDS = 0.5
 FLUSH_SECONDS = 30.0
 
 log = logging.getLogger("sidecar")
@@ -57,36 +57,36 @@ class Sidecar:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """Put the parts together; nothing runs yet."""
-        self.standing = Standing()
-        self.ledger = Ledger()
+        self.state = ServingState()
+        self.counters = DriftCounters()
         self.replica = environ.get("REPLICA") or socket.gethostname()
         self._port = int(environ.get("PORT", "9101"))
-        self._control = TritonControl(
+        self._triton = TritonClient(
             environ.get("TRITON_GRPC_URL", "localhost:8001"), environ["TRITON_ADMIN_KEY"]
         )
         arrived = threading.Event()
-        shelf = Shelf(Path(environ.get("MODEL_REPOSITORY", "/models")))
-        sync = Sync(self._control, shelf, self.standing, self.ledger)
-        fetch = Fetch(WatchedStore(environ["MODELS_BUCKET"]), shelf, self.standing, arrived.set)
-        replay = Replay(self._control, self.ledger)
-        self._payloads = Payloads(
+        cache = ModelCache(Path(environ.get("MODEL_REPOSITORY", "/models")))
+        reconciler = Reconciler(self._triton, cache, self.state, self.counters)
+        downloader = Downloader(WatchedStore(environ["MODELS_BUCKET"]), cache, self.state, arrived.set)
+        shadow_scorer = ShadowScorer(self._triton, self.counters)
+        self._payload_writer = PayloadWriter(
             Store(environ["DATA_BUCKET"], patience=0).put,
             self.replica,
-            lambda lost: self.ledger.drop("payload", lost),
+            lambda lost: self.counters.drop("payload", lost),
         )
-        observe = Observe(
+        trace_reader = TraceReader(
             Path(environ.get("TRACE_DIR", "/traces")),
-            self.ledger,
-            self._payloads,
-            replay,
+            self.counters,
+            self._payload_writer,
+            shadow_scorer,
             int(environ.get("TRACE_MAX_BYTES", MOST_BYTES)),
         )
         self._tasks = [
-            Task("fetch", fetch.tick, FETCH_SECONDS, threading.Event()),
-            Task("sync", sync.tick, SYNC_SECONDS, arrived),
-            Task("observe", observe.tick, OBSERVE_SECONDS, threading.Event()),
-            Task("replay", replay.tick, REPLAY_SECONDS, threading.Event()),
-            Task("payloads", self._payloads.flush, FLUSH_SECONDS, threading.Event()),
+            Task("downloader", downloader.tick, DOWNLOAD_SECONDS, threading.Event()),
+            Task("reconciler", reconciler.tick, RECONCILE_SECONDS, arrived),
+            Task("trace_reader", trace_reader.tick, TRACE_SECONDS, threading.Event()),
+            Task("shadow_scorer", shadow_scorer.tick, SHADOW_SECONDS, threading.Event()),
+            Task("payload_writer", self._payload_writer.flush, FLUSH_SECONDS, threading.Event()),
         ]
         self._stopping = threading.Event()
         self._failed = False
@@ -113,8 +113,8 @@ class Sidecar:
         for thread in threads:
             thread.join(timeout=3)
         if not self._failed:
-            self._payloads.flush()
-        self._control.close()
+            self._payload_writer.flush()
+        self._triton.close()
         return int(self._failed)
 
     def stop(self) -> None:
@@ -123,9 +123,9 @@ class Sidecar:
 
     def status(self) -> dict[str, Any]:
         """What `/status` says."""
-        models = self.standing.status()
+        models = self.state.status()
         for name, model in models.items():
-            model["shadowRows"] = self.ledger.shadow_rows(name)
+            model["shadowRows"] = self.counters.shadow_rows(name)
         return {"replica": self.replica, "models": models}
 
     def _repeat(self, task: Task) -> None:
@@ -163,12 +163,12 @@ def main() -> int:
 
 def _handler(sidecar: Sidecar) -> type[BaseHTTPRequestHandler]:
     registry = CollectorRegistry()
-    registry.register(Exposition(sidecar.standing, sidecar.ledger))
+    registry.register(MetricsCollector(sidecar.state, sidecar.counters))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/ready":
-                ready = sidecar.standing.ready()
+                ready = sidecar.state.ready()
                 self._answer(200 if ready else 503, "text/plain", b"ready\n" if ready else b"not yet\n")
             elif self.path == "/status":
                 self._answer(200, "application/json", json.dumps(sidecar.status()).encode())

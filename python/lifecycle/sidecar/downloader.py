@@ -11,31 +11,31 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lifecycle.exits import Later, Stopped
+from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.model_repository import MANIFEST, POINTER, BadVersion, Pointer, parse_manifest, verify
-from lifecycle.sidecar.model_cache import Shelf
-from lifecycle.sidecar.serving_state import Standing
+from lifecycle.sidecar.model_cache import ModelCache
+from lifecycle.sidecar.serving_state import ServingState
 from lifecycle.store import MISSING, Store
 
 STATUS_SECONDS = 10.0
 STATUSES = ("batch", "error", "gate")
 CHUNK = 1024 * 1024
 
-log = logging.getLogger("fetch")
+log = logging.getLogger("downloader")
 
 
-class Same(Enum):
+class Unchanged(Enum):
     """The answer for an object that did not change."""
 
-    SAME = "same"
+    UNCHANGED = "unchanged"
 
 
 class WatchedStore(Store):
     """A store that is asked again and again: it fails at once, and sends only what changed.
 
     Raises:
-        Later: From every method, when the store does not answer.
-        Stopped: From every method of `Store`, when it refuses.
+        RetryableError: From every method, when the store does not answer.
+        PermanentError: From every method of `Store`, when it refuses.
     """
 
     def __init__(self, bucket: str) -> None:
@@ -54,8 +54,8 @@ class WatchedStore(Store):
                 return names
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def changed(self, key: str) -> bytes | Same | None:
-        """An object's bytes, None where there is none, or `Same` where it is the one that was sent last."""
+    def changed(self, key: str) -> bytes | Unchanged | None:
+        """An object's bytes, None where there is none, `Unchanged` where it is the one that was sent last."""
         etag = self._etags.get(key)
         known = {} if etag is None else {"IfNoneMatch": etag}
         try:
@@ -64,13 +64,13 @@ class WatchedStore(Store):
         except ClientError as error:
             code = error.response["Error"].get("Code", "")
             if code == "304":
-                return Same.SAME
+                return Unchanged.UNCHANGED
             if code in MISSING:
                 self._etags.pop(key, None)
                 return None
-            raise Later(f"the object store refuses s3://{self.bucket}/{key}: {error}") from error
+            raise RetryableError(f"the object store refuses s3://{self.bucket}/{key}: {error}") from error
         except BotoCoreError as error:
-            raise Later(f"the object store does not answer: {error}") from error
+            raise RetryableError(f"the object store does not answer: {error}") from error
         self._etags[key] = answer["ETag"]
         return data
 
@@ -88,9 +88,9 @@ class WatchedStore(Store):
         except ClientError as error:
             if error.response["Error"].get("Code", "") in MISSING:
                 return None
-            raise Later(f"the object store refuses s3://{self.bucket}/{key}: {error}") from error
+            raise RetryableError(f"the object store refuses s3://{self.bucket}/{key}: {error}") from error
         except BotoCoreError as error:
-            raise Later(f"the object store does not answer: {error}") from error
+            raise RetryableError(f"the object store does not answer: {error}") from error
         return size, digest.hexdigest()
 
     def forget(self, key: str) -> None:
@@ -98,58 +98,58 @@ class WatchedStore(Store):
         self._etags.pop(key, None)
 
     def _ask(self, operation: str, **arguments: Any) -> Any:
-        """One call; a missing or unchanged object raises ClientError, everything else Later."""
+        """One call; a missing or unchanged object raises ClientError, everything else RetryableError."""
         try:
             return getattr(self._client, operation)(Bucket=self.bucket, **arguments)
         except ClientError as error:
             if error.response["Error"].get("Code", "") in ("304", *MISSING):
                 raise
-            raise Later(f"the object store refuses s3://{self.bucket}: {error}") from error
+            raise RetryableError(f"the object store refuses s3://{self.bucket}: {error}") from error
         except BotoCoreError as error:
-            raise Later(f"the object store does not answer: {error}") from error
+            raise RetryableError(f"the object store does not answer: {error}") from error
 
 
-class Fetch:
+class Downloader:
     """Reads the pointers, and what lies in `status/`; downloads the versions that must be here."""
 
     def __init__(
-        self, store: WatchedStore, shelf: Shelf, standing: Standing, arrived: Callable[[], None]
+        self, store: WatchedStore, cache: ModelCache, state: ServingState, arrived: Callable[[], None]
     ) -> None:
         """`arrived` is called when a pointer changed or a version is here."""
         self._store = store
-        self._shelf = shelf
-        self._standing = standing
+        self._cache = cache
+        self._state = state
         self._arrived = arrived
         self._statuses_at = -STATUS_SECONDS
 
     def tick(self) -> None:
         """Once round. What fails is counted and tried again the next time."""
         try:
-            pipelines = sorted({*self._store.pipelines(), *self._standing.names()})
+            pipelines = sorted({*self._store.pipelines(), *self._state.names()})
             for pipeline in pipelines:
                 self._read_pointer(pipeline)
-            self._standing.pointers_read()
+            self._state.pointers_read()
             for pipeline in pipelines:
                 self._try_again_what_changed(pipeline)
                 self._download(pipeline)
             if time.monotonic() - self._statuses_at >= STATUS_SECONDS:
                 self._read_statuses(pipelines)
                 self._statuses_at = time.monotonic()
-        except (Later, Stopped) as error:
-            self._standing.failed("store")
+        except (RetryableError, PermanentError) as error:
+            self._state.failed("store")
             log.warning("%s", error)
         except OSError as error:
             # A full disk, say: what serves goes on serving.
-            self._standing.failed("disk")
+            self._state.failed("disk")
             log.error("%s", error)
 
     def _read_pointer(self, pipeline: str) -> None:
         found = self._store.changed(f"{pipeline}/{POINTER}")
-        if found is Same.SAME:
+        if found is Unchanged.UNCHANGED:
             return
         if found is None:
-            with self._standing.lock:
-                model = self._standing.models.get(pipeline)
+            with self._state.lock:
+                model = self._state.models.get(pipeline)
                 if model is not None:
                     model.pointer = None
             return
@@ -157,17 +157,17 @@ class Fetch:
             pointer = Pointer.parse(found)
         except (ValueError, TypeError) as error:
             # Whoever wrote it writes it again: until then, what was wanted is wanted.
-            self._standing.failed("version")
+            self._state.failed("version")
             log.error("%s: %s", pipeline, error)
             return
-        with self._standing.model(pipeline) as model:
+        with self._state.model(pipeline) as model:
             new, same = model.pointer is None, model.pointer == pointer
             model.pointer = pointer
             again = [] if same else list(model.refused)
             for version in again:
                 del model.refused[version]
         for version in again:
-            self._shelf.drop(pipeline, version)
+            self._cache.drop(pipeline, version)
         if new:
             # Where it was gone, its statuses went with it: they are read anew.
             for name in STATUSES:
@@ -176,22 +176,22 @@ class Fetch:
 
     def _try_again_what_changed(self, pipeline: str) -> None:
         """A refused version is tried again when its manifest changed."""
-        with self._standing.lock:
-            model = self._standing.models.get(pipeline)
+        with self._state.lock:
+            model = self._state.models.get(pipeline)
             refused = [] if model is None else list(model.refused)
         for version in refused:
             if isinstance(self._store.changed(_key(pipeline, version, MANIFEST)), bytes):
-                self._shelf.drop(pipeline, version)
-                with self._standing.model(pipeline) as model:
+                self._cache.drop(pipeline, version)
+                with self._state.model(pipeline) as model:
                     model.refused.pop(version, None)
 
     def _download(self, pipeline: str) -> None:
         """Every version that must be here; where one is refused, the one that takes its place."""
         while True:
-            with self._standing.lock:
-                known = self._standing.models.get(pipeline)
+            with self._state.lock:
+                known = self._state.models.get(pipeline)
                 needed = [] if known is None else known.needed()
-            missing = [version for version in needed if not self._shelf.has(pipeline, version)]
+            missing = [version for version in needed if not self._cache.has(pipeline, version)]
             if not missing:
                 return
             version = missing[0]
@@ -199,7 +199,7 @@ class Fetch:
                 self._receive(pipeline, version)
                 log.info("%s: version %d is here", pipeline, version)
             except BadVersion as bad:
-                self._standing.refuse(pipeline, version, bad.reason)
+                self._state.refuse(pipeline, version, bad.reason)
             self._arrived()
 
     def _receive(self, pipeline: str, version: int) -> None:
@@ -217,7 +217,7 @@ class Fetch:
                     raise BadVersion(f"{name} is missing")
                 verify(name, expected, *got)
 
-        self._shelf.receive(pipeline, version, fill)
+        self._cache.receive(pipeline, version, fill)
 
     def _read_statuses(self, pipelines: list[str]) -> None:
         for pipeline in pipelines:
@@ -233,8 +233,8 @@ class Fetch:
             log.error("%s/status/%s.json: %s", pipeline, name, error)
             return
         if isinstance(fields, dict):
-            with self._standing.lock:
-                self._standing.statuses.setdefault(pipeline, {})[name] = fields
+            with self._state.lock:
+                self._state.statuses.setdefault(pipeline, {})[name] = fields
 
 
 def _status(pipeline: str, name: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifecycle.baseline import count, prediction_value
-from lifecycle.sidecar.model_version import Bins, Version
+from lifecycle.sidecar.model_version import Bins, ModelVersion
 
 # Prometheus must have seen a version's last counts before they go.
 LINGER_SECONDS = 300.0
@@ -19,10 +19,10 @@ Values = NDArray[np.floating]
 
 
 @dataclass
-class Tally:
+class VersionCounts:
     """Counts of one version since this process knows it; the last bin of each is NaN's."""
 
-    version: Version
+    version: ModelVersion
     features: list[Counts]
     prediction: Counts
     rows: int = 0
@@ -30,13 +30,13 @@ class Tally:
 
 
 @dataclass
-class ShadowTally:
+class ShadowCounts:
     """Counts of a shadow's predictions, in the bins of the version that it shadows.
 
     `shadowed` are the predictions that were returned for the same rows.
     """
 
-    version: Version
+    version: ModelVersion
     bins: Bins
     prediction: Counts
     shadowed: Counts
@@ -44,64 +44,64 @@ class ShadowTally:
 
 
 @dataclass
-class Page:
-    """One pipeline: what serves; the tallies of it, and of what left lately; the shadow's."""
+class PipelineCounts:
+    """One pipeline: what serves; the counts of it, and of versions that left lately; the shadow's."""
 
     serving: int | None = None
-    tallies: dict[int, Tally] = field(default_factory=dict)
-    shadow: ShadowTally | None = None
+    versions: dict[int, VersionCounts] = field(default_factory=dict)
+    shadow: ShadowCounts | None = None
 
 
-class Ledger:
+class DriftCounters:
     """Every count, under one lock."""
 
     def __init__(self) -> None:
         """Nothing is counted yet."""
         self.lock = threading.RLock()
-        self.pages: dict[str, Page] = {}
+        self.pipelines: dict[str, PipelineCounts] = {}
         self.dropped: Counter[str] = Counter(
             {"disk": 0, "unreadable": 0, "incomplete": 0, "unknown": 0, "payload": 0, "shadow": 0}
         )
         self.trace_bytes = 0
 
-    def serve(self, pipeline: str, version: Version | None) -> None:
+    def serve(self, pipeline: str, version: ModelVersion | None) -> None:
         """This version serves from now on; all its counts are there, at zero where it is new."""
         with self.lock:
-            page = self.pages.setdefault(pipeline, Page())
+            entry = self.pipelines.setdefault(pipeline, PipelineCounts())
             number = None if version is None else version.number
-            for tally in page.tallies.values():
-                if tally.version.number == number:
-                    tally.left_at = None
-                elif tally.left_at is None:
-                    tally.left_at = time.monotonic()
-            if version is not None and version.number not in page.tallies:
-                page.tallies[version.number] = Tally(
+            for version_counts in entry.versions.values():
+                if version_counts.version.number == number:
+                    version_counts.left_at = None
+                elif version_counts.left_at is None:
+                    version_counts.left_at = time.monotonic()
+            if version is not None and version.number not in entry.versions:
+                entry.versions[version.number] = VersionCounts(
                     version, [_empty(bins) for bins in version.features], _empty(version.prediction)
                 )
-            page.serving = number
-            if page.shadow is not None:
-                self.shadow(pipeline, page.shadow.version)
+            entry.serving = number
+            if entry.shadow is not None:
+                self.shadow(pipeline, entry.shadow.version)
 
     def serves(self, pipeline: str, number: int) -> bool:
         """Whether this version is known to serve."""
         with self.lock:
-            return pipeline in self.pages and self.pages[pipeline].serving == number
+            return pipeline in self.pipelines and self.pipelines[pipeline].serving == number
 
-    def shadow(self, pipeline: str, version: Version | None) -> None:
+    def shadow(self, pipeline: str, version: ModelVersion | None) -> None:
         """This version scores beside the one that serves. With a change of either it begins anew."""
         with self.lock:
-            page = self.pages.setdefault(pipeline, Page())
-            serving = page.tallies.get(page.serving or 0)
+            entry = self.pipelines.setdefault(pipeline, PipelineCounts())
+            serving = entry.versions.get(entry.serving or 0)
             if version is None or serving is None:
-                page.shadow = None
-            elif page.shadow is None or (page.shadow.version, page.shadow.bins) != (
+                entry.shadow = None
+            elif entry.shadow is None or (entry.shadow.version, entry.shadow.bins) != (
                 version,
                 serving.version.prediction,
             ):
                 bins = serving.version.prediction
-                page.shadow = ShadowTally(version, bins, _empty(bins), _empty(bins))
+                entry.shadow = ShadowCounts(version, bins, _empty(bins), _empty(bins))
 
-    def count(self, pipeline: str, number: int, features: Values, predictions: Values) -> Version | None:
+    def count(self, pipeline: str, number: int, features: Values, predictions: Values) -> ModelVersion | None:
         """Count a request.
 
         Args:
@@ -114,36 +114,38 @@ class Ledger:
             The version, or None where no such version serves, served lately, or takes such rows.
         """
         with self.lock:
-            page = self.pages.get(pipeline)
-            tally = None if page is None else page.tallies.get(number)
-            if tally is None or features.shape[1] != len(tally.features):
+            entry = self.pipelines.get(pipeline)
+            version_counts = None if entry is None else entry.versions.get(number)
+            if version_counts is None or features.shape[1] != len(version_counts.features):
                 return None
-            for column, (bins, counts) in enumerate(zip(tally.version.features, tally.features, strict=True)):
+            for column, (bins, counts) in enumerate(
+                zip(version_counts.version.features, version_counts.features, strict=True)
+            ):
                 _add(counts, bins, features[:, column])
-            _add(tally.prediction, tally.version.prediction, prediction_value(predictions))
-            tally.rows += len(features)
-            return tally.version
+            _add(version_counts.prediction, version_counts.version.prediction, prediction_value(predictions))
+            version_counts.rows += len(features)
+            return version_counts.version
 
-    def shadow_version(self, pipeline: str) -> Version | None:
+    def shadow_version(self, pipeline: str) -> ModelVersion | None:
         """The version that scores beside the one that serves."""
         with self.lock:
-            page = self.pages.get(pipeline)
-            return None if page is None or page.shadow is None else page.shadow.version
+            entry = self.pipelines.get(pipeline)
+            return None if entry is None or entry.shadow is None else entry.shadow.version
 
     def count_shadow(self, pipeline: str, number: int, predictions: Values, shadowed: Values) -> None:
         """Count a shadow's answers, and those of the version that it shadows, both [rows, outputs]."""
         with self.lock:
-            page = self.pages.get(pipeline)
-            if page is not None and page.shadow is not None and page.shadow.version.number == number:
-                _add(page.shadow.prediction, page.shadow.bins, prediction_value(predictions))
-                _add(page.shadow.shadowed, page.shadow.bins, prediction_value(shadowed))
-                page.shadow.rows += len(predictions)
+            entry = self.pipelines.get(pipeline)
+            if entry is not None and entry.shadow is not None and entry.shadow.version.number == number:
+                _add(entry.shadow.prediction, entry.shadow.bins, prediction_value(predictions))
+                _add(entry.shadow.shadowed, entry.shadow.bins, prediction_value(shadowed))
+                entry.shadow.rows += len(predictions)
 
     def shadow_rows(self, pipeline: str) -> int:
         """Rows that the shadow scored."""
         with self.lock:
-            page = self.pages.get(pipeline)
-            return 0 if page is None or page.shadow is None else page.shadow.rows
+            entry = self.pipelines.get(pipeline)
+            return 0 if entry is None or entry.shadow is None else entry.shadow.rows
 
     def drop(self, reason: str, traces: int = 1) -> None:
         """Count what could not be counted."""
@@ -154,12 +156,12 @@ class Ledger:
         """Remove the counts of versions that left a while ago."""
         with self.lock:
             before = time.monotonic() - LINGER_SECONDS
-            for pipeline, page in list(self.pages.items()):
-                for number, tally in list(page.tallies.items()):
-                    if tally.left_at is not None and tally.left_at < before:
-                        del page.tallies[number]
-                if not page.tallies:
-                    del self.pages[pipeline]
+            for pipeline, entry in list(self.pipelines.items()):
+                for number, version_counts in list(entry.versions.items()):
+                    if version_counts.left_at is not None and version_counts.left_at < before:
+                        del entry.versions[number]
+                if not entry.versions:
+                    del self.pipelines[pipeline]
 
 
 def _empty(bins: Bins) -> Counts:

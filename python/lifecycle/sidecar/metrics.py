@@ -6,22 +6,22 @@ import numpy as np
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from lifecycle.sidecar.drift_counters import Counts, Ledger, Page, Tally
+from lifecycle.sidecar.drift_counters import Counts, DriftCounters, PipelineCounts, VersionCounts
 from lifecycle.sidecar.model_version import Bins
-from lifecycle.sidecar.serving_state import Model, Standing
+from lifecycle.sidecar.serving_state import ModelState, ServingState
 
 PREDICTION = "prediction"
 MODEL = ["model"]
 VERSION = ["model", "version"]
 
 
-class Exposition(Collector):
+class MetricsCollector(Collector):
     """Every metric of the contract, made of what the sidecar knows at that moment."""
 
-    def __init__(self, standing: Standing, ledger: Ledger) -> None:
+    def __init__(self, state: ServingState, counters: DriftCounters) -> None:
         """Both are read under their locks."""
-        self._standing = standing
-        self._ledger = ledger
+        self._state = state
+        self._counters = counters
 
     def describe(self) -> list[Metric]:
         """Nothing: what there is, is known when it is asked for."""
@@ -29,14 +29,18 @@ class Exposition(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All metrics."""
-        with self._standing.lock:
-            metrics = [*_serving(self._standing.models), *_synced(self._standing), *_statuses(self._standing)]
-        with self._ledger.lock:
-            metrics += [*_counted(self._ledger.pages), *_shadows(self._ledger.pages), *_traces(self._ledger)]
+        with self._state.lock:
+            metrics = [*_serving(self._state.models), *_synced(self._state), *_statuses(self._state)]
+        with self._counters.lock:
+            metrics += [
+                *_counted(self._counters.pipelines),
+                *_shadows(self._counters.pipelines),
+                *_traces(self._counters),
+            ]
         yield from metrics
 
 
-def _serving(models: dict[str, Model]) -> list[Metric]:
+def _serving(models: dict[str, ModelState]) -> list[Metric]:
     serving = GaugeMetricFamily("mlops_model_serving", "1 for the version that serves", labels=VERSION)
     wanted = GaugeMetricFamily(
         "mlops_model_wanted_version", "The version that the pointer names", labels=MODEL
@@ -62,19 +66,19 @@ def _serving(models: dict[str, Model]) -> list[Metric]:
     return [serving, wanted, number, refused, seconds]
 
 
-def _synced(standing: Standing) -> list[Metric]:
+def _synced(state: ServingState) -> list[Metric]:
     read = GaugeMetricFamily(
         "mlops_sync_last_success_timestamp_seconds",
         "When the pointers were last read",
-        value=standing.read_at,
+        value=state.read_at,
     )
     failures = CounterMetricFamily("mlops_sync_failures", "What failed on the way", labels=["reason"])
-    for reason, times in standing.failures.items():
+    for reason, times in state.failures.items():
         failures.add_metric([reason], times)
     return [read, failures]
 
 
-def _statuses(standing: Standing) -> list[Metric]:
+def _statuses(state: ServingState) -> list[Metric]:
     live = GaugeMetricFamily("mlops_live_error", "The live model's error", labels=[*VERSION, "metric"])
     labelled = GaugeMetricFamily("mlops_labelled_rows", "Rows behind the live error", labels=VERSION)
     gate = GaugeMetricFamily(
@@ -89,7 +93,7 @@ def _statuses(standing: Standing) -> list[Metric]:
             "mlops_batch_quarantined_rows", "Bad rows of the newest batch", labels=MODEL
         ),
     }
-    for model, statuses in standing.statuses.items():
+    for model, statuses in state.statuses.items():
         error, decided = statuses.get("error", {}), statuses.get("gate", {})
         if _is_number(error.get("value")):
             live.add_metric([model, str(error.get("version")), str(error.get("metric"))], error["value"])
@@ -105,18 +109,18 @@ def _statuses(standing: Standing) -> list[Metric]:
     return [live, labelled, gate, *batch.values()]
 
 
-def _counted(pages: dict[str, Page]) -> list[Metric]:
+def _counted(pipelines: dict[str, PipelineCounts]) -> list[Metric]:
     labels = [*VERSION, "feature", "bin", "kind"]
     counted = CounterMetricFamily("mlops_feature_bin", "Sampled values in each bin", labels=labels)
     ratio = GaugeMetricFamily(
         "mlops_feature_baseline_ratio", "The training data's share of each bin", labels=labels
     )
     rows = CounterMetricFamily("mlops_sampled_rows", "Rows of sampled requests", labels=VERSION)
-    for model, page in pages.items():
-        for tally in page.tallies.values():
-            version = str(tally.version.number)
-            rows.add_metric([model, version], tally.rows)
-            for bins, kind, counts in _all_bins(tally):
+    for model, entry in pipelines.items():
+        for version_counts in entry.versions.values():
+            version = str(version_counts.version.number)
+            rows.add_metric([model, version], version_counts.rows)
+            for bins, kind, counts in _all_bins(version_counts):
                 name = PREDICTION if kind == PREDICTION else bins.name
                 for place, times in _named(counts):
                     counted.add_metric([model, version, name, place, kind], times)
@@ -125,35 +129,35 @@ def _counted(pages: dict[str, Page]) -> list[Metric]:
     return [counted, ratio, rows]
 
 
-def _all_bins(tally: Tally) -> Iterator[tuple[Bins, str, Counts]]:
-    for bins, counts in zip(tally.version.features, tally.features, strict=True):
+def _all_bins(version_counts: VersionCounts) -> Iterator[tuple[Bins, str, Counts]]:
+    for bins, counts in zip(version_counts.version.features, version_counts.features, strict=True):
         yield bins, "feature", counts
-    yield tally.version.prediction, PREDICTION, tally.prediction
+    yield version_counts.version.prediction, PREDICTION, version_counts.prediction
 
 
-def _shadows(pages: dict[str, Page]) -> list[Metric]:
+def _shadows(pipelines: dict[str, PipelineCounts]) -> list[Metric]:
     counted = CounterMetricFamily("mlops_shadow_bin", "The shadow's predictions", labels=[*VERSION, "bin"])
     shadowed = CounterMetricFamily(
         "mlops_shadowed_bin", "The predictions returned for the shadow's rows", labels=[*VERSION, "bin"]
     )
     rows = CounterMetricFamily("mlops_shadow_rows", "Rows that the shadow scored", labels=VERSION)
-    for model, page in pages.items():
-        if page.shadow is not None:
-            version = str(page.shadow.version.number)
-            rows.add_metric([model, version], page.shadow.rows)
-            for place, times in _named(page.shadow.prediction):
+    for model, entry in pipelines.items():
+        if entry.shadow is not None:
+            version = str(entry.shadow.version.number)
+            rows.add_metric([model, version], entry.shadow.rows)
+            for place, times in _named(entry.shadow.prediction):
                 counted.add_metric([model, version, place], times)
-            for place, times in _named(page.shadow.shadowed):
+            for place, times in _named(entry.shadow.shadowed):
                 shadowed.add_metric([model, version, place], times)
     return [counted, shadowed, rows]
 
 
-def _traces(ledger: Ledger) -> list[Metric]:
-    size = GaugeMetricFamily("mlops_trace_bytes", "Disk that traces take", value=ledger.trace_bytes)
+def _traces(counters: DriftCounters) -> list[Metric]:
+    size = GaugeMetricFamily("mlops_trace_bytes", "Disk that traces take", value=counters.trace_bytes)
     dropped = CounterMetricFamily(
         "mlops_trace_dropped", "Traces that could not be counted", labels=["reason"]
     )
-    for reason, times in ledger.dropped.items():
+    for reason, times in counters.dropped.items():
         dropped.add_metric([reason], times)
     return [size, dropped]
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.model_repository import BadVersion, Pointer
-from lifecycle.sidecar.model_version import Version
+from lifecycle.sidecar.model_version import ModelVersion
 
 VERSIONS = ".versions"
 NOTE = "serving.json"
 
 
-class Shelf:
+class ModelCache:
     """What lies below the root of Triton's model repository.
 
     Only whole things are ever seen in it: each is written beside its place and then renamed.
@@ -51,19 +51,19 @@ class Shelf:
         partial.mkdir(parents=True)
         try:
             fill(partial)
-            Version.read(partial, version)
+            ModelVersion.read(partial, version)
             partial.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def read(self, pipeline: str, version: int) -> Version:
+    def read(self, pipeline: str, version: int) -> ModelVersion:
         """A version that is here.
 
         Raises:
             BadVersion: Its files can no longer be read.
         """
         try:
-            return Version.read(self._folder(pipeline, version), version)
+            return ModelVersion.read(self._folder(pipeline, version), version)
         except OSError as error:
             raise BadVersion(f"the copy on this disk cannot be read: {error}") from error
 
@@ -78,7 +78,7 @@ class Shelf:
             if folder.name not in kept and not folder.name.endswith(".partial"):
                 shutil.rmtree(folder)
 
-    def offer(self, name: str, version: Version) -> None:
+    def offer(self, name: str, version: ModelVersion) -> None:
         """Write the model `name`, so that loading it serves this version; what else is there stays."""
         folder = self.root / name
         target = folder / str(version.number)

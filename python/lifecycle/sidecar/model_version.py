@@ -55,7 +55,7 @@ class Bins:
 
 
 @dataclass(frozen=True)
-class Version:
+class ModelVersion:
     """A version: where its files lie, and what they say.
 
     `golden_inputs` has the shape [rows, inputs], `golden_outputs` [rows, outputs]; an answer may differ from
@@ -72,7 +72,7 @@ class Version:
     tolerance: float
 
     @staticmethod
-    def read(folder: Path, number: int) -> "Version":
+    def read(folder: Path, number: int) -> "ModelVersion":
         """Read the files of a version.
 
         Raises:
@@ -86,7 +86,7 @@ class Version:
             )
         golden = _parsed(folder, "golden.json")
         tolerance = _number(golden, "golden.json", "tolerance")
-        return Version(
+        return ModelVersion(
             number=number,
             model=folder / "model.onnx",
             config=config,

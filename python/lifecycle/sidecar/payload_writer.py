@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.exits import End
+from lifecycle.exits import StepExit
 
 MOST_BYTES = 16 * 1024 * 1024
 """What waits while the store is away; more than that, and the oldest go."""
 
-log = logging.getLogger("payloads")
+log = logging.getLogger("payload_writer")
 
 
-class Payloads:
+class PayloadWriter:
     """Requests that wait to be written, as lines of JSON."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Payloads:
             pipeline, version = next(iter(groups))
             try:
                 self._put(f"{pipeline}/payloads/{version}/{name}", b"".join(groups[pipeline, version]))
-            except End as error:
+            except StepExit as error:
                 log.warning("%s", error)
                 break
             del groups[pipeline, version]

@@ -11,11 +11,11 @@ from typing import Any
 
 from lifecycle.model_repository import Pointer
 
-log = logging.getLogger("standing")
+log = logging.getLogger("serving_state")
 
 
 @dataclass
-class Model:
+class ModelState:
     """One pipeline: its pointer, None once it is removed; what serves; and what was refused, and why."""
 
     pointer: Pointer | None = None
@@ -44,7 +44,7 @@ class Model:
         return [version for version in (self.target(), self.shadow_target()) if version is not None]
 
 
-class Standing:
+class ServingState:
     """The pipelines by name, how often what failed, and what the steps left in `status/` of each pipeline.
 
     `known` is whether the pointers were ever read, by this process or by one before it. Hold `lock` to read
@@ -54,7 +54,7 @@ class Standing:
     def __init__(self) -> None:
         """Know of nothing."""
         self.lock = threading.RLock()
-        self.models: dict[str, Model] = {}
+        self.models: dict[str, ModelState] = {}
         self.failures: Counter[str] = Counter({"store": 0, "disk": 0, "triton": 0, "version": 0})
         self.read_at = 0.0
         self.statuses: dict[str, dict[str, dict[str, Any]]] = {}
@@ -67,10 +67,10 @@ class Standing:
             return sorted(self.models)
 
     @contextmanager
-    def model(self, pipeline: str) -> Iterator[Model]:
+    def model(self, pipeline: str) -> Iterator[ModelState]:
         """This pipeline's entry, made where there is none, under the lock."""
         with self.lock:
-            yield self.models.setdefault(pipeline, Model())
+            yield self.models.setdefault(pipeline, ModelState())
 
     def pointers_read(self) -> None:
         """Every pointer was read just now."""

@@ -3,16 +3,16 @@
 import queue
 from dataclasses import dataclass
 
-from lifecycle.sidecar.drift_counters import Ledger
+from lifecycle.sidecar.drift_counters import DriftCounters
 from lifecycle.sidecar.model_version import Rows
 from lifecycle.sidecar.reconciler import ask
-from lifecycle.sidecar.triton_client import Away, Refused, TritonControl
+from lifecycle.sidecar.triton_client import Refused, TritonClient, Unavailable
 
 MOST_WAITING = 1000
 
 
 @dataclass(frozen=True)
-class Question:
+class SampledRequest:
     """Rows of one sampled request, shape [rows, inputs], and the answers to them, [rows, outputs]."""
 
     pipeline: str
@@ -21,41 +21,41 @@ class Question:
     request_id: str
 
 
-class Replay:
-    """Questions that wait for a shadow: it may be slow, and must slow down nothing."""
+class ShadowScorer:
+    """Requests that wait for a shadow: it may be slow, and must slow down nothing."""
 
-    def __init__(self, control: TritonControl, ledger: Ledger) -> None:
+    def __init__(self, triton: TritonClient, counters: DriftCounters) -> None:
         """Nothing waits."""
-        self._control = control
-        self._ledger = ledger
-        self._waiting: queue.Queue[Question] = queue.Queue(MOST_WAITING)
+        self._triton = triton
+        self._counters = counters
+        self._waiting: queue.Queue[SampledRequest] = queue.Queue(MOST_WAITING)
 
-    def add(self, question: Question) -> None:
-        """Take a question, if its pipeline has a shadow."""
-        if self._ledger.shadow_version(question.pipeline) is None:
+    def add(self, request: SampledRequest) -> None:
+        """Take a request, if its pipeline has a shadow."""
+        if self._counters.shadow_version(request.pipeline) is None:
             return
         try:
-            self._waiting.put_nowait(question)
+            self._waiting.put_nowait(request)
         except queue.Full:
-            self._ledger.drop("shadow")
+            self._counters.drop("shadow")
 
     def tick(self) -> None:
         """Ask all that waits."""
         while True:
             try:
-                question = self._waiting.get_nowait()
+                request = self._waiting.get_nowait()
             except queue.Empty:
                 return
-            version = self._ledger.shadow_version(question.pipeline)
+            version = self._counters.shadow_version(request.pipeline)
             if version is None:
                 continue
-            if question.rows.shape[1] != version.config.inputs:
-                self._ledger.drop("shadow")
+            if request.rows.shape[1] != version.config.inputs:
+                self._counters.drop("shadow")
                 continue
-            name = f"{question.pipeline}_shadow"
+            name = f"{request.pipeline}_shadow"
             try:
-                answers = ask(self._control, name, version, question.rows, f"shadow-{question.request_id}")
-            except (Away, Refused):
-                self._ledger.drop("shadow")
+                answers = ask(self._triton, name, version, request.rows, f"shadow-{request.request_id}")
+            except (Unavailable, Refused):
+                self._counters.drop("shadow")
                 continue
-            self._ledger.count_shadow(question.pipeline, version.number, answers, question.answers)
+            self._counters.count_shadow(request.pipeline, version.number, answers, request.answers)

@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lifecycle.sidecar.drift_counters import Ledger
-from lifecycle.sidecar.payload_writer import Payloads
+from lifecycle.sidecar.drift_counters import DriftCounters
+from lifecycle.sidecar.payload_writer import PayloadWriter
 from lifecycle.sidecar.reconciler import GOLDEN
-from lifecycle.sidecar.shadow_scorer import Question, Replay
+from lifecycle.sidecar.shadow_scorer import SampledRequest, ShadowScorer
 from lifecycle.sidecar.trace_format import Trace, parse
 
 MOST_BYTES = 256 * 1024 * 1024
@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 30.0
 
 STATE = ".observed.json"
 
-log = logging.getLogger("observe")
+log = logging.getLogger("trace_reader")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TraceFile:
     age: float
 
 
-class Observe:
+class TraceReader:
     """Reads the folder that Triton writes its traces into.
 
     `trace.json.<number>` are files that Triton finished: each is removed and then counted, so that none is
@@ -42,13 +42,18 @@ class Observe:
     """
 
     def __init__(
-        self, folder: Path, ledger: Ledger, payloads: Payloads, replay: Replay, most_bytes: int = MOST_BYTES
+        self,
+        folder: Path,
+        counters: DriftCounters,
+        payload_writer: PayloadWriter,
+        shadow_scorer: ShadowScorer,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         """Take up where the last process left off."""
         self._folder = folder
-        self._ledger = ledger
-        self._payloads = payloads
-        self._replay = replay
+        self._counters = counters
+        self._payload_writer = payload_writer
+        self._shadow_scorer = shadow_scorer
         self._most_bytes = most_bytes
         self._offset = self._noted_offset()
 
@@ -66,8 +71,8 @@ class Observe:
                 self._read_growing(file)
             else:
                 self._read_finished(file)
-        self._ledger.trace_bytes = sum(file.size for file in self._files())
-        self._ledger.expire()
+        self._counters.trace_bytes = sum(file.size for file in self._files())
+        self._counters.expire()
 
     def _bound(self) -> None:
         """Remove the oldest files while all of them are too many."""
@@ -104,7 +109,7 @@ class Observe:
         except ValueError:
             if file.age > PATIENCE_SECONDS:
                 self._note_offset(offset + len(data))
-                self._ledger.drop("unreadable", max(1, text.count('"model_name"')))
+                self._counters.drop("unreadable", max(1, text.count('"model_name"')))
             return
         # The closing bracket is where the next trace begins.
         self._note_offset(offset + len(data) - (1 if data.rstrip().endswith(b"]") else 0))
@@ -115,29 +120,29 @@ class Observe:
             if trace.request_id.startswith(GOLDEN):
                 continue
             if len(trace.inputs) != 1 or len(trace.outputs) != 1:
-                self._ledger.drop("incomplete")
+                self._counters.drop("incomplete")
                 continue
             (features,), (predictions,) = trace.inputs.values(), trace.outputs.values()
             if features.ndim != 2 or predictions.ndim != 2 or len(features) != len(predictions):
-                self._ledger.drop("incomplete")
+                self._counters.drop("incomplete")
                 continue
-            version = self._ledger.count(trace.model, trace.version, features, predictions)
+            version = self._counters.count(trace.model, trace.version, features, predictions)
             if version is None:
                 # Candidates and shadows are not traced; this is a version that left long ago.
-                self._ledger.drop("unknown")
+                self._counters.drop("unknown")
                 continue
             if version.config.payloads:
-                self._payloads.add(
+                self._payload_writer.add(
                     trace.model, trace.version, _time(trace), trace.request_id, features, predictions
                 )
             rows, answers = features.astype("float32"), predictions.astype("float32")
-            self._replay.add(Question(trace.model, rows, answers, trace.request_id))
+            self._shadow_scorer.add(SampledRequest(trace.model, rows, answers, trace.request_id))
 
     def _discard(self, file: TraceFile, reason: str) -> None:
         with suppress(FileNotFoundError):
             traces = file.path.read_bytes().count(b'"model_name"')
             file.path.unlink()
-            self._ledger.drop(reason, max(1, traces))
+            self._counters.drop(reason, max(1, traces))
             log.warning("%s: %d traces are dropped", file.path.name, traces)
 
     def _files(self) -> list[TraceFile]:

@@ -11,13 +11,13 @@ from lifecycle.sidecar.model_version import Rows
 
 Answer = TypeVar("Answer")
 
-AWAY = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
+UNAVAILABLE = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
 
 # Each file that Triton writes holds this many traces: more would keep them from being counted for long.
 TRACES_A_FILE = 10
 
 
-class Away(Exception):
+class Unavailable(Exception):
     """Triton does not answer, or not in time."""
 
 
@@ -25,11 +25,11 @@ class Refused(Exception):
     """Triton refuses, and why."""
 
 
-class TritonControl:
+class TritonClient:
     """One Triton.
 
     Raises:
-        Away: From every method, when Triton does not answer.
+        Unavailable: From every method, when Triton does not answer.
         Refused: From every method, when it refuses.
     """
 
@@ -113,8 +113,8 @@ class TritonControl:
             return call()
         except InferenceServerException as error:
             reason = " ".join(str(error.message()).split())
-            if error.status() in AWAY:
-                raise Away(reason) from error
+            if error.status() in UNAVAILABLE:
+                raise Unavailable(reason) from error
             raise Refused(reason) from error
 
 

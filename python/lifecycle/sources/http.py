@@ -8,8 +8,8 @@ import requests
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, RequestException, TooManyRedirects
 
 from lifecycle.batches import Period
-from lifecycle.exits import Later, Stopped
-from lifecycle.sources.raw_batch import BLOCK, Fetched, read_table
+from lifecycle.exits import PermanentError, RetryableError
+from lifecycle.sources.raw_batch import BLOCK, RawBatch, read_table
 from lifecycle.spec import HttpSource
 
 PATIENCE = 30.0
@@ -37,12 +37,12 @@ def fetch(
     silence: float = SILENCE,
     duration: float = DURATION,
     largest: int = LARGEST,
-) -> Fetched:
+) -> RawBatch:
     """Download a period's file into a folder and read the wanted columns of it.
 
     Raises:
-        Later: The file is not there yet, or the server is away, slow, at fault, or broke off.
-        Stopped: The server refuses; what it gave is too large, or no such file as the format says.
+        RetryableError: The file is not there yet, or the server is away, slow, at fault, or broke off.
+        PermanentError: The server refuses; what it gave is too large, or no such file as the format says.
     """
     url = period.render(source.url)
     path = folder / "batch"
@@ -54,9 +54,9 @@ def fetch(
                 refuse(answer, url)
                 download(answer, url, path, began + duration, largest)
         except (InvalidSchema, InvalidURL, MissingSchema, TooManyRedirects) as error:
-            raise Stopped(f"{url} leads nowhere: {error}") from error
+            raise PermanentError(f"{url} leads nowhere: {error}") from error
         except RequestException as error:
-            raise Later(f"{url} broke off: {error}") from error
+            raise RetryableError(f"{url} broke off: {error}") from error
     return read_table(path, source.format, wanted, url)
 
 
@@ -68,10 +68,10 @@ def connect(session: requests.Session, url: str, silence: float, deadline: float
         try:
             return session.get(url, headers=headers, stream=True, timeout=(10, silence))
         except requests.ReadTimeout as error:
-            raise Later(f"{url} is slow: {error}") from error
+            raise RetryableError(f"{url} is slow: {error}") from error
         except requests.ConnectionError as error:
             if time.monotonic() >= deadline:
-                raise Later(f"{url} cannot be reached: {error}") from error
+                raise RetryableError(f"{url} cannot be reached: {error}") from error
         time.sleep(0.5)
 
 
@@ -79,11 +79,11 @@ def refuse(answer: requests.Response, url: str) -> None:
     """Raise where the answer is not the file."""
     status = answer.status_code
     if status in NOT_YET:
-        raise Later(f"not published yet, or not for us: {url} ({status})")
+        raise RetryableError(f"not published yet, or not for us: {url} ({status})")
     if status in PASSING or status >= 500:
-        raise Later(f"{url} is not to be had now: {status} {answer.reason}")
+        raise RetryableError(f"{url} is not to be had now: {status} {answer.reason}")
     if status != requests.codes.ok:
-        raise Stopped(f"{url} is refused: {status} {answer.reason}")
+        raise PermanentError(f"{url} is refused: {status} {answer.reason}")
 
 
 def download(answer: requests.Response, url: str, path: Path, deadline: float, largest: int) -> None:
@@ -93,7 +93,7 @@ def download(answer: requests.Response, url: str, path: Path, deadline: float, l
         for block in answer.iter_content(BLOCK):
             received += len(block)
             if received > largest:
-                raise Stopped(f"{url} is larger than {largest} bytes")
+                raise PermanentError(f"{url} is larger than {largest} bytes")
             if time.monotonic() > deadline:
-                raise Later(f"{url} is slow: {received} bytes came before its time was over")
+                raise RetryableError(f"{url} is slow: {received} bytes came before its time was over")
             file.write(block)

@@ -10,13 +10,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 
 BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Fetched:
+class RawBatch:
     """A batch as the source gave it, its values unchecked.
 
     `table` has the wanted columns, as many of them as there were; `dropped` names the
@@ -29,26 +29,26 @@ class Fetched:
     origin: str
 
 
-def read_table(path: Path, kind: Literal["parquet", "csv"], wanted: Sequence[str], origin: str) -> Fetched:
+def read_table(path: Path, kind: Literal["parquet", "csv"], wanted: Sequence[str], origin: str) -> RawBatch:
     """Read the wanted columns of a file.
 
     CSV says nothing of types: every value of it is text.
 
     Raises:
-        Stopped: The file is of another kind, cut off or damaged.
+        PermanentError: The file is of another kind, cut off or damaged.
     """
     begin = beginning(path)
     if begin.lstrip().startswith(b"<"):
-        raise Stopped(f"{origin} is a page, not data; it begins {shown(begin)}")
+        raise PermanentError(f"{origin} is a page, not data; it begins {shown(begin)}")
     reader = read_parquet if kind == "parquet" else read_csv
     try:
         columns, table = reader(path, wanted)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise Stopped(f"{origin} is no readable {kind}: {error}; it begins {shown(begin)}") from error
-    return Fetched(table, others(columns, wanted, origin), file_sha256(path), origin)
+        raise PermanentError(f"{origin} is no readable {kind}: {error}; it begins {shown(begin)}") from error
+    return RawBatch(table, others(columns, wanted, origin), file_sha256(path), origin)
 
 
-def of_frame(frame: pd.DataFrame, wanted: Sequence[str], origin: str) -> Fetched:
+def from_frame(frame: pd.DataFrame, wanted: Sequence[str], origin: str) -> RawBatch:
     """Take the wanted columns of a table; its hash is that of its rows, in whatever order they came."""
     columns = [str(column) for column in frame.columns]
     dropped = others(columns, wanted, origin)
@@ -58,7 +58,7 @@ def of_frame(frame: pd.DataFrame, wanted: Sequence[str], origin: str) -> Fetched
     rows = pd.util.hash_pandas_object(kept.astype(object), index=False).sort_values().to_numpy()
     digest = hashlib.sha256("\n".join(kept.columns).encode())
     digest.update(rows.astype("<u8").tobytes())
-    return Fetched(kept, dropped, digest.hexdigest(), origin)
+    return RawBatch(kept, dropped, digest.hexdigest(), origin)
 
 
 def read_parquet(path: Path, wanted: Sequence[str]) -> tuple[list[str], pd.DataFrame]:
@@ -79,7 +79,7 @@ def others(columns: Sequence[str], wanted: Sequence[str], origin: str) -> tuple[
     """The columns that nobody wants, sorted; one that is wanted may be there only once."""
     twice = sorted({name for name in wanted if list(columns).count(name) > 1})
     if twice:
-        raise Stopped(f"{origin} has more than one column {', '.join(twice)}")
+        raise PermanentError(f"{origin} has more than one column {', '.join(twice)}")
     return tuple(sorted(set(columns) - set(wanted)))
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import psycopg
 
 from lifecycle.batches import Period
-from lifecycle.exits import Later, Stopped
-from lifecycle.sources.raw_batch import Fetched, of_frame
+from lifecycle.exits import PermanentError, RetryableError
+from lifecycle.sources.raw_batch import RawBatch, from_frame
 from lifecycle.spec import SqlSource
 
 PATIENCE = 30.0
@@ -31,18 +31,18 @@ def fetch(
     environ: Mapping[str, str],
     *,
     patience: float = PATIENCE,
-) -> Fetched:
+) -> RawBatch:
     """Run the query with `:start` and `:end` bound to the period.
 
     The connection is that of SOURCE_DATABASE_URL, or of libpq's PG* variables.
 
     Raises:
-        Later: The server is away, refuses the login, or broke the query off.
-        Stopped: The environment names no database, or the query is refused.
+        RetryableError: The server is away, refuses the login, or broke the query off.
+        PermanentError: The environment names no database, or the query is refused.
     """
     address = environ.get("SOURCE_DATABASE_URL", "")
     if not address and "PGHOST" not in environ:
-        raise Stopped(
+        raise PermanentError(
             "no database to ask: set SOURCE_DATABASE_URL, or PGHOST and its like, in the step's environment"
         )
     statement = bound(source.query)
@@ -57,11 +57,11 @@ def fetch(
             while parts[-1]:
                 parts.append(cursor.fetchmany(ROWS))
     except psycopg.OperationalError as error:
-        raise Later(f"the source's database does not answer: {error}") from error
+        raise RetryableError(f"the source's database does not answer: {error}") from error
     except psycopg.Error as error:
-        raise Stopped(f"the source's database refuses the query: {error}") from error
+        raise PermanentError(f"the source's database refuses the query: {error}") from error
     table = pd.DataFrame([row for rows in parts for row in rows], columns=names)
-    return of_frame(table, wanted, f"the source's query from {period.start:%FT%TZ} to {period.end:%FT%TZ}")
+    return from_frame(table, wanted, f"the source's query from {period.start:%FT%TZ} to {period.end:%FT%TZ}")
 
 
 def connect(address: str, deadline: float) -> psycopg.Connection:

@@ -13,14 +13,14 @@ from typing import Any
 import pandas as pd
 
 from lifecycle.batches import Period, period_of
-from lifecycle.exits import Later
+from lifecycle.exits import RetryableError
 from lifecycle.sources import http, python, s3, sql
-from lifecycle.sources.raw_batch import Fetched
+from lifecycle.sources.raw_batch import RawBatch
 from lifecycle.spec import HttpSource, S3Source, SqlSource
 from lifecycle.steps import expectations
 from lifecycle.steps.context import Context
 from lifecycle.store import json_bytes
-from lifecycle.user_code import Owner
+from lifecycle.user_code import UserCode
 
 
 def run(context: Context) -> None:
@@ -30,17 +30,18 @@ def run(context: Context) -> None:
     bytes are laid beside the earlier ones, whose manifest is kept.
 
     Raises:
-        Later: The period has not ended, its batch is not published, or the source or the store is away.
-        Stopped: There is no such batch, the source refuses, or the batch is bad.
+        RetryableError: The period has not ended, its batch is not published, or the source or the store is
+            away.
+        PermanentError: There is no such batch, the source refuses, or the batch is bad.
     """
     period = period_of(context.batch, context.spec.collection.source)
     if period.end > datetime.now(UTC):
-        raise Later(f"batch {period.batch} is not complete before {period.end:%FT%TZ}")
+        raise RetryableError(f"batch {period.batch} is not complete before {period.end:%FT%TZ}")
     wanted = list(context.spec.collection.schema.columns)
     with tempfile.TemporaryDirectory() as folder:
-        fetched = fetch(context, period, wanted, Path(folder))
-    print(f"{fetched.origin}: {len(fetched.table)} rows, sha256 {fetched.sha256}")
-    manifest = standing(context, fetched) or lay_down(context, fetched, period)
+        raw_batch = fetch(context, period, wanted, Path(folder))
+    print(f"{raw_batch.origin}: {len(raw_batch.table)} rows, sha256 {raw_batch.sha256}")
+    manifest = existing_manifest(context, raw_batch) or write_batch(context, raw_batch, period)
     bad = manifest["quarantined"]
     print(f"batch {period.batch}: {manifest['rows']} good rows, {bad['total']} bad {bad['reasons']}")
     context.data.put_json(
@@ -51,7 +52,7 @@ def run(context: Context) -> None:
     report(context, manifest)
 
 
-def fetch(context: Context, period: Period, wanted: Sequence[str], folder: Path) -> Fetched:
+def fetch(context: Context, period: Period, wanted: Sequence[str], folder: Path) -> RawBatch:
     """Ask the source."""
     source = context.spec.collection.source
     if isinstance(source, HttpSource):
@@ -60,24 +61,24 @@ def fetch(context: Context, period: Period, wanted: Sequence[str], folder: Path)
         return s3.fetch(source, period, wanted, folder)
     if isinstance(source, SqlSource):
         return sql.fetch(source, period, wanted, context.environ)
-    return python.fetch(Owner.load(context.model_path), period, wanted)
+    return python.fetch(UserCode.load(context.model_path), period, wanted)
 
 
-def standing(context: Context, fetched: Fetched) -> dict[str, Any] | None:
+def existing_manifest(context: Context, raw_batch: RawBatch) -> dict[str, Any] | None:
     """The batch's manifest, where it says the same bytes and schema and its data is there."""
     manifest = context.data.get_json(manifest_key(context.batch))
     if manifest is None:
         return None
-    same = (manifest["sourceSha256"], manifest["schemaSha256"]) == (fetched.sha256, schema_sha256(context))
+    same = (manifest["sourceSha256"], manifest["schemaSha256"]) == (raw_batch.sha256, schema_sha256(context))
     if not same or not context.data.list(data_key(context.batch, manifest["sha256"])):
         return None
     print("found: the batch was collected before, and nothing about it has changed")
     return manifest
 
 
-def lay_down(context: Context, fetched: Fetched, period: Period) -> dict[str, Any]:
+def write_batch(context: Context, raw_batch: RawBatch, period: Period) -> dict[str, Any]:
     """Check a batch and write it, its manifest last."""
-    checked = expectations.check(fetched.table, context.spec.collection.schema, period)
+    checked = expectations.check(raw_batch.table, context.spec.collection.schema, period)
     data = parquet(checked.good)
     sha256 = hashlib.sha256(data).hexdigest()
     context.data.put(data_key(period.batch, sha256), data)
@@ -85,20 +86,20 @@ def lay_down(context: Context, fetched: Fetched, period: Period) -> dict[str, An
     bad_sha256 = None if bad is None else hashlib.sha256(bad).hexdigest()
     if bad is not None:
         context.data.put(f"raw/{period.batch}/quarantine-{bad_sha256}.parquet", bad)
-    if fetched.dropped:
-        print(f"not in the schema, left out: {', '.join(fetched.dropped)}")
+    if raw_batch.dropped:
+        print(f"not in the schema, left out: {', '.join(raw_batch.dropped)}")
     manifest = {
         "batch": period.batch,
         "periodStart": period.start.timestamp(),
         "periodEnd": period.end.timestamp(),
-        "source": fetched.origin,
-        "sourceSha256": fetched.sha256,
+        "source": raw_batch.origin,
+        "sourceSha256": raw_batch.sha256,
         "schemaSha256": schema_sha256(context),
         "sha256": sha256,
         "rows": len(checked.good),
         "quarantined": {"total": len(checked.bad), "reasons": checked.reasons},
         "quarantineSha256": bad_sha256,
-        "droppedColumns": list(fetched.dropped),
+        "droppedColumns": list(raw_batch.dropped),
         "collectedAt": time.time(),
     }
     keep_earlier(context, manifest)

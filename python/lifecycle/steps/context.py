@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.spec import Spec
 from lifecycle.store import Store
 
@@ -30,11 +30,11 @@ class Context:
         """What an earlier step of this run left in `runs/<run>/<step>.json`.
 
         Raises:
-            Stopped: It left nothing.
+            PermanentError: It left nothing.
         """
         found = self.data.get_json(self.key(f"{step}.json"))
         if found is None:
-            raise Stopped(f"run {self.run} has no {step}.json: the step '{step}' comes first")
+            raise PermanentError(f"run {self.run} has no {step}.json: the step '{step}' comes first")
         return found
 
     def key(self, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lifecycle.exits import Kept, Later, Stopped
+from lifecycle.exits import GateRejected, PermanentError, RetryableError
 from lifecycle.model_repository import (
     POINTER,
     BadVersion,
@@ -57,16 +57,16 @@ def run(context: Context) -> None:
     """Leave the pointer and the aliases on this run's version, and `runs/<run>/deploy.json`.
 
     Raises:
-        Kept: The gate kept the champion.
-        Later: MLflow or the object store is away, or the replicas did not follow in DEPLOY_SECONDS; then the
-            pointer was put back.
-        Stopped: A replica refused the version or answers wrongly, and the pointer was put back; or another
-            version was deployed meanwhile.
+        GateRejected: The gate kept the champion.
+        RetryableError: MLflow or the object store is away, or the replicas did not follow in DEPLOY_SECONDS;
+            then the pointer was put back.
+        PermanentError: A replica refused the version or answers wrongly, and the pointer was put back; or
+            another version was deployed meanwhile.
     """
     decided = context.result("gate")
     version = int(decided["version"])
     if not decided["promoted"]:
-        raise Kept(decided["reason"])
+        raise GateRejected(decided["reason"])
     if context.data.get_json(context.key("deploy.json")) is not None:
         print(f"found: this run deployed version {version} before")
         return
@@ -88,7 +88,7 @@ def run(context: Context) -> None:
     followed = change(context, wanted)
     move_aliases(registry, wanted)
     registry.drop_alias(registry.aliases.challenger, version)
-    _collect_old(context, registry, wanted)
+    _delete_old_versions(context, registry, wanted)
     seconds = time.monotonic() - began
     context.data.put_json(
         context.key("deploy.json"),
@@ -102,7 +102,7 @@ def run(context: Context) -> None:
             "deployedAt": time.time(),
         },
     )
-    registry.say_page(str(context.result("register")["runId"]))
+    registry.print_page_url(str(context.result("register")["runId"]))
     print(
         f"version {version} serves in {followed} replicas after {seconds:.1f} s, instead of {wanted.previous}"
     )
@@ -117,8 +117,8 @@ def change(context: Context, wanted: Pointer) -> int:
         How many replicas there are.
 
     Raises:
-        Later: They did not follow in time; the pointer is as it was.
-        Stopped: One refused the version or answers wrongly; the pointer is as it was.
+        RetryableError: They did not follow in time; the pointer is as it was.
+        PermanentError: One refused the version or answers wrongly; the pointer is as it was.
     """
     assert wanted.version is not None
     golden = _golden(context, wanted.version)
@@ -131,7 +131,7 @@ def change(context: Context, wanted: Pointer) -> int:
         followed = _await_replicas(context, wanted.version, deadline)
         for _ in range(REPEATS * followed):
             _ask_golden(context, wanted.version, golden, deadline)
-    except (Stopped, Later) as end:
+    except (PermanentError, RetryableError) as end:
         raise type(end)(f"{end}; {_put_back(context, wanted)}") from end
     print(f"{followed} replicas serve version {wanted.version}, golden answers as they should be")
     return followed
@@ -151,7 +151,9 @@ def _refuse(context: Context, pointer: Pointer, version: int) -> None:
     rolled_back = pointer.previous == version and pointer.by.startswith("rollback")
     if newer or rolled_back:
         what = f"{pointer.by} put version {pointer.version} in place meanwhile"
-        raise Stopped(f"version {version} is not deployed: {what}. To serve a newer model, start a new run")
+        raise PermanentError(
+            f"version {version} is not deployed: {what}. To serve a newer model, start a new run"
+        )
 
 
 def _golden(context: Context, version: int) -> Golden:
@@ -159,7 +161,9 @@ def _golden(context: Context, version: int) -> Golden:
     try:
         files = read_version(context.models, version)
     except BadVersion as error:
-        raise Stopped(f"version {version} cannot be deployed: {error}; the pointer was not moved") from error
+        raise PermanentError(
+            f"version {version} cannot be deployed: {error}; the pointer was not moved"
+        ) from error
     golden, config = json.loads(files["golden.json"]), json.loads(files["config.json"])
     return Golden(
         inputs=golden["inputs"],
@@ -177,7 +181,7 @@ def _await_replicas(context: Context, version: int, deadline: float) -> int:
         for each in answered:
             # What a replica refused before it saw this pointer, it tries again.
             if each.wanted == version and version in each.refused:
-                raise Stopped(
+                raise PermanentError(
                     f"the replica at {each.address} refused version {version}: {each.refused[version]}"
                 )
         behind = [f"{each.address} serves {each.serving}" for each in answered if each.serving != version]
@@ -185,7 +189,7 @@ def _await_replicas(context: Context, version: int, deadline: float) -> int:
             return len(answered)
         if time.monotonic() >= deadline:
             state = "; ".join([*behind, *silent]) or f"{context.environ['TRITON_REPLICAS']} has no address"
-            raise Later(f"the replicas did not follow to version {version} in time: {state}")
+            raise RetryableError(f"the replicas did not follow to version {version} in time: {state}")
         time.sleep(POLL_SECONDS)
 
 
@@ -196,16 +200,18 @@ def _ask_golden(context: Context, version: int, golden: Golden, deadline: float)
         part = golden.inputs[start : start + golden.rows]
         answer = _infer(context, golden, part, deadline)
         if str(answer.get("model_version")) != str(version):
-            raise Stopped(f"the Service answered with version {answer.get('model_version')}, not {version}")
+            raise PermanentError(
+                f"the Service answered with version {answer.get('model_version')}, not {version}"
+            )
         tensors = {each["name"]: each for each in answer["outputs"]}
-        said = np.asarray(tensors[golden.output]["data"], np.float64).reshape(len(part), -1)
+        answers = np.asarray(tensors[golden.output]["data"], np.float64).reshape(len(part), -1)
         expected = outputs[start : start + golden.rows]
-        far = distance(said, expected) if said.shape == expected.shape else np.full((1, 1), np.nan)
+        far = distance(answers, expected) if answers.shape == expected.shape else np.full((1, 1), np.nan)
         if not far.max() <= golden.tolerance:
             row = int(np.argmax(np.where(np.isnan(far), np.inf, far).max(axis=1)))
-            raise Stopped(
+            raise PermanentError(
                 f"version {version} answers wrongly through the Service: to {part[row]} it says "
-                f"{said[row].tolist()}, the trained model said {expected[row].tolist()}"
+                f"{answers[row].tolist()}, the trained model said {expected[row].tolist()}"
             )
 
 
@@ -228,14 +234,14 @@ def _infer(context: Context, golden: Golden, rows: Any, deadline: float) -> dict
                 return parsed
         except urllib.error.HTTPError as error:
             with error:
-                said = error.read().decode(errors="replace")[:300]
+                reason = error.read().decode(errors="replace")[:300]
             if error.code < 500:
-                raise Stopped(f"{url} refuses the golden questions: {error.code} {said}") from error
-            failure: object = f"{error.code} {said}"
+                raise PermanentError(f"{url} refuses the golden questions: {error.code} {reason}") from error
+            failure: object = f"{error.code} {reason}"
         except (OSError, http.client.HTTPException, ValueError) as error:
             failure = error
         if time.monotonic() >= deadline:
-            raise Later(f"{url} does not answer: {failure}")
+            raise RetryableError(f"{url} does not answer: {failure}")
         time.sleep(POLL_SECONDS)
 
 
@@ -254,7 +260,7 @@ def _put_back(context: Context, wanted: Pointer) -> str:
     return f"the pointer is back on version {before['pointer']['version']}"
 
 
-def _collect_old(context: Context, registry: Tracking, pointer: Pointer) -> None:
+def _delete_old_versions(context: Context, registry: Tracking, pointer: Pointer) -> None:
     """Delete the files of versions that nothing names; MLflow's registry keeps all."""
     assert pointer.version is not None
     named = {pointer.version, pointer.previous, pointer.shadow}

@@ -10,7 +10,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from lifecycle.batches import Period
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.spec import Column, Schema
 
 REASONS = {"multiple_fields_uniqueness": "duplicate", "not_nullable": "null"}
@@ -36,7 +36,7 @@ def check(table: pd.DataFrame, schema: Schema, period: Period) -> Checked:
     """Hold a batch, as it came, against its schema.
 
     Raises:
-        Stopped: There are no rows, a column is missing or wholly null, or more
+        PermanentError: There are no rows, a column is missing or wholly null, or more
             rows are bad than `max_quarantined` allows.
     """
     present(table, schema)
@@ -55,25 +55,25 @@ def check(table: pd.DataFrame, schema: Schema, period: Period) -> Checked:
 
 
 def tolerated(bad: int, rows: int, reasons: Counter[str], share: float, what: str) -> None:
-    """Raise Stopped where more than this share of the rows is bad, or all of them are."""
+    """Raise PermanentError where more than this share of the rows is bad, or all of them are."""
     if bad <= share * rows and bad < rows:
         return
     counts = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
-    raise Stopped(f"{what}: {bad} of {rows} rows are bad, {share:.4g} of them may be ({counts})")
+    raise PermanentError(f"{what}: {bad} of {rows} rows are bad, {share:.4g} of them may be ({counts})")
 
 
 def present(table: pd.DataFrame, schema: Schema) -> None:
-    """Raise Stopped where there is nothing to check row by row."""
+    """Raise PermanentError where there is nothing to check row by row."""
     missing = [name for name in schema.columns if name not in table.columns]
     if missing:
         found = ", ".join(table.columns) or "none of the wanted ones"
-        raise Stopped(f"the batch has no column {', '.join(missing)}; there are: {found}")
+        raise PermanentError(f"the batch has no column {', '.join(missing)}; there are: {found}")
     if table.empty:
-        raise Stopped("the batch is empty: it has columns and no rows")
+        raise PermanentError("the batch is empty: it has columns and no rows")
     # Also where nulls are allowed: a column that has no value at all was not delivered.
     null = [name for name in schema.columns if table[name].isna().all()]
     if null:
-        raise Stopped(f"the batch has no value at all in column {', '.join(null)}")
+        raise PermanentError(f"the batch has no value at all in column {', '.join(null)}")
 
 
 def coerced(table: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, list[tuple[int, str]]]:

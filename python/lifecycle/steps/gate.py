@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from lifecycle.exits import Kept, Stopped
+from lifecycle.exits import GateRejected, PermanentError
 from lifecycle.model_repository import BadVersion, read_pointer, read_version, write_pointer
 from lifecycle.spec import Gate
 from lifecycle.steps.context import Context
@@ -47,9 +47,9 @@ def run(context: Context) -> None:
     """Leave `runs/<run>/gate.json` and `status/gate.json`; decided once, it ends the same way ever after.
 
     Raises:
-        Kept: The challenger lost.
-        Later: MLflow or the object store is away.
-        Stopped: The challenger or a holdout cannot be read, or the challenger is the champion already.
+        GateRejected: The challenger lost.
+        RetryableError: MLflow or the object store is away.
+        PermanentError: The challenger or a holdout cannot be read, or the challenger is the champion already.
     """
     registered = context.result("register")
     version = int(registered["version"])
@@ -61,9 +61,9 @@ def run(context: Context) -> None:
         decided = _decided(context, registry, version)
         context.data.put_json(context.key("gate.json"), decided)
     _follow(context, registry, decided, registered["runId"])
-    registry.say_page(registered["runId"])
+    registry.print_page_url(registered["runId"])
     if not decided["promoted"]:
-        raise Kept(decided["reason"])
+        raise GateRejected(decided["reason"])
     print(f"promoted: {decided['reason']}")
 
 
@@ -105,7 +105,7 @@ def _decided(context: Context, registry: Tracking, version: int) -> dict[str, An
     aliased = registry.by_alias(registry.aliases.champion)
     champion = None if aliased is None else int(aliased.version)
     if champion == version:
-        raise Stopped(f"version {version} is the champion already: there is nothing to decide")
+        raise PermanentError(f"version {version} is the champion already: there is nothing to decide")
     gate, target = context.spec.registry.gate, context.spec.collection.schema.target.name
     files = _files(context, version)
     against, note = (None, "") if champion is None else _champion(context, champion, files)
@@ -158,7 +158,7 @@ def _holdout(context: Context, run: str) -> pd.DataFrame:
     key = f"runs/{run}/holdout.parquet"
     holdout = context.data.get(key)
     if holdout is None:
-        raise Stopped(f"{key} is gone, and without it there is nothing to score on: start a new run")
+        raise PermanentError(f"{key} is gone, and without it there is nothing to score on: start a new run")
     return frame(holdout)
 
 
@@ -166,7 +166,7 @@ def _files(context: Context, version: int) -> dict[str, bytes]:
     try:
         return read_version(context.models, version)
     except BadVersion as error:
-        raise Stopped(
+        raise PermanentError(
             f"version {version} in s3://{context.models.bucket}/{context.models.prefix} cannot be judged: "
             f"{error}"
         ) from error
@@ -174,8 +174,8 @@ def _files(context: Context, version: int) -> dict[str, bytes]:
 
 def _value(files: dict[str, bytes], rows: pd.DataFrame, target: str, metric: str) -> float:
     scorer = Scorer(files["model.onnx"])
-    said = scorer.predict(matrix(rows, _features(files)))
-    measured = measure(rows[target].to_numpy(), said, scorer.classes)
+    predictions = scorer.predict(matrix(rows, _features(files)))
+    measured = measure(rows[target].to_numpy(), predictions, scorer.classes)
     return measured.get(metric, float("nan"))
 
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.model_repository import BadVersion, read_version
 from lifecycle.steps import drift_report, tracking
 from lifecycle.steps.context import Context
 from lifecycle.steps.preprocess import rows_of, shaped, usable
 from lifecycle.steps.scoring import Scorer, frame, matrix, measure
 from lifecycle.steps.tracking import Tracking
-from lifecycle.user_code import Owner
+from lifecycle.user_code import UserCode
 
 MOST_ROWS = 50_000
 """Rows of sampled requests that are read, the newest: what a step's memory holds."""
@@ -32,8 +32,8 @@ def run(context: Context) -> None:
     """Leave `status/error.json`, and a report with the champion's MLflow run.
 
     Raises:
-        Later: MLflow or the object store is away.
-        Stopped: The champion, or a batch, cannot be read.
+        RetryableError: MLflow or the object store is away.
+        PermanentError: The champion, or a batch, cannot be read.
     """
     registry = Tracking(context.spec, context.environ)
     champion = registry.by_alias(registry.aliases.champion)
@@ -45,7 +45,7 @@ def run(context: Context) -> None:
     names = [each["name"] for each in json.loads(files["baseline.json"])["features"]]
     wanted = [each.name for each in context.spec.collection.schema.features]
     if names != wanted:
-        raise Stopped(
+        raise PermanentError(
             f"version {version} takes {', '.join(names)}, the schema now has {', '.join(wanted)}: "
             "the next run of the pipeline brings a model that fits"
         )
@@ -63,7 +63,7 @@ def _files(context: Context, version: int) -> dict[str, bytes]:
     try:
         return read_version(context.models, version)
     except BadVersion as error:
-        raise Stopped(f"the champion, version {version}, cannot be read: {error}") from error
+        raise PermanentError(f"the champion, version {version}, cannot be read: {error}") from error
 
 
 def _newest(context: Context, trained: str) -> str | None:
@@ -80,8 +80,8 @@ def _labelled(context: Context, batch: str) -> pd.DataFrame:
     manifest = context.data.get_json(f"raw/{batch}/manifest.json")
     assert manifest is not None, "it was listed"
     raw = rows_of(replace(context, batch=batch), manifest["sha256"])
-    owner = Owner.load(context.model_path)
-    made = shaped(owner.call(owner.features, raw.copy()), raw, schema, str(owner.path))
+    user_code = UserCode.load(context.model_path)
+    made = shaped(user_code.call(user_code.features, raw.copy()), raw, schema, str(user_code.path))
     good, _ = usable(made, schema)
     request = schema.request_id
     return good if request is None else good.assign(**{REQUEST: raw.loc[good.index, request]})
@@ -97,14 +97,16 @@ def _measure(
 ) -> None:
     gate, schema = context.spec.registry.gate, context.spec.collection.schema
     scorer = Scorer(files["model.onnx"])
-    truth, said, what = _joined(labelled, sampled, schema.target.name)
+    truth, predictions, what = _joined(labelled, sampled, schema.target.name)
     if not len(truth):
-        said = scorer.predict(matrix(labelled, [each.name for each in schema.features]))
+        predictions = scorer.predict(matrix(labelled, [each.name for each in schema.features]))
         truth, what = labelled[schema.target.name].to_numpy(), f"all rows of batch {batch}"
-    value = measure(truth, said, scorer.classes).get(gate.metric, float("nan"))
+    value = measure(truth, predictions, scorer.classes).get(gate.metric, float("nan"))
     print(f"{gate.metric} of version {version} is {value:.6g} on {len(truth)} rows: {what}")
     if not math.isfinite(value):
-        raise Stopped(f"{gate.metric} of version {version} on batch {batch} is {value}: it cannot be watched")
+        raise PermanentError(
+            f"{gate.metric} of version {version} on batch {batch} is {value}: it cannot be watched"
+        )
     found = {
         "version": version,
         "metric": gate.metric,
@@ -127,10 +129,10 @@ def _joined(labelled: pd.DataFrame, sampled: list[dict[str, Any]], target: str) 
     if not both:
         print(f"none of {len(sampled)} sampled requests has a label in this batch by its id")
         return nothing
-    said = np.asarray([single[name] for name in both], np.float64)
+    predictions = np.asarray([single[name] for name in both], np.float64)
     return (
         labels.loc[both].to_numpy(),
-        said,
+        predictions,
         f"of {len(sampled)} sampled requests those with a label by their id",
     )
 
@@ -168,7 +170,7 @@ def _report(
 ) -> None:
     trained = context.data.get(f"runs/{champion.tags[tracking.RUN]}/train.parquet")
     if trained is None:
-        raise Stopped(
+        raise PermanentError(
             f"runs/{champion.tags[tracking.RUN]}/train.parquet is gone: without it there is no report on "
             f"version {champion.version}"
         )
@@ -187,4 +189,4 @@ def _report(
         path.write_text(drift_report.html(frame(trained)[names], current), encoding="utf-8")
         registry.log_file(champion.run_id, path, REPORTS)
         print(f"report on {len(current)} rows: {REPORTS}/{path.name}")
-    registry.say_page(champion.run_id)
+    registry.print_page_url(champion.run_id)

@@ -16,7 +16,7 @@ from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.steps.scoring import CLASSES, INPUT, OUTPUT, Floats, Scorer, matrix
 from lifecycle.steps.tolerance import TOLERANCE, distance
 
@@ -53,7 +53,7 @@ def export(trained: Any, names: Sequence[str], rows: pd.DataFrame) -> Exported:
         rows: At least one row that holds them.
 
     Raises:
-        Stopped: It cannot be exported, or what was exported answers otherwise than the trained model.
+        PermanentError: It cannot be exported, or what was exported answers otherwise than the trained model.
     """
     expected = predictions(trained, names, rows)
     classes = _classes(trained, expected.shape[1])
@@ -74,13 +74,13 @@ def predictions(trained: Any, names: Sequence[str], rows: pd.DataFrame) -> Float
     """What the trained model itself says, shape [rows, outputs], float64.
 
     Raises:
-        Stopped: It says nothing, or not one number a row (a regression), or one a class.
+        PermanentError: It says nothing, or not one number a row (a regression), or one a class.
     """
     if isinstance(trained, ModelProto):
-        said = _run_original(trained, names, rows)
+        answers = _run_original(trained, names, rows)
     else:
         if not hasattr(trained, "predict"):
-            raise Stopped(
+            raise PermanentError(
                 "train() must return a fitted scikit-learn estimator, a Pipeline or an ONNX model, "
                 f"got {type(trained).__name__}"
             )
@@ -89,13 +89,13 @@ def predictions(trained: Any, names: Sequence[str], rows: pd.DataFrame) -> Float
             given = given.to_numpy(dtype=np.float64, na_value=np.nan)
         ask = "predict_proba" if is_classifier(trained) else "predict"
         if not hasattr(trained, ask):
-            raise Stopped(
+            raise PermanentError(
                 f"a classifier is served by its probabilities, and {type(trained).__name__} has none"
             )
-        said = np.asarray(getattr(trained, ask)(given), dtype=np.float64)
-    shaped: Floats = said.reshape(len(rows), -1)
+        answers = np.asarray(getattr(trained, ask)(given), dtype=np.float64)
+    shaped: Floats = answers.reshape(len(rows), -1)
     if not isinstance(trained, ModelProto) and not is_classifier(trained) and shaped.shape[1] != 1:
-        raise Stopped(f"a model predicts one target, this one says {shaped.shape[1]} numbers a row")
+        raise PermanentError(f"a model predicts one target, this one says {shaped.shape[1]} numbers a row")
     return shaped
 
 
@@ -111,14 +111,16 @@ def _columns(trained: Any, names: Sequence[str]) -> list[str]:
         columns = [str(name) for name in trained.feature_names_in_]
         unknown = [name for name in columns if name not in names]
         if unknown:
-            raise Stopped(
+            raise PermanentError(
                 f"the model was trained on {', '.join(unknown)}, which the schema's features do not name; "
                 f"they are {', '.join(names)}"
             )
         return columns
     width = getattr(trained, "n_features_in_", len(names))
     if width != len(names):
-        raise Stopped(f"the model was trained on {width} columns, the schema has {len(names)} features")
+        raise PermanentError(
+            f"the model was trained on {width} columns, the schema has {len(names)} features"
+        )
     return list(names)
 
 
@@ -139,7 +141,7 @@ def _run_original(trained: ModelProto, names: Sequence[str], rows: pd.DataFrame)
         return np.asarray(session.run([output.name], feeds)[0], np.float64)
     # What onnxruntime raises has no base of its own; whatever it says, the model cannot be run.
     except Exception as error:
-        raise Stopped(f"the ONNX model that train() returned cannot be run: {_line(error)}") from error
+        raise PermanentError(f"the ONNX model that train() returned cannot be run: {_line(error)}") from error
 
 
 def _classes(trained: Any, outputs: int) -> list[Any] | None:
@@ -153,7 +155,7 @@ def _classes(trained: Any, outputs: int) -> list[Any] | None:
         return None
     labels = np.asarray(trained.classes_)
     if len(labels) < 2:
-        raise Stopped(
+        raise PermanentError(
             f"a classifier needs two classes at least, the training rows hold only {labels.tolist()}"
         )
     return list(labels.tolist())
@@ -179,7 +181,9 @@ def _converted(trained: Any, names: Sequence[str]) -> ModelProto:
         return skl2onnx.convert_sklearn(trained, initial_types=types, options=options, target_opset=OPSET)
     # Each converter raises errors of its own kind; whatever it says, the model cannot be exported.
     except Exception as error:
-        raise Stopped(f"{type(trained).__name__} cannot be exported to ONNX: {_line(error)}") from error
+        raise PermanentError(
+            f"{type(trained).__name__} cannot be exported to ONNX: {_line(error)}"
+        ) from error
 
 
 def _boosted(trained: Any, booster: str, width: int) -> ModelProto:
@@ -255,7 +259,7 @@ def _graph_inputs(model: ModelProto) -> list[Any]:
 def _named(inputs: Sequence[Any], names: Sequence[str]) -> None:
     unknown = [each.name for each in inputs if each.name not in names]
     if unknown:
-        raise Stopped(
+        raise PermanentError(
             f"an ONNX model needs one input, or one for each feature by its name; got {', '.join(unknown)}, "
             f"the features are {', '.join(names)}"
         )
@@ -275,7 +279,7 @@ def _answer(model: ModelProto) -> Any:
         return outputs[0]
     if len(floats) != 1:
         listed = ", ".join(each.name for each in outputs)
-        raise Stopped(
+        raise PermanentError(
             f"one output of the ONNX model must be its prediction, a tensor of floats; it has {listed}"
         )
     return floats[0]
@@ -292,18 +296,18 @@ def _check(model: bytes, rows: Any, expected: Floats, names: Sequence[str]) -> f
         }
     # As above: checker and runtime have no base of errors of their own.
     except Exception as error:
-        raise Stopped(f"the exported model cannot be run: {_line(error)}") from error
+        raise PermanentError(f"the exported model cannot be run: {_line(error)}") from error
     if answers.shape != expected.shape:
-        raise Stopped(
+        raise PermanentError(
             f"the exported model answers {list(answers.shape)}, expected were {list(expected.shape)}"
         )
     if not np.isfinite(answers).all():
         row = int(np.argmin(np.isfinite(answers).all(axis=1)))
-        raise Stopped(f"the exported model says {answers[row].tolist()} to {_row(rows, row, names)}")
+        raise PermanentError(f"the exported model says {answers[row].tolist()} to {_row(rows, row, names)}")
     largest = by_size[max(BATCHES)]
-    for size, said in by_size.items():
-        if said.shape != largest.shape or not distance(said, largest).max() <= TOLERANCE:
-            raise Stopped(
+    for size, batched in by_size.items():
+        if batched.shape != largest.shape or not distance(batched, largest).max() <= TOLERANCE:
+            raise PermanentError(
                 f"a row's answer must not depend on its batch, and in batches of {size} it is another than "
                 f"in batches of {len(largest)}"
             )
@@ -311,7 +315,7 @@ def _check(model: bytes, rows: Any, expected: Floats, names: Sequence[str]) -> f
     if not far.max() <= TOLERANCE:
         row = int(np.argmax(np.where(np.isnan(far), np.inf, far).max(axis=1)))
         wrong = int((~(far <= TOLERANCE)).any(axis=1).sum())
-        raise Stopped(
+        raise PermanentError(
             f"the exported model answers otherwise than the trained one in {wrong} of {len(far)} rows; the "
             f"worst is {_row(rows, row, names)}: {answers[row].tolist()}, not {expected[row].tolist()}. "
             "Serving counts in float32: leave out a scaler before trees, which need none, and values of more "

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.spec import Feature, Schema
 from lifecycle.steps.collect import data_key, parquet
 from lifecycle.steps.context import Context
 from lifecycle.steps.expectations import tolerated
-from lifecycle.user_code import Owner
+from lifecycle.user_code import UserCode
 
 HOLDOUT = 0.2
 """Share of the rows, the newest ones."""
@@ -29,21 +29,25 @@ def run(context: Context) -> None:
     oldest row first.
 
     Raises:
-        Stopped: What `features` returns is not what the schema says, or too few rows are left.
+        PermanentError: What `features` returns is not what the schema says, or too few rows are left.
     """
     collected = context.result("collect")
-    owner = Owner.load(context.model_path)
-    inputs = {"sha256": collected["sha256"], "codeSha256": owner.sha256, "specSha256": context.spec.sha256}
+    user_code = UserCode.load(context.model_path)
+    inputs = {
+        "sha256": collected["sha256"],
+        "codeSha256": user_code.sha256,
+        "specSha256": context.spec.sha256,
+    }
     if found(context, inputs):
         print("found: this run was preprocessed before, from the same data, model.py and spec")
         return
     schema = context.spec.collection.schema
     raw = rows_of(context, collected["sha256"])
-    made = owner.call(owner.features, raw.copy())
-    table = shaped(made, raw, schema, str(owner.path))
+    made = user_code.call(user_code.features, raw.copy())
+    table = shaped(made, raw, schema, str(user_code.path))
     good, reasons = usable(table, schema)
     dropped = len(table) - len(good)
-    tolerated(dropped, len(table), reasons, schema.max_quarantined, f"what features in {owner.path} made")
+    tolerated(dropped, len(table), reasons, schema.max_quarantined, f"what features in {user_code.path} made")
     sides = split(good, raw.loc[good.index, schema.timestamp])
     result: dict[str, Any] = {
         "run": context.run,
@@ -84,7 +88,7 @@ def rows_of(context: Context, sha256: str) -> pd.DataFrame:
     data = context.data.get(key)
     if data is None or hashlib.sha256(data).hexdigest() != sha256:
         state = "is gone" if data is None else "is not what its name says"
-        raise Stopped(f"{key} {state}: collect the batch again")
+        raise PermanentError(f"{key} {state}: collect the batch again")
     return pd.read_parquet(io.BytesIO(data))
 
 
@@ -92,33 +96,36 @@ def shaped(made: Any, raw: pd.DataFrame, schema: Schema, path: str) -> pd.DataFr
     """What `features` returned, in the order of the schema, as float64.
 
     Raises:
-        Stopped: It is no table, of other columns, of rows that cannot be told apart, or not of numbers.
+        PermanentError: It is no table, of other columns, of rows that cannot be told apart, or not of
+            numbers.
     """
     if not isinstance(made, pd.DataFrame):
-        raise Stopped(f"features in {path} must return a pandas DataFrame, got {type(made).__name__}")
+        raise PermanentError(f"features in {path} must return a pandas DataFrame, got {type(made).__name__}")
     wanted = [each.name for each in numbers(schema)]
     returned = list(made.columns)
     if sorted(map(str, returned)) != sorted(wanted):
         missing = [name for name in wanted if name not in returned]
         extra = [str(name) for name in returned if name not in wanted or returned.count(name) > 1]
-        raise Stopped(
+        raise PermanentError(
             f"features in {path} must return exactly the columns of the schema: "
             f"missing are {missing or 'none'}, too many are {extra or 'none'}"
         )
     if not made.index.is_unique or not made.index.isin(raw.index).all():
-        raise Stopped(
+        raise PermanentError(
             f"features in {path} must keep the index of the rows it was given: by it they are split by time"
         )
     if made.empty:
-        raise Stopped(f"features in {path} returned no row of {len(raw)}")
+        raise PermanentError(f"features in {path} returned no row of {len(raw)}")
     columns = {}
     for name in wanted:
         column = made[name]
         if not pd.api.types.is_numeric_dtype(column):
-            raise Stopped(f"features in {path} must return numbers, got {column.dtype} in column {name}")
+            raise PermanentError(
+                f"features in {path} must return numbers, got {column.dtype} in column {name}"
+            )
         columns[name] = column.astype("Float64").to_numpy(dtype="float64", na_value=np.nan)
         if np.isnan(columns[name]).all():
-            raise Stopped(f"features in {path} returned no value at all in column {name}")
+            raise PermanentError(f"features in {path} returned no value at all in column {name}")
     return pd.DataFrame(columns, index=made.index)
 
 
@@ -149,7 +156,7 @@ def split(rows: pd.DataFrame, times: Any) -> dict[str, pd.DataFrame]:
     """The older rows to train on and the newest to hold out; rows of one moment stay together.
 
     Raises:
-        Stopped: A side has fewer than 50 rows.
+        PermanentError: A side has fewer than 50 rows.
     """
     times = times.sort_values(kind="stable")
     ordered = rows.loc[times.index]
@@ -160,7 +167,9 @@ def split(rows: pd.DataFrame, times: Any) -> dict[str, pd.DataFrame]:
     sides = {"train": ordered[~held], "holdout": ordered[held]}
     for name, side in sides.items():
         if len(side) < FEWEST:
-            raise Stopped(f"{name} would have {len(side)} of {len(rows)} rows, and needs at least {FEWEST}")
+            raise PermanentError(
+                f"{name} would have {len(side)} of {len(rows)} rows, and needs at least {FEWEST}"
+            )
     return sides
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 from lifecycle.model_repository import FILES, read_pointer, write_pointer, write_version
 from lifecycle.steps.context import Context
 from lifecycle.steps.tracking import LINEAGE, SERVING, Tracking
@@ -17,8 +17,8 @@ def run(context: Context) -> None:
     However often it is run, or killed, there is one version: it is looked up by the run's name first.
 
     Raises:
-        Later: MLflow or the object store is away.
-        Stopped: The run registered a version before, of another model, or its artifacts are gone.
+        RetryableError: MLflow or the object store is away.
+        PermanentError: The run registered a version before, of another model, or its artifacts are gone.
     """
     trained = context.result("train")
     before = context.data.get_json(context.key("register.json"))
@@ -32,7 +32,9 @@ def run(context: Context) -> None:
         files = registry.fetch(trained["runId"], SERVING, Path(folder))
     missing = [name for name in FILES if name not in files]
     if missing:
-        raise Stopped(f"the artifacts of MLflow's run {trained['runId']} lack {SERVING}/{', '.join(missing)}")
+        raise PermanentError(
+            f"the artifacts of MLflow's run {trained['runId']} lack {SERVING}/{', '.join(missing)}"
+        )
     meta = {
         "model": context.spec.serving.model,
         "runId": trained["runId"],
@@ -49,7 +51,7 @@ def run(context: Context) -> None:
         {"run": context.run, "batch": context.batch, "version": number, "runId": trained["runId"]},
     )
     print(f"registered {registry.name} version {number}")
-    registry.say_page(trained["runId"])
+    registry.print_page_url(trained["runId"])
 
 
 def _version(context: Context, registry: Tracking, trained: dict[str, Any]) -> Any:
@@ -64,7 +66,7 @@ def _version(context: Context, registry: Tracking, trained: dict[str, Any]) -> A
     for each in found[1:]:
         registry.unregister(int(each.version))
     if found[0].run_id != trained["runId"]:
-        raise Stopped(
+        raise PermanentError(
             f"run {context.run} registered version {found[0].version} before, of another model: its data, "
             "model.py or spec changed since. Start a new run"
         )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lifecycle.baseline import psi
-from lifecycle.exits import Stopped
+from lifecycle.exits import PermanentError
 
 SECONDS = 5.0
 SAMPLE = re.compile(r"^(\w+)\{(.*)\} (\S+)$", re.MULTILINE)
@@ -36,7 +36,7 @@ def replicas(model: str, environ: Mapping[str, str]) -> tuple[list[Replica], lis
         The replicas that answered, and for each other one why it did not. Both empty: there is none.
 
     Raises:
-        Stopped: TRITON_REPLICAS is not of that form.
+        PermanentError: TRITON_REPLICAS is not of that form.
     """
     answered, silent = [], []
     for address in addresses(environ):
@@ -52,7 +52,7 @@ def addresses(environ: Mapping[str, str]) -> list[str]:
     given = environ.get("TRITON_REPLICAS", "")
     host, _, port = given.rpartition(":")
     if not host or not port.isdigit():
-        raise Stopped(f"TRITON_REPLICAS must be host:port of Triton's headless Service, got {given!r}")
+        raise PermanentError(f"TRITON_REPLICAS must be host:port of Triton's headless Service, got {given!r}")
     try:
         found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except socket.gaierror:
@@ -73,33 +73,33 @@ def shadow_distance(at: Sequence[str], model: str) -> float:
         OSError: A replica does not answer.
         http.client.HTTPException: What it answers is no HTTP.
     """
-    mine: Counter[str] = Counter()
-    its: Counter[str] = Counter()
+    shadowed: Counter[str] = Counter()
+    shadow: Counter[str] = Counter()
     for address in at:
-        for name, labels, value in SAMPLE.findall(_get(address, "metrics").decode()):
-            said = dict(LABEL.findall(labels))
-            if said.get("model") != model:
+        for name, text, value in SAMPLE.findall(_get(address, "metrics").decode()):
+            labels = dict(LABEL.findall(text))
+            if labels.get("model") != model:
                 continue
             if name == "mlops_shadow_bin_total":
-                its[said["bin"]] += int(float(value))
+                shadow[labels["bin"]] += int(float(value))
             if name == "mlops_shadowed_bin_total":
-                mine[said["bin"]] += int(float(value))
-    places = sorted(mine.keys() | its.keys())
-    total = max(1, sum(mine.values()))
-    return psi([mine[place] / total for place in places], [its[place] for place in places])
+                shadowed[labels["bin"]] += int(float(value))
+    places = sorted(shadowed.keys() | shadow.keys())
+    total = max(1, sum(shadowed.values()))
+    return psi([shadowed[place] / total for place in places], [shadow[place] for place in places])
 
 
 def _replica(address: str, model: str) -> Replica:
     status = json.loads(_get(address, "status"))
     # A sidecar that has not read this pointer yet knows nothing of the model.
-    said = status["models"].get(model, {})
+    reported = status["models"].get(model, {})
     return Replica(
         address=address,
-        wanted=said.get("wanted"),
-        serving=said.get("serving"),
-        shadow=said.get("shadow"),
-        shadow_rows=int(said.get("shadowRows") or 0),
-        refused={int(version): str(reason) for version, reason in (said.get("refused") or {}).items()},
+        wanted=reported.get("wanted"),
+        serving=reported.get("serving"),
+        shadow=reported.get("shadow"),
+        shadow_rows=int(reported.get("shadowRows") or 0),
+        refused={int(version): str(reason) for version, reason in (reported.get("refused") or {}).items()},
     )
 
 

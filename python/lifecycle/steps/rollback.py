@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from lifecycle.exits import Later, Stopped
+from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.model_repository import Pointer, read_pointer
 from lifecycle.steps.context import Context
 from lifecycle.steps.deploy import change, move_aliases
@@ -17,9 +17,9 @@ def run(context: Context) -> None:
     Where one ended between the pointer and the aliases, the next one, whichever it is, ends its work.
 
     Raises:
-        Later: MLflow or the object store is away, or the replicas did not follow in time. Nothing changed, or
-            where MLflow went away behind the pointer, the message says so.
-        Stopped: There is no version before, or it does not serve as it should; nothing changed.
+        RetryableError: MLflow or the object store is away, or the replicas did not follow in time. Nothing
+            changed, or where MLflow went away behind the pointer, the message says so.
+        PermanentError: There is no version before, or it does not serve as it should; nothing changed.
     """
     done = context.data.get_json(context.key("rollback.json"))
     if done is not None:
@@ -28,9 +28,13 @@ def run(context: Context) -> None:
     registry = Tracking(context.spec, context.environ)
     pointer = read_pointer(context.models)
     if pointer is None or pointer.version is None:
-        raise Stopped(f"'{context.spec.name}' has no version that serves: there is nothing to go back from")
+        raise PermanentError(
+            f"'{context.spec.name}' has no version that serves: there is nothing to go back from"
+        )
     if pointer.previous is None:
-        raise Stopped(f"version {pointer.version} is the first that serves: there is none to go back to")
+        raise PermanentError(
+            f"version {pointer.version} is the first that serves: there is none to go back to"
+        )
     # Asked before anything changes: a registry that is away must not leave half a rollback.
     champion = registry.by_alias(registry.aliases.champion)
     by = f"rollback {context.run}"
@@ -42,7 +46,7 @@ def run(context: Context) -> None:
     change(context, wanted)
     try:
         move_aliases(registry, wanted)
-    except (Later, Stopped) as end:
+    except (RetryableError, PermanentError) as end:
         raise type(end)(
             f"version {wanted.version} serves again, but MLflow's aliases do not say so: {end}; "
             "the same command again moves them"

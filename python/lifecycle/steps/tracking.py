@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from lifecycle.exits import Later, Stopped
+from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.spec import Spec
 
 RUN = "lifecycle.run"
@@ -51,20 +51,20 @@ class Tracking:
     """One pipeline's experiment and registered model.
 
     Raises:
-        Later: From every method, when MLflow does not answer, or with an error of its own.
-        Stopped: From every method, when MLflow refuses what it is asked.
+        RetryableError: From every method, when MLflow does not answer, or with an error of its own.
+        PermanentError: From every method, when MLflow refuses what it is asked.
     """
 
     def __init__(self, spec: Spec, environ: Mapping[str, str], patience: float = PATIENCE) -> None:
         """Reach MLflow, within `patience` seconds. The credentials are the process's, as MLflow reads them.
 
         Raises:
-            Later: Nothing answers at MLFLOW_TRACKING_URI.
-            Stopped: It is not set.
+            RetryableError: Nothing answers at MLFLOW_TRACKING_URI.
+            PermanentError: It is not set.
         """
         self.uri = environ.get("MLFLOW_TRACKING_URI", "")
         if not self.uri.startswith("http"):
-            raise Stopped(
+            raise PermanentError(
                 f"MLFLOW_TRACKING_URI must be MLflow's address, as in http://host:5000; got {self.uri!r}"
             )
         # Its own patience is four minutes a call; Airflow's is better, as it frees the pod.
@@ -89,14 +89,14 @@ class Tracking:
         """Return the id of the pipeline's experiment, made where there is none.
 
         Raises:
-            Stopped: It was deleted.
+            PermanentError: It was deleted.
         """
         found = self.call(lambda: self._client.get_experiment_by_name(self.experiment_name))
         if found is None:
             self.call(lambda: self._client.create_experiment(self.experiment_name), "RESOURCE_ALREADY_EXISTS")
             found = self.call(lambda: self._client.get_experiment_by_name(self.experiment_name))
         if found.lifecycle_stage != "active":
-            raise Stopped(
+            raise PermanentError(
                 f"MLflow's experiment '{self.experiment_name}' was deleted: restore it with "
                 f"'mlflow experiments restore -x {found.experiment_id}'"
             )
@@ -120,11 +120,11 @@ class Tracking:
         """Return MLflow's run.
 
         Raises:
-            Stopped: There is none.
+            PermanentError: There is none.
         """
         found = self.call(lambda: self._client.get_run(run_id), "RESOURCE_DOES_NOT_EXIST")
         if found is None:
-            raise Stopped(f"MLflow knows no run {run_id}: it was removed for good")
+            raise PermanentError(f"MLflow knows no run {run_id}: it was removed for good")
         return found
 
     def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
@@ -218,7 +218,7 @@ class Tracking:
         if named is not None and version in (None, int(named.version)):
             self.call(lambda: self._client.delete_registered_model_alias(self.name, alias))
 
-    def say_page(self, run_id: str) -> None:
+    def print_page_url(self, run_id: str) -> None:
         """Print where a person reads about a run."""
         if self.page:
             experiment = self.run(run_id).info.experiment_id
@@ -232,7 +232,9 @@ class Tracking:
         try:
             result: Result = self.call(call)
         except (Boto3Error, BotoCoreError, ClientError) as error:
-            raise Later(f"the object store does not take or give MLflow's artifacts: {error}") from error
+            raise RetryableError(
+                f"the object store does not take or give MLflow's artifacts: {error}"
+            ) from error
         return result
 
     def call(self, call: Callable[[], Any], *expected: str) -> Any:
@@ -244,8 +246,8 @@ class Tracking:
                 return None
             reason = " ".join(str(error).split())[:500]
             if error.error_code in FOREVER:
-                raise Stopped(f"MLflow at {self.uri} refuses: {reason}") from error
-            raise Later(f"MLflow at {self.uri} does not answer as it should: {reason}") from error
+                raise PermanentError(f"MLflow at {self.uri} refuses: {reason}") from error
+            raise RetryableError(f"MLflow at {self.uri} does not answer as it should: {reason}") from error
 
 
 def _reach(uri: str, patience: float) -> None:
@@ -259,7 +261,7 @@ def _reach(uri: str, patience: float) -> None:
             return  # Any answer will do: what is wrong, the first call says.
         except (OSError, http.client.HTTPException) as error:
             if time.monotonic() >= deadline:
-                raise Later(f"MLflow at {uri} does not answer: {error}") from error
+                raise RetryableError(f"MLflow at {uri} does not answer: {error}") from error
         else:
             return
         time.sleep(0.5)

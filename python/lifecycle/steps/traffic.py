@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from lifecycle.batches import Period
-from lifecycle.exits import Later, Stopped
+from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.model_repository import read_pointer
 from lifecycle.steps import collect, expectations
 from lifecycle.steps.context import Context
 from lifecycle.steps.preprocess import shaped, usable
 from lifecycle.steps.scoring import INPUT, Served, matrix
-from lifecycle.user_code import Owner
+from lifecycle.user_code import UserCode
 
 SETTLING = 3.0
 """Seconds until a pod's firewall is as it stays: what is open at first is shut, and then opens for good."""
@@ -44,9 +44,9 @@ class Load:
 class Refused(Exception):
     """Triton answered with an HTTP status that is not 200."""
 
-    def __init__(self, status: int, said: str) -> None:
+    def __init__(self, status: int, reason: str) -> None:
         """Keep both."""
-        super().__init__(f"{status} {said}")
+        super().__init__(f"{status} {reason}")
         self.status = status
 
 
@@ -60,15 +60,15 @@ def run(context: Context, load: Load) -> None:
     The batch need not have been collected: the source is asked for it.
 
     Raises:
-        Later: The source, the object store or Triton is away, or not one request was answered.
-        Stopped: No version serves; there is no such batch, or it is bad; or Triton refuses its rows.
+        RetryableError: The source, the object store or Triton is away, or not one request was answered.
+        PermanentError: No version serves; there is no such batch, or it is bad; or Triton refuses its rows.
     """
     _refuse(load)
     time.sleep(SETTLING)
     spec = context.spec
     pointer = read_pointer(context.models)
     if pointer is None or pointer.version is None:
-        raise Stopped(f"'{spec.name}' has no version that serves: there is nobody to ask")
+        raise PermanentError(f"'{spec.name}' has no version that serves: there is nobody to ask")
     rows = questions(context)
     print(f"batch {context.batch}: {len(rows)} rows to ask with")
     deadline = time.monotonic() + PATIENCE
@@ -86,25 +86,26 @@ def run(context: Context, load: Load) -> None:
     summary = tally.summary()
     print(json.dumps(summary))
     if not summary["versions"]:
-        raise Later(f"not one of {summary['requests']} requests was answered: {tally.why}")
+        raise RetryableError(f"not one of {summary['requests']} requests was answered: {tally.why}")
 
 
 def questions(context: Context) -> Served:
     """The good rows of the batch as the model is asked with them, shape [rows, features].
 
     Raises:
-        Later: The source is away, or has no such batch yet.
-        Stopped: The source refuses, the batch is bad, or `features` does not return what the schema says.
+        RetryableError: The source is away, or has no such batch yet.
+        PermanentError: The source refuses, the batch is bad, or `features` does not return what the schema
+            says.
     """
     schema = context.spec.collection.schema
     period = Period.of(context.batch)
     with tempfile.TemporaryDirectory() as folder:
-        fetched = collect.fetch(context, period, list(schema.columns), Path(folder))
-    raw = expectations.check(fetched.table, schema, period).good
-    owner = Owner.load(context.model_path)
-    made = shaped(owner.call(owner.features, raw.copy()), raw, schema, str(owner.path))
+        raw_batch = collect.fetch(context, period, list(schema.columns), Path(folder))
+    raw = expectations.check(raw_batch.table, schema, period).good
+    user_code = UserCode.load(context.model_path)
+    made = shaped(user_code.call(user_code.features, raw.copy()), raw, schema, str(user_code.path))
     good, reasons = usable(made, schema)
-    what = f"what features in {owner.path} made"
+    what = f"what features in {user_code.path} made"
     expectations.tolerated(len(made) - len(good), len(made), reasons, schema.max_quarantined, what)
     return matrix(good, [each.name for each in schema.features])
 
@@ -144,11 +145,11 @@ class Tally:
 
     def line(self) -> str:
         """The same for a person."""
-        said = self.summary()
-        answers = ", ".join(f"{count} by version {version}" for version, count in said["versions"].items())
-        failed = f"{said['failed']} failed" + (f" (the newest: {self.why})" if self.why else "")
-        slowest = "" if said["slowestMs"] is None else f", the slowest after {said['slowestMs']} ms"
-        return f"{said['requests']} requests, {failed}, answered: {answers or 'none'}{slowest}"
+        summary = self.summary()
+        answers = ", ".join(f"{count} by version {version}" for version, count in summary["versions"].items())
+        failed = f"{summary['failed']} failed" + (f" (the newest: {self.why})" if self.why else "")
+        slowest = "" if summary["slowestMs"] is None else f", the slowest after {summary['slowestMs']} ms"
+        return f"{summary['requests']} requests, {failed}, answered: {answers or 'none'}{slowest}"
 
 
 class Client:
@@ -169,8 +170,8 @@ class Client:
         """Ask until there is an answer, so that nothing is counted before Triton is in reach.
 
         Raises:
-            Later: There was none before the deadline.
-            Stopped: Triton refuses these rows.
+            RetryableError: There was none before the deadline.
+            PermanentError: Triton refuses these rows.
         """
         while True:
             try:
@@ -178,9 +179,13 @@ class Client:
                 return
             except FAILURES as error:
                 if isinstance(error, Refused) and error.status < 500:
-                    raise Stopped(f"http://{self._where}{self._path} refuses the rows: {error}") from error
+                    raise PermanentError(
+                        f"http://{self._where}{self._path} refuses the rows: {error}"
+                    ) from error
                 if time.monotonic() >= deadline:
-                    raise Later(f"http://{self._where}{self._path} does not answer: {error!r}") from error
+                    raise RetryableError(
+                        f"http://{self._where}{self._path} does not answer: {error!r}"
+                    ) from error
             time.sleep(0.5)
 
     def go_on(self, end: float, pause: float, tally: Tally) -> None:
@@ -206,21 +211,21 @@ class Client:
         try:
             self._connection.request("POST", self._path, body, {"Content-Type": "application/json"})
             answer = self._connection.getresponse()
-            said = answer.read()
+            content = answer.read()
         except FAILURES:
             # The next request has a connection of its own.
             self._connection.close()
             raise
         if answer.status != http.client.OK:
-            raise Refused(answer.status, said.decode(errors="replace")[:300])
-        return str(int(json.loads(said)["model_version"]))
+            raise Refused(answer.status, content.decode(errors="replace")[:300])
+        return str(int(json.loads(content)["model_version"]))
 
 
 def _refuse(load: Load) -> None:
-    """Raise Stopped where there is no such load."""
+    """Raise PermanentError where there is no such load."""
     if not load.seconds > 0:
-        raise Stopped(f"--seconds must be above 0, got {load.seconds:g}")
+        raise PermanentError(f"--seconds must be above 0, got {load.seconds:g}")
     if load.clients < 1:
-        raise Stopped(f"--clients must be at least 1, got {load.clients}")
+        raise PermanentError(f"--clients must be at least 1, got {load.clients}")
     if not load.pause >= 0:
-        raise Stopped(f"--pause must be at least 0 seconds, got {load.pause:g}")
+        raise PermanentError(f"--pause must be at least 0 seconds, got {load.pause:g}")

@@ -15,7 +15,7 @@ import onnx
 import pandas as pd
 
 from lifecycle import baseline
-from lifecycle.exits import End, Stopped
+from lifecycle.exits import PermanentError, StepExit
 from lifecycle.spec import Feature, Schema
 from lifecycle.steps import tracking
 from lifecycle.steps.context import Context
@@ -24,7 +24,7 @@ from lifecycle.steps.scoring import INPUT, OUTPUT, Floats, Scorer, frame, matrix
 from lifecycle.steps.tolerance import TOLERANCE
 from lifecycle.steps.tracking import SERVING, Tracking
 from lifecycle.store import json_bytes
-from lifecycle.user_code import Owner
+from lifecycle.user_code import UserCode
 
 INPUTS = "lifecycle.inputs"
 """A run's tag: the hash of all that it was trained from."""
@@ -46,15 +46,16 @@ def run(context: Context) -> None:
     KILLED.
 
     Raises:
-        Later: MLflow or the object store is away.
-        Stopped: The owner's `train` fails, its model cannot be served, or its metrics cannot be judged.
+        RetryableError: MLflow or the object store is away.
+        PermanentError: The owner's `train` fails, its model cannot be served, or its metrics cannot be
+            judged.
     """
     preprocessed = context.result("preprocess")
-    owner = Owner.load(context.model_path)
+    user_code = UserCode.load(context.model_path)
     rows = {name: _table(context, preprocessed[name]) for name in ("train", "holdout")}
     registry = Tracking(context.spec, context.environ)
     experiment = registry.experiment()
-    tags = _tags(context, preprocessed, owner, registry)
+    tags = _tags(context, preprocessed, user_code, registry)
     for each in registry.runs(experiment, context.run):
         if each.info.status == "FINISHED" and each.data.tags.get(INPUTS) == tags[INPUTS]:
             print(f"found: trained before from the same inputs, as MLflow's run {each.info.run_id}")
@@ -63,10 +64,10 @@ def run(context: Context) -> None:
         if each.info.status in ("RUNNING", "SCHEDULED"):
             registry.end(each.info.run_id, "KILLED")
     run_id = registry.start(experiment, context.run, tags)
-    registry.say_page(run_id)
+    registry.print_page_url(run_id)
     try:
-        _train(context, registry, owner, rows, run_id)
-    except End as end:
+        _train(context, registry, user_code, rows, run_id)
+    except StepExit as end:
         registry.tag_run(run_id, STOPPED, str(end)[:CHARACTERS])
         registry.end(run_id, "FAILED")
         raise
@@ -88,17 +89,17 @@ def _table(context: Context, described: Mapping[str, Any]) -> pd.DataFrame:
     data = context.data.get(described["key"])
     if data is None or hashlib.sha256(data).hexdigest() != described["sha256"]:
         state = "is gone" if data is None else "is not what preprocess left"
-        raise Stopped(f"{described['key']} {state}: run 'preprocess' again")
+        raise PermanentError(f"{described['key']} {state}: run 'preprocess' again")
     schema = context.spec.collection.schema
     return as_typed(frame(data), (*schema.features, schema.target))
 
 
 def _tags(
-    context: Context, preprocessed: Mapping[str, Any], owner: Owner, registry: Tracking
+    context: Context, preprocessed: Mapping[str, Any], user_code: UserCode, registry: Tracking
 ) -> dict[str, str]:
     inputs = {
         **{name: preprocessed[name]["sha256"] for name in ("train", "holdout")},
-        "code": owner.sha256,
+        "code": user_code.sha256,
         "spec": context.spec.sha256,
     }
     champion = registry.by_alias(registry.aliases.champion)
@@ -106,7 +107,7 @@ def _tags(
         tracking.RUN: context.run,
         tracking.BATCH: context.batch,
         tracking.BATCH_SHA256: preprocessed["inputs"]["sha256"],
-        tracking.CODE_SHA256: owner.sha256,
+        tracking.CODE_SHA256: user_code.sha256,
         tracking.SPEC_SHA256: context.spec.sha256,
         tracking.AIRFLOW_RUN: context.environ.get("AIRFLOW_RUN_URL", ""),
         tracking.PARENT_VERSION: "" if champion is None else str(champion.version),
@@ -116,13 +117,13 @@ def _tags(
 
 
 def _train(
-    context: Context, registry: Tracking, owner: Owner, rows: Mapping[str, pd.DataFrame], run_id: str
+    context: Context, registry: Tracking, user_code: UserCode, rows: Mapping[str, pd.DataFrame], run_id: str
 ) -> None:
     schema, holdout = context.spec.collection.schema, rows["holdout"]
     names = [each.name for each in schema.features]
     began = time.monotonic()
     # A copy: whatever the owner does to it, the baseline is that of the data.
-    trained = owner.call(owner.train, rows["train"].copy())
+    trained = user_code.call(user_code.train, rows["train"].copy())
     seconds = time.monotonic() - began
     print(f"trained on {len(rows['train'])} rows in {seconds:.1f} s: {type(trained).__name__}")
     parameters = {
@@ -135,8 +136,8 @@ def _train(
     print(
         f"exported to ONNX: {len(exported.model)} bytes, at most {exported.difference:.2g} from the original"
     )
-    said = predictions(trained, names, holdout)
-    metrics = measure(holdout[schema.target.name].to_numpy(), said, exported.classes)
+    answers = predictions(trained, names, holdout)
+    metrics = measure(holdout[schema.target.name].to_numpy(), answers, exported.classes)
     _judgeable(metrics, context.spec.registry.gate.metric)
     extra = {"train_seconds": seconds, "onnx_difference": exported.difference}
     registry.log_metrics(run_id, metrics | extra, time.time())
@@ -145,7 +146,7 @@ def _train(
     files = {
         "model.onnx": exported.model,
         "baseline.json": json_bytes(_baseline(exported, rows["train"], schema)),
-        "golden.json": json_bytes(_golden(matrix(holdout, names), said)),
+        "golden.json": json_bytes(_golden(matrix(holdout, names), answers)),
         "config.json": json_bytes(_config(context, exported)),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -173,14 +174,14 @@ def _parameters(trained: Any) -> dict[str, str]:
 def _judgeable(metrics: Mapping[str, float], wanted: str) -> None:
     """The gate needs its metric, and every metric a number."""
     if wanted not in metrics:
-        raise Stopped(
+        raise PermanentError(
             f"the gate judges by '{wanted}', and what can be measured of this model is {', '.join(metrics)}: "
             "name one of these in the pipeline's gate"
         )
     odd = {name: value for name, value in metrics.items() if not math.isfinite(value)}
     if odd:
         listed = ", ".join(f"{name}={value}" for name, value in odd.items())
-        raise Stopped(f"the model cannot be judged: on the holdout {listed}")
+        raise PermanentError(f"the model cannot be judged: on the holdout {listed}")
 
 
 def _log_model(registry: Tracking, run_id: str, exported: Exported, rows: Any) -> None:
@@ -207,18 +208,18 @@ def _log_model(registry: Tracking, run_id: str, exported: Exported, rows: Any) -
 def _baseline(exported: Exported, rows: pd.DataFrame, schema: Schema) -> dict[str, Any]:
     names = [each.name for each in schema.features]
     some = rows if len(rows) <= BASELINE_ROWS else rows.sample(BASELINE_ROWS, random_state=0)
-    said = Scorer(exported.model).predict(matrix(some, names))
-    return baseline.build({name: some[name].to_numpy() for name in names}, schema.target.name, said)
+    answers = Scorer(exported.model).predict(matrix(some, names))
+    return baseline.build({name: some[name].to_numpy() for name in names}, schema.target.name, answers)
 
 
-def _golden(rows: Any, said: Floats) -> dict[str, Any]:
+def _golden(rows: Any, answers: Floats) -> dict[str, Any]:
     """Rows to ask every server, extremes and others, and what the trained model itself said to them."""
     extremes = [
-        int(place) for column in [*rows.T, *said.T] for place in (np.argmin(column), np.argmax(column))
+        int(place) for column in [*rows.T, *answers.T] for place in (np.argmin(column), np.argmax(column))
     ]
     spread = np.linspace(0, len(rows) - 1, GOLDEN_ROWS).round().astype(int).tolist()
     places = list(dict.fromkeys([*extremes, *spread]))[: max(GOLDEN_ROWS, len(set(extremes)))]
-    return {"inputs": rows[places].tolist(), "outputs": said[places].tolist(), "tolerance": TOLERANCE}
+    return {"inputs": rows[places].tolist(), "outputs": answers[places].tolist(), "tolerance": TOLERANCE}
 
 
 def _config(context: Context, exported: Exported) -> dict[str, Any]:
@@ -251,4 +252,4 @@ def _leave(context: Context, registry: Tracking, run_id: str) -> None:
             "metrics": found.data.metrics,
         },
     )
-    registry.say_page(run_id)
+    registry.print_page_url(run_id)

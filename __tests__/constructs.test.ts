@@ -9,16 +9,16 @@ import {
   ObjectStore,
   SecretRef,
 } from '../lib';
-import { type Pod, podsOf } from '../lib/contract/manifests';
-import { type Connection, outsideEndpoint } from '../lib/core/connection';
-import { Firewall } from '../lib/core/firewall';
-import { NodeAgent } from '../lib/core/node-agent';
-import { Page, type PagesProps, pageUrl } from '../lib/core/page';
-import { waitContainer } from '../lib/core/pod-defaults';
-import { Stage } from '../lib/core/stage';
-import { Claim, ConfigFiles, scratch } from '../lib/core/volume';
-import { Workload } from '../lib/core/workload';
-import type { WorkloadProps } from '../lib/core/workload-props';
+import { type Pod, podsOf } from '../lib/validation/manifests';
+import { type Connection, outsideEndpoint } from '../lib/kubernetes/connection';
+import { Firewall } from '../lib/kubernetes/firewall';
+import { NodeAgent } from '../lib/kubernetes/node-agent';
+import { Page, type PagesProps, pageUrl } from '../lib/kubernetes/page';
+import { waitContainer } from '../lib/kubernetes/pod-defaults';
+import { Stage } from '../lib/kubernetes/stage';
+import { Claim, ConfigFiles, scratch } from '../lib/kubernetes/volume';
+import { Workload } from '../lib/kubernetes/workload';
+import type { WorkloadProps } from '../lib/kubernetes/workload-props';
 import type { IDatabase } from '../lib/foundation/database';
 import { MinIO } from '../lib/foundation/minio';
 import type { IObjectStore } from '../lib/foundation/object-store';

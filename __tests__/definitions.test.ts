@@ -9,8 +9,8 @@ import {
   type PipelineProps,
   SecretRef,
 } from '../lib';
-import { Stage } from '../lib/core/stage';
-import { Workload } from '../lib/core/workload';
+import { Stage } from '../lib/kubernetes/stage';
+import { Workload } from '../lib/kubernetes/workload';
 import { render } from '../lib/synth/render';
 
 /** What is wrong; how it is defined; where the error points; the value it shows; the way out it gives. */

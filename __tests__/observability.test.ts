@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiObject, App } from 'cdk8s';
-import { metricNames, promqlErrors } from '../lib/contract/promql';
-import { SecretRef } from '../lib/core/secret-ref';
-import { Stage } from '../lib/core/stage';
-import { Workload } from '../lib/core/workload';
+import { metricNames, promqlErrors } from '../lib/validation/promql';
+import { SecretRef } from '../lib/definitions/secret-ref';
+import { Stage } from '../lib/kubernetes/stage';
+import { Workload } from '../lib/kubernetes/workload';
 import { postgresConnection } from '../lib/foundation/database';
 import { minioObservability } from '../lib/foundation/minio-observability';
 import { postgresObservability } from '../lib/foundation/postgres-observability';

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { Accelerator } from './core/accelerator';
-import type { PagesProps } from './core/page';
-import { parse } from './core/parse';
-import type { Bytes } from './core/quantity';
-import { rules, type Span } from './core/rules';
-import { SecretRef } from './core/secret-ref';
+import { Accelerator } from './definitions/accelerator';
+import type { PagesProps } from './kubernetes/page';
+import { parse } from './definitions/parse';
+import type { Bytes } from './definitions/quantity';
+import { rules, type Span } from './definitions/rules';
+import { SecretRef } from './definitions/secret-ref';
 import { Database } from './foundation/database';
 import { ObjectStore } from './foundation/object-store';
 

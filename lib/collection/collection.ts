@@ -1,7 +1,7 @@
 import { Construct } from 'constructs';
-import { Firewall } from '../core/firewall';
-import { envVars } from '../core/pod-defaults';
-import { type SecretKey, SecretRef } from '../core/secret-ref';
+import { Firewall } from '../kubernetes/firewall';
+import { envVars } from '../kubernetes/pod-defaults';
+import { type SecretKey, SecretRef } from '../definitions/secret-ref';
 import type { DataSchemaDefinition } from './schema';
 import type { SourceDefinition, SqlSource } from './source';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rules } from '../core/rules';
+import { rules } from '../definitions/rules';
 
 /** What every source has: when a period's data is there, and until when there is any. */
 interface Timed {

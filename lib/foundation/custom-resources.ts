@@ -1,11 +1,11 @@
 import type { Construct } from 'constructs';
-import { images } from '../core/images';
-import { commandProbe } from '../core/probe';
-import { lifecycleProgram } from '../core/program';
-import { NAMESPACES, PLATFORM_NAMESPACE } from '../core/stage';
-import { ConfigFiles, scratch } from '../core/volume';
-import { Workload } from '../core/workload';
-import { CUSTOM_RESOURCES, customResourceKey } from '../core/custom-resource';
+import { images } from '../kubernetes/images';
+import { commandProbe } from '../kubernetes/probe';
+import { lifecycleProgram } from '../kubernetes/program';
+import { NAMESPACES, PLATFORM_NAMESPACE } from '../kubernetes/stage';
+import { ConfigFiles, scratch } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
+import { CUSTOM_RESOURCES, customResourceKey } from '../kubernetes/custom-resource';
 
 const READY_FILE = '/tmp/ready';
 

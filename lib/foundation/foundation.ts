@@ -1,7 +1,7 @@
 import { k8s } from 'cdk8s-plus-28';
 import type { Construct } from 'constructs';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, Stage, STEPS_NAMESPACE } from '../core/stage';
-import type { PagesProps } from '../core/page';
+import { NODES_NAMESPACE, PLATFORM_NAMESPACE, Stage, STEPS_NAMESPACE } from '../kubernetes/stage';
+import type { PagesProps } from '../kubernetes/page';
 import type { Observability } from '../observability/observability';
 import type { Database, IDatabase } from './database';
 import type { IObjectStore, ObjectStore } from './object-store';

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import type { Connection } from '../core/connection';
-import { images } from '../core/images';
-import { Page } from '../core/page';
-import type { Bytes } from '../core/quantity';
-import { Claim, contentHash, scratch } from '../core/volume';
-import { Workload } from '../core/workload';
+import type { Connection } from '../kubernetes/connection';
+import { images } from '../kubernetes/images';
+import { Page } from '../kubernetes/page';
+import type { Bytes } from '../definitions/quantity';
+import { Claim, contentHash, scratch } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
 import { minioObservability } from './minio-observability';
 import {
   type BucketAccess,

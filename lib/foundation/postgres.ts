@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import type { Connection } from '../core/connection';
-import { images } from '../core/images';
-import type { Bytes } from '../core/quantity';
-import type { SecretRef } from '../core/secret-ref';
-import { Claim, ConfigFiles, scratch } from '../core/volume';
-import { Workload } from '../core/workload';
+import type { Connection } from '../kubernetes/connection';
+import { images } from '../kubernetes/images';
+import type { Bytes } from '../definitions/quantity';
+import type { SecretRef } from '../definitions/secret-ref';
+import { Claim, ConfigFiles, scratch } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
 import { type DatabaseContext, type IDatabase, postgresConnection } from './database';
 import { postgresObservability } from './postgres-observability';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rules, type Span } from '../core/rules';
+import { rules, type Span } from '../definitions/rules';
 
 /** When the world has moved: the population stability index of live features against the baseline. */
 export interface Drift {

@@ -1,11 +1,11 @@
 import { Construct } from 'constructs';
-import { images } from '../core/images';
-import { Page, type PagesProps, pageUrl } from '../core/page';
-import { httpProbe } from '../core/probe';
-import type { Bytes } from '../core/quantity';
-import { Claim, ConfigFiles, type Mount, scratch } from '../core/volume';
-import { Workload } from '../core/workload';
-import { metricNames } from '../contract/promql';
+import { images } from '../kubernetes/images';
+import { Page, type PagesProps, pageUrl } from '../kubernetes/page';
+import { httpProbe } from '../kubernetes/probe';
+import type { Bytes } from '../definitions/quantity';
+import { Claim, ConfigFiles, type Mount, scratch } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
+import { metricNames } from '../validation/promql';
 import type { Secrets } from '../foundation/secrets';
 import { type Dashboard, dashboardJson } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';

@@ -1,7 +1,7 @@
 import type { Construct } from 'constructs';
 import { ServiceMonitor } from '../../imports/monitoring.coreos.com';
-import { STEPS_NAMESPACE } from '../core/stage';
-import type { Workload } from '../core/workload';
+import { STEPS_NAMESPACE } from '../kubernetes/stage';
+import type { Workload } from '../kubernetes/workload';
 import type { Alert } from '../observability/alert';
 import { type Dashboard, isUp } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';

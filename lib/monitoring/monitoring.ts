@@ -1,8 +1,8 @@
 import type { Construct } from 'constructs';
-import type { Accelerator } from '../core/accelerator';
-import type { PagesProps } from '../core/page';
-import type { Bytes } from '../core/quantity';
-import { Stage } from '../core/stage';
+import type { Accelerator } from '../definitions/accelerator';
+import type { PagesProps } from '../kubernetes/page';
+import type { Bytes } from '../definitions/quantity';
+import { Stage } from '../kubernetes/stage';
 import type { Secrets } from '../foundation/secrets';
 import type { Observability } from '../observability/observability';
 import { Grafana } from './grafana';

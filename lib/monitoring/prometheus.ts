@@ -11,12 +11,12 @@ import {
   PrometheusSpecResourcesRequests,
   PrometheusSpecStorageVolumeClaimTemplateSpecResourcesRequests,
 } from '../../imports/monitoring.coreos.com';
-import { Firewall } from '../core/firewall';
-import { images } from '../core/images';
-import { restrictedPod } from '../core/pod-defaults';
-import type { Bytes } from '../core/quantity';
-import { ServiceIdentity } from '../core/service-identity';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../core/stage';
+import { Firewall } from '../kubernetes/firewall';
+import { images } from '../kubernetes/images';
+import { restrictedPod } from '../kubernetes/pod-defaults';
+import type { Bytes } from '../definitions/quantity';
+import { ServiceIdentity } from '../kubernetes/service-identity';
+import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/stage';
 import { type Observability, PROMETHEUS } from '../observability/observability';
 
 export interface PrometheusProps {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rules, type Span } from '../core/rules';
+import { rules, type Span } from '../definitions/rules';
 
 /** What starts a retraining besides the schedule. */
 export interface Retraining {

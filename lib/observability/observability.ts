@@ -4,11 +4,11 @@ import {
   PrometheusRuleSpecGroupsRulesExpr,
   ServiceMonitor,
 } from '../../imports/monitoring.coreos.com';
-import type { Endpoint } from '../core/connection';
-import type { Firewall } from '../core/firewall';
-import { PLATFORM_NAMESPACE } from '../core/stage';
-import type { SecretKey } from '../core/secret-ref';
-import type { Workload } from '../core/workload';
+import type { Endpoint } from '../kubernetes/connection';
+import type { Firewall } from '../kubernetes/firewall';
+import { PLATFORM_NAMESPACE } from '../kubernetes/stage';
+import type { SecretKey } from '../definitions/secret-ref';
+import type { Workload } from '../kubernetes/workload';
 import { type Alert, alertingRule } from './alert';
 import type { Dashboard } from './dashboard';
 

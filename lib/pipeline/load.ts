@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { DefinitionErrors, show } from '../core/definition-error';
+import { DefinitionErrors, show } from '../definitions/definition-error';
 import type { Source } from '../collection/source';
 import { definePipeline, type PipelineDefinition } from './definition';
 import type { PipelineSource } from './pipeline';

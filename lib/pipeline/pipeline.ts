@@ -1,9 +1,9 @@
 import type { Construct } from 'constructs';
 import { Collection } from '../collection/collection';
-import type { Accelerator } from '../core/accelerator';
-import { DefinitionError } from '../core/definition-error';
-import { PLATFORM_NAMESPACE, Stage } from '../core/stage';
-import { ConfigFiles } from '../core/volume';
+import type { Accelerator } from '../definitions/accelerator';
+import { DefinitionError } from '../definitions/definition-error';
+import { PLATFORM_NAMESPACE, Stage } from '../kubernetes/stage';
+import { ConfigFiles } from '../kubernetes/volume';
 import type { IObjectStore } from '../foundation/object-store';
 import { Observation } from '../monitoring/observation';
 import type { Observability } from '../observability/observability';

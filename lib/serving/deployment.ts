@@ -1,5 +1,5 @@
 import { Construct } from 'constructs';
-import type { Accelerator } from '../core/accelerator';
+import type { Accelerator } from '../definitions/accelerator';
 import type { ServedModelDefinition } from './served-model';
 
 export interface DeploymentProps {

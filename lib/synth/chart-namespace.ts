@@ -1,11 +1,11 @@
 import { App } from 'cdk8s';
 import { Construct } from 'constructs';
-import type { Manifest } from '../contract/manifests';
-import { images } from '../core/images';
-import { lifecycleProgram } from '../core/program';
-import { PLATFORM_NAMESPACE, Stage } from '../core/stage';
-import { ConfigFiles } from '../core/volume';
-import { Workload } from '../core/workload';
+import type { Manifest } from '../validation/manifests';
+import { images } from '../kubernetes/images';
+import { lifecycleProgram } from '../kubernetes/program';
+import { PLATFORM_NAMESPACE, Stage } from '../kubernetes/stage';
+import { ConfigFiles } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
 
 /**
  * What gives the release's own namespace its labels, Pod Security's among them.

@@ -1,8 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import { loadAll } from 'js-yaml';
-import type { Manifest } from '../contract/manifests';
-import { DefinitionErrors } from '../core/definition-error';
-import { PLATFORM_NAMESPACE } from '../core/stage';
+import type { Manifest } from '../validation/manifests';
+import { DefinitionErrors } from '../definitions/definition-error';
+import { PLATFORM_NAMESPACE } from '../kubernetes/stage';
 import type { Environment } from '../environment';
 import type { PipelineSource } from '../pipeline/pipeline';
 import { namespaceLabels } from './chart-namespace';

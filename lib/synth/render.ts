@@ -1,8 +1,8 @@
 import { ApiObject, App } from 'cdk8s';
-import { checkContract } from '../contract/contract';
-import type { Manifest } from '../contract/manifests';
-import { DefinitionErrors, show } from '../core/definition-error';
-import { CLUSTER_SCOPED, type Stage } from '../core/stage';
+import { validate } from '../validation/validation';
+import type { Manifest } from '../validation/manifests';
+import { DefinitionErrors, show } from '../definitions/definition-error';
+import { CLUSTER_SCOPED, type Stage } from '../kubernetes/stage';
 import type { Environment } from '../environment';
 import type { PipelineSource } from '../pipeline/pipeline';
 import { Platform } from '../platform';
@@ -11,7 +11,7 @@ import { Platform } from '../platform';
 export type Rendered = Map<string, Manifest[]>;
 
 /**
- * One environment's objects, file by file, after every contract between them was checked.
+ * One environment's objects, file by file, after what must hold between them was checked.
  *
  * Linear in the number of objects. cdk8s' own `App.synth` resolves dependencies and
  * validates the whole app once for each chart; nothing here uses chart dependencies,
@@ -40,7 +40,7 @@ export function render(
   }
   if (invalid.length > 0) throw new DefinitionErrors(`${subject} is invalid:`, invalid);
 
-  checkContract([...files.values()].flat(), {
+  validate([...files.values()].flat(), {
     subject,
     secrets: [...platform.foundation.secrets.generated, ...environment.externalSecrets],
     metrics: platform.observability.knownMetrics,

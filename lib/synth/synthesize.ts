@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { checkSizes } from '../contract/content';
-import { DefinitionErrors, show } from '../core/definition-error';
+import { checkSizes } from '../validation/content';
+import { DefinitionErrors, show } from '../definitions/definition-error';
 import type { Environment } from '../environment';
 import type { PipelineSource } from '../pipeline/pipeline';
 import { packCustomResources, yaml } from './custom-resources';

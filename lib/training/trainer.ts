@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Bytes, Cpu, Range } from '../core/quantity';
-import { rules, type Span } from '../core/rules';
+import type { Bytes, Cpu, Range } from '../definitions/quantity';
+import { rules, type Span } from '../definitions/rules';
 
 /** What a training step gets. */
 export interface Trainer {

@@ -1,6 +1,6 @@
 import { Construct } from 'constructs';
-import type { Accelerator } from '../core/accelerator';
-import { resources } from '../core/pod-defaults';
+import type { Accelerator } from '../definitions/accelerator';
+import { resources } from '../kubernetes/pod-defaults';
 import type { TrainerDefinition } from './trainer';
 
 export interface TrainingProps {

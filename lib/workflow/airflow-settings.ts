@@ -1,5 +1,5 @@
-import type { Endpoint, EnvValue } from '../core/connection';
-import type { SecretRef } from '../core/secret-ref';
+import type { Endpoint, EnvValue } from '../kubernetes/connection';
+import type { SecretRef } from '../definitions/secret-ref';
 
 export interface AirflowSettings {
   readonly keys: SecretRef;

@@ -1,12 +1,12 @@
 import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import { images } from '../core/images';
-import { commandProbe } from '../core/probe';
-import { lifecycleProgram } from '../core/program';
-import { PLATFORM_NAMESPACE } from '../core/stage';
-import { ConfigFiles, type Mount, scratch } from '../core/volume';
-import type { Sidecar } from '../core/workload-props';
+import { images } from '../kubernetes/images';
+import { commandProbe } from '../kubernetes/probe';
+import { lifecycleProgram } from '../kubernetes/program';
+import { PLATFORM_NAMESPACE } from '../kubernetes/stage';
+import { ConfigFiles, type Mount, scratch } from '../kubernetes/volume';
+import type { Sidecar } from '../kubernetes/workload-props';
 import type { StepRuntime } from './step-pods';
 
 const NAME = 'airflow-dags';

@@ -1,11 +1,11 @@
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import type { Connection, EnvValue } from '../core/connection';
-import { Firewall } from '../core/firewall';
-import { LifecycleCode } from '../core/lifecycle-code';
-import { envVars, resources, restrictedContainer, restrictedPod } from '../core/pod-defaults';
-import { STEPS_NAMESPACE } from '../core/stage';
-import { Claim, type Mount, scratch } from '../core/volume';
+import type { Connection, EnvValue } from '../kubernetes/connection';
+import { Firewall } from '../kubernetes/firewall';
+import { LifecycleCode } from '../kubernetes/lifecycle-code';
+import { envVars, resources, restrictedContainer, restrictedPod } from '../kubernetes/pod-defaults';
+import { STEPS_NAMESPACE } from '../kubernetes/stage';
+import { Claim, type Mount, scratch } from '../kubernetes/volume';
 
 /** As whom a step runs, where, and what it is wired to. */
 export interface StepRuntime {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../lib/core/stage';
+import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../lib/kubernetes/stage';
 import { create, Failure, kubectl, tryKubectl } from './kubectl';
 import { appliedPipelines } from './models';
 

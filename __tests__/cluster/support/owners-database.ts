@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { images } from '../../../lib/core/images';
+import { images } from '../../../lib/kubernetes/images';
 import { NODE } from './pipelines';
 import { cluster } from './platform';
 import { until } from './prometheus';

@@ -1,4 +1,4 @@
-import { CLUSTER_SCOPED, STEPS_NAMESPACE } from '../core/stage';
+import { CLUSTER_SCOPED, STEPS_NAMESPACE } from '../kubernetes/stage';
 import { type Manifest, matches, type Pod, podsOf, title } from './manifests';
 
 /** A Secret that exists once the platform runs: generated in the cluster, or declared external. */

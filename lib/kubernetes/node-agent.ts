@@ -2,7 +2,7 @@ import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import { Firewall } from './firewall';
 import { resources } from './pod-defaults';
-import type { Bytes, Cpu, Range } from './quantity';
+import type { Bytes, Cpu, Range } from '../definitions/quantity';
 import { ServiceIdentity } from './service-identity';
 import { NODES_NAMESPACE } from './stage';
 

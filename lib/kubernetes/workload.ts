@@ -2,7 +2,7 @@ import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import type { Connection, Endpoint, EnvValue } from './connection';
-import { DefinitionError } from './definition-error';
+import { DefinitionError } from '../definitions/definition-error';
 import { Firewall } from './firewall';
 import { podTemplate } from './pod-template';
 import { ServiceIdentity } from './service-identity';

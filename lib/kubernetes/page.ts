@@ -1,6 +1,6 @@
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import type { SecretKey } from './secret-ref';
+import type { SecretKey } from '../definitions/secret-ref';
 import type { Workload } from './workload';
 
 /** How a person's browser reaches the platform's pages. */

@@ -1,5 +1,5 @@
 import type { Firewall } from './firewall';
-import type { SecretKey } from './secret-ref';
+import type { SecretKey } from '../definitions/secret-ref';
 import type { k8s } from 'cdk8s-plus-28';
 
 /** A literal, one key of a Secret, or a field of the pod itself. */

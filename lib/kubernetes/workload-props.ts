@@ -1,8 +1,8 @@
 import type { k8s } from 'cdk8s-plus-28';
-import type { Accelerator } from './accelerator';
+import type { Accelerator } from '../definitions/accelerator';
 import type { Connection, EnvValue } from './connection';
 import type { ContainerUser } from './pod-defaults';
-import type { Bytes, Cpu, Range } from './quantity';
+import type { Bytes, Cpu, Range } from '../definitions/quantity';
 import type { Grant } from './service-identity';
 import type { Mount } from './volume';
 

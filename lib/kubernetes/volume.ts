@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import { type Bytes, canonicalBytes } from './quantity';
+import { type Bytes, canonicalBytes } from '../definitions/quantity';
 
 /** A volume and where a container sees it. */
 export interface Mount {

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { load, loadAll } from 'js-yaml';
 import { defineEnvironment, definePipeline, synthesize } from '../lib';
 import { type Manifest, title } from '../lib/validation/manifests';
-import { PLATFORM_NAMESPACE } from '../lib/kubernetes/stage';
+import { PLATFORM_NAMESPACE } from '../lib/kubernetes/namespaces';
 import { chartObjects, MAX_RELEASE_BYTES, writeChart } from '../lib/synth/chart';
 import { escapeTemplate, templates } from '../lib/synth/chart-template';
 import { appliedObjects } from '../scripts/platform/manifests';

@@ -207,14 +207,14 @@ const REFERENCES: Defect[] = [
     "RoleBinding a/web: grants to ServiceAccount 'a/x', which does not exist",
   ],
   [
-    'a firewall around no pod',
-    (s) => (s.firewall.spec.podSelector.matchLabels = { app: 'x' }),
+    'a NetworkPolicy around no pod',
+    (s) => (s.networkPolicy.spec.podSelector.matchLabels = { app: 'x' }),
     'NetworkPolicy a/web: stands around no pod',
     '{"app":"x"}',
   ],
   [
-    'a firewall in another namespace',
-    (s) => (s.firewall.metadata.namespace = 'b'),
+    'a NetworkPolicy in another namespace',
+    (s) => (s.networkPolicy.metadata.namespace = 'b'),
     'NetworkPolicy b/web: stands around no pod',
   ],
   [
@@ -453,7 +453,7 @@ describe('the validation lets pass', () => {
     ['a URL with an address in its path', (s) => env(s, 'URL', 'https://example.com:443/a:b@c')],
     ["a shell's own variable as an argument", (s) => (container(s).args = ['--password "$PASSWORD"'])],
     ['the API server', (s) => env(s, 'URL', 'https://kubernetes.default.svc:443')],
-    ['a firewall around every pod', (s) => (s.firewall.spec.podSelector = {})],
+    ['a NetworkPolicy around every pod', (s) => (s.networkPolicy.spec.podSelector = {})],
     ['a metric that a rule records', (s) => rules(s).push(...RECORDED)],
     ['an address that MLflow knows', (s) => mlflow(s, 'localhost,mlflow.a.svc:80')],
     ['a Secret that the owner puts where it is needed', (s) => (secretOf(s).name = 'external')],
@@ -589,7 +589,7 @@ function cleanShop() {
       roleRef: { kind: 'Role', name: 'web' },
       subjects: [{ kind: 'ServiceAccount', name: 'web', namespace: 'a' }],
     },
-    firewall: { kind: 'NetworkPolicy', metadata, spec: { podSelector: { matchLabels: labels } } },
+    networkPolicy: { kind: 'NetworkPolicy', metadata, spec: { podSelector: { matchLabels: labels } } },
     rules: {
       kind: 'PrometheusRule',
       metadata,

@@ -8,8 +8,8 @@ import { waitContainer } from '../kubernetes/pod-defaults';
 import type { Bytes } from '../definitions/quantity';
 import { rules } from '../definitions/rules';
 import { type SecretKey, type SecretRef, secretRefs } from '../definitions/secret-ref';
-import { PLATFORM_NAMESPACE } from '../kubernetes/stage';
-import type { PagesProps } from '../kubernetes/page';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
+import type { IngressSettings } from '../kubernetes/ingress';
 import type { Observability } from '../observability/observability';
 import { MinIO } from './minio';
 import type { Secrets } from './secrets';
@@ -42,7 +42,7 @@ export interface IObjectStore {
 export interface ObjectStoreContext {
   readonly secrets: Secrets;
   readonly observability: Observability;
-  readonly pages: PagesProps;
+  readonly ingress: IngressSettings;
   /** @default - the cluster's default storage class */
   readonly storageClass?: string;
 }

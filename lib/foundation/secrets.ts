@@ -5,7 +5,7 @@ import { DefinitionError } from '../definitions/definition-error';
 import { images } from '../kubernetes/images';
 import { lifecycleProgram } from '../kubernetes/program';
 import { SecretRef } from '../definitions/secret-ref';
-import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/stage';
+import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
 import { contentHash } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
 

@@ -1,7 +1,7 @@
 import type { Construct } from 'constructs';
 import { images } from '../kubernetes/images';
 import { httpProbe } from '../kubernetes/probe';
-import { NAMESPACES } from '../kubernetes/stage';
+import { NAMESPACES } from '../kubernetes/namespaces';
 import { Workload } from '../kubernetes/workload';
 
 const READ = ['list', 'watch'];

@@ -1,7 +1,7 @@
 import type { Construct } from 'constructs';
 import { images } from '../kubernetes/images';
 import { httpProbe } from '../kubernetes/probe';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/stage';
+import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
 import { Workload } from '../kubernetes/workload';
 
 const NAMESPACES = [PLATFORM_NAMESPACE, STEPS_NAMESPACE, NODES_NAMESPACE];

@@ -3,7 +3,8 @@ import { Construct } from 'constructs';
 import type { Manifest } from '../validation/manifests';
 import { images } from '../kubernetes/images';
 import { lifecycleProgram } from '../kubernetes/program';
-import { PLATFORM_NAMESPACE, Stage } from '../kubernetes/stage';
+import { ManifestFile } from '../kubernetes/manifest-file';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import { ConfigFiles } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
 
@@ -13,9 +14,9 @@ import { Workload } from '../kubernetes/workload';
  * holds it too is refused: docs/decisions/0004.
  */
 export function namespaceLabels(namespace: Manifest): Manifest[] {
-  const stage = new Stage(new App({ outdir: 'unused' }), 'namespace', { file: '05-namespace' });
-  new NamespaceLabels(stage, 'labels', namespace.metadata.labels ?? {});
-  return stage.toJson() as Manifest[];
+  const file = new ManifestFile(new App({ outdir: 'unused' }), 'namespace', { file: '05-namespace' });
+  new NamespaceLabels(file, 'labels', namespace.metadata.labels ?? {});
+  return file.toJson() as Manifest[];
 }
 
 class NamespaceLabels extends Construct {

@@ -1,7 +1,8 @@
 import { dump } from 'js-yaml';
 import { CUSTOM_RESOURCES, CUSTOM_RESOURCES_LABEL, customResourceKey } from '../kubernetes/custom-resource';
 import { DefinitionError } from '../definitions/definition-error';
-import { OWNERSHIP_LABELS, PLATFORM_NAMESPACE } from '../kubernetes/stage';
+import { OWNERSHIP_LABELS } from '../kubernetes/manifest-file';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import type { Manifest } from '../validation/manifests';
 
 /**

@@ -2,9 +2,10 @@ import { ApiObject, App } from 'cdk8s';
 import { validate } from '../validation/validation';
 import type { Manifest } from '../validation/manifests';
 import { DefinitionErrors, show } from '../definitions/definition-error';
-import { CLUSTER_SCOPED, type Stage } from '../kubernetes/stage';
+import { type ManifestFile } from '../kubernetes/manifest-file';
+import { CLUSTER_SCOPED } from '../kubernetes/namespaces';
 import type { Environment } from '../environment';
-import type { PipelineSource } from '../pipeline/pipeline';
+import type { LoadedPipeline } from '../pipeline/pipeline';
 import { Platform } from '../platform';
 
 /** File name, without its ending, to the objects in it. */
@@ -21,10 +22,10 @@ export type Rendered = Map<string, Manifest[]>;
 export function render(
   name: string,
   environment: Environment,
-  pipelines: readonly PipelineSource[],
+  pipelines: readonly LoadedPipeline[],
 ): Rendered {
   const subject = `environment '${name}'`;
-  refuseTwins(subject, pipelines);
+  refuseDuplicates(subject, pipelines);
   const app = new App({ outdir: 'unused' });
   const platform = new Platform(app, environment, pipelines);
 
@@ -33,7 +34,7 @@ export function render(
   for (const construct of app.node.findAll()) {
     invalid.push(...construct.node.validate());
     if (!ApiObject.isApiObject(construct)) continue;
-    const { file } = construct.chart as Stage;
+    const { file } = construct.chart as ManifestFile;
     const objects = files.get(file) ?? [];
     objects.push(manifestOf(construct));
     files.set(file, objects);
@@ -48,7 +49,7 @@ export function render(
   return files;
 }
 
-function refuseTwins(subject: string, pipelines: readonly PipelineSource[]): void {
+function refuseDuplicates(subject: string, pipelines: readonly LoadedPipeline[]): void {
   const names = pipelines.map(({ definition }) => definition.name);
   const twins = names.filter((name, i) => names.indexOf(name) !== i);
   if (twins.length === 0) return;

@@ -4,8 +4,8 @@ import { Construct } from 'constructs';
 import { images } from '../kubernetes/images';
 import { commandProbe } from '../kubernetes/probe';
 import { lifecycleProgram } from '../kubernetes/program';
-import { PLATFORM_NAMESPACE } from '../kubernetes/stage';
-import { ConfigFiles, type Mount, scratch } from '../kubernetes/volume';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
+import { ConfigFiles, type Mount, emptyDir } from '../kubernetes/volume';
 import type { Sidecar } from '../kubernetes/workload-props';
 import type { StepRuntime } from './step-pods';
 
@@ -71,6 +71,6 @@ export class DagFiles extends Construct {
   }
 
   private folder(): Mount {
-    return scratch('dag-folder', FOLDER, '256Mi');
+    return emptyDir('dag-folder', FOLDER, '256Mi');
   }
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineEnvironment, definePipeline, type Environment } from '../../../lib';
 import type { Manifest } from '../../../lib/validation/manifests';
-import { NAMESPACES, PLATFORM_NAMESPACE } from '../../../lib/kubernetes/stage';
+import { NAMESPACES, PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { writeChart } from '../../../lib/synth/chart';
 import { TRIP } from '../../support/trip';
 import { Cluster, report, timed } from '../support/cluster';

@@ -6,7 +6,7 @@ import { production } from '../../../environments/production';
 import { defineEnvironment, definePipeline, type Environment } from '../../../lib';
 import { type Manifest, title } from '../../../lib/validation/manifests';
 import { CUSTOM_RESOURCES } from '../../../lib/kubernetes/custom-resource';
-import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/stage';
+import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { chartObjects, writeChart, type WrittenChart } from '../../../lib/synth/chart';
 import { customResources } from '../../../scripts/platform/manifests';
 import { TRIP } from '../../support/trip';

@@ -4,7 +4,7 @@ import { NODE } from './pipelines';
 import { cluster } from './platform';
 import { until } from './prometheus';
 
-/** Not Postgres' own: the firewall of the step `collect` opens the one that the source names. */
+/** Not Postgres' own: the NetworkPolicy of the step `collect` opens the one that the source names. */
 export const PORT = 5433;
 
 const NAMESPACE = 'owners-database';

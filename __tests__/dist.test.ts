@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { environments } from '../environments';
 import { loadPipelines, synthesize } from '../lib';
-import { podsOf, strings, title } from '../lib/contract/manifests';
-import { images } from '../lib/core/images';
-import { pythonFile } from '../lib/core/program';
+import { podsOf, strings, title } from '../lib/validation/manifests';
+import { images } from '../lib/kubernetes/images';
+import { pythonFile } from '../lib/kubernetes/program';
 import { customResources, DIST } from '../scripts/platform/manifests';
 import { ENVIRONMENTS, filesOf, objectsOf } from './support/dist';
 import { randomTokens } from './support/secret-scan';
@@ -83,7 +83,7 @@ describe.each(ENVIRONMENTS)('dist/%s', (environment) => {
     expect(suspicious).toEqual([]);
   });
 
-  test('every image is one of lib/core/images.ts', () => {
+  test('every image is one of lib/kubernetes/images.ts', () => {
     const known: readonly string[] = Object.values(images);
     expect(
       containers.map(({ container }) => container.image).filter((image) => !known.includes(image)),

@@ -1,12 +1,12 @@
 import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import { images } from '../core/images';
-import { commandProbe } from '../core/probe';
-import { pythonFile } from '../core/program';
-import { PLATFORM_NAMESPACE } from '../core/stage';
-import { ConfigFiles, type Mount, scratch } from '../core/volume';
-import type { Sidecar } from '../core/workload-props';
+import { images } from '../kubernetes/images';
+import { commandProbe } from '../kubernetes/probe';
+import { pythonFile } from '../kubernetes/program';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
+import { ConfigFiles, type Mount, emptyDir } from '../kubernetes/volume';
+import type { Sidecar } from '../kubernetes/workload-props';
 import type { StepRuntime } from './step-pods';
 
 const NAME = 'airflow-dags';
@@ -71,6 +71,6 @@ export class DagFiles extends Construct {
   }
 
   private folder(): Mount {
-    return scratch('dag-folder', FOLDER, '256Mi');
+    return emptyDir('dag-folder', FOLDER, '256Mi');
   }
 }

@@ -1,6 +1,6 @@
 import { k8s } from 'cdk8s-plus-28';
 import type { EnvValue } from './connection';
-import { type Bytes, canonicalBytes, canonicalCpu, type Cpu, type Range } from './quantity';
+import { type Bytes, canonicalBytes, canonicalCpu, type Cpu, type Range } from '../definitions/quantity';
 
 /** The numeric user a published image runs as; `runAsNonRoot` needs a number. */
 export interface ContainerUser {

@@ -5,7 +5,7 @@ import type { GateDefinition } from './gate';
 const ALIASES = { champion: 'champion', challenger: 'challenger', previous: 'previous' } as const;
 
 /** Stage 3: the registered model, its aliases, and what a challenger must show. */
-export class Registration extends Construct {
+export class ModelRegistration extends Construct {
   /** Read by the steps `register` and `gate`. */
   readonly spec;
 

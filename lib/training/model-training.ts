@@ -1,9 +1,9 @@
 import { Construct } from 'constructs';
-import type { Accelerator } from '../core/accelerator';
-import { resources } from '../core/pod-defaults';
+import type { Accelerator } from '../definitions/accelerator';
+import { resources } from '../kubernetes/pod-defaults';
 import type { TrainerDefinition } from './trainer';
 
-export interface TrainingProps {
+export interface ModelTrainingProps {
   readonly name: string;
   readonly trainer: TrainerDefinition;
   /** What this environment gives to the training step. */
@@ -11,11 +11,11 @@ export interface TrainingProps {
 }
 
 /** Stage 2: what a training run gets, and the MLflow experiment that tracks it. */
-export class Training extends Construct {
+export class ModelTraining extends Construct {
   /** Read by the step `train`. */
   readonly spec;
 
-  constructor(scope: Construct, id: string, props: TrainingProps) {
+  constructor(scope: Construct, id: string, props: ModelTrainingProps) {
     super(scope, id);
     const { cpu, memory, timeout } = props.trainer;
     const pod = props.accelerator.forPod();

@@ -1,8 +1,8 @@
 import { Construct } from 'constructs';
-import type { Accelerator } from '../core/accelerator';
+import type { Accelerator } from '../definitions/accelerator';
 import type { ServedModelDefinition } from './served-model';
 
-export interface DeploymentProps {
+export interface ModelDeploymentProps {
   readonly name: string;
   readonly serving: ServedModelDefinition;
   /** Bucket of the model repository. */
@@ -12,11 +12,11 @@ export interface DeploymentProps {
 }
 
 /** Stage 4: the model's place in Triton's model repository, and how Triton serves it. */
-export class Deployment extends Construct {
+export class ModelDeployment extends Construct {
   /** Read by the step `deploy`. */
   readonly spec;
 
-  constructor(scope: Construct, id: string, props: DeploymentProps) {
+  constructor(scope: Construct, id: string, props: ModelDeploymentProps) {
     super(scope, id);
     const { gpu, ...serving } = props.serving;
     const gpus = gpu ? props.accelerator.count : 0;

@@ -1,5 +1,5 @@
-import { checkContract } from '../lib/contract/contract';
-import type { Manifest } from '../lib/contract/manifests';
+import { validate } from '../lib/validation/validation';
+import type { Manifest } from '../lib/validation/manifests';
 import { defineEnvironment, definePipeline } from '../lib';
 import { render } from '../lib/synth/render';
 import { TRIP } from './support/trip';
@@ -207,14 +207,14 @@ const REFERENCES: Defect[] = [
     "RoleBinding a/web: grants to ServiceAccount 'a/x', which does not exist",
   ],
   [
-    'a firewall around no pod',
-    (s) => (s.firewall.spec.podSelector.matchLabels = { app: 'x' }),
+    'a NetworkPolicy around no pod',
+    (s) => (s.networkPolicy.spec.podSelector.matchLabels = { app: 'x' }),
     'NetworkPolicy a/web: stands around no pod',
     '{"app":"x"}',
   ],
   [
-    'a firewall in another namespace',
-    (s) => (s.firewall.metadata.namespace = 'b'),
+    'a NetworkPolicy in another namespace',
+    (s) => (s.networkPolicy.metadata.namespace = 'b'),
     'NetworkPolicy b/web: stands around no pod',
   ],
   [
@@ -320,7 +320,7 @@ const CONTENT: Defect[] = [
     `the image ${image}`,
     (s) => (container(s).image = image),
     'Deployment a/web',
-    `image '${image}' has no tag; pin one in lib/core/images.ts`,
+    `image '${image}' has no tag; pin one in lib/kubernetes/images.ts`,
   ]),
   ...['web:latest', 'web:main', 'example.org/web:nightly', 'web:LATEST', 'web:latest-gpu', 'web:1-dev'].map(
     (image): Defect => [
@@ -428,7 +428,7 @@ const CONTENT: Defect[] = [
 
 const DEFECTS = { SERVICES, MONITORS, REFERENCES, ADDRESSES, METRICS, CONTENT };
 
-describe.each(Object.entries(DEFECTS))('%s: the contract finds', (_, defects) => {
+describe.each(Object.entries(DEFECTS))('%s: the validation finds', (_, defects) => {
   test.each<Defect>(defects)('%s', (_planted, plant, says, alsoSays = says) => {
     const shop = cleanShop();
     plant(shop);
@@ -438,7 +438,7 @@ describe.each(Object.entries(DEFECTS))('%s: the contract finds', (_, defects) =>
   });
 });
 
-describe('the contract lets pass', () => {
+describe('the validation lets pass', () => {
   test('what has nothing wrong in it', () => {
     expect(check(cleanShop())).toEqual([]);
   });
@@ -453,7 +453,7 @@ describe('the contract lets pass', () => {
     ['a URL with an address in its path', (s) => env(s, 'URL', 'https://example.com:443/a:b@c')],
     ["a shell's own variable as an argument", (s) => (container(s).args = ['--password "$PASSWORD"'])],
     ['the API server', (s) => env(s, 'URL', 'https://kubernetes.default.svc:443')],
-    ['a firewall around every pod', (s) => (s.firewall.spec.podSelector = {})],
+    ['a NetworkPolicy around every pod', (s) => (s.networkPolicy.spec.podSelector = {})],
     ['a metric that a rule records', (s) => rules(s).push(...RECORDED)],
     ['an address that MLflow knows', (s) => mlflow(s, 'localhost,mlflow.a.svc:80')],
     ['a Secret that the owner puts where it is needed', (s) => (secretOf(s).name = 'external')],
@@ -464,7 +464,7 @@ describe('the contract lets pass', () => {
   });
 });
 
-describe('of a whole environment, the contract finds', () => {
+describe('of a whole environment, the validation finds', () => {
   const laptop = [...render('laptop', defineEnvironment({}), [trip('')]).values()].flat() as Json[];
   const broken = (plant: (find: (kind: string, name: string) => Json) => void) => {
     const manifests = structuredClone(laptop);
@@ -534,7 +534,7 @@ const RECORDED = [
   { alert: 'WebGone', expr: 'web:up == 0' },
 ];
 
-/** One of each kind that the contract looks at, wired rightly; `all` holds them for it to check. */
+/** One of each kind that the validation looks at, wired rightly; `all` holds them for it to check. */
 function cleanShop() {
   const labels = { app: 'web' };
   const metadata = { name: 'web', namespace: 'a', labels };
@@ -589,7 +589,7 @@ function cleanShop() {
       roleRef: { kind: 'Role', name: 'web' },
       subjects: [{ kind: 'ServiceAccount', name: 'web', namespace: 'a' }],
     },
-    firewall: { kind: 'NetworkPolicy', metadata, spec: { podSelector: { matchLabels: labels } } },
+    networkPolicy: { kind: 'NetworkPolicy', metadata, spec: { podSelector: { matchLabels: labels } } },
     rules: {
       kind: 'PrometheusRule',
       metadata,
@@ -626,7 +626,7 @@ function violationsOf(manifests: Json[], metrics: ReadonlySet<string>): string[]
     { name: 'external', keys },
   ];
   try {
-    checkContract(manifests as Manifest[], { subject: 'test', secrets, metrics });
+    validate(manifests as Manifest[], { subject: 'test', secrets, metrics });
     return [];
   } catch (error) {
     return [...(error as { problems: string[] }).problems];

@@ -34,9 +34,10 @@ function checkImages(manifests: readonly Manifest[]): string[] {
   ];
   return images.flatMap(({ owner, image }) => {
     const tag = /:([^/:@]+)(@sha256:[0-9a-f]{64})?$/.exec(image)?.[1];
-    if (tag === undefined) return [`${owner}: image '${image}' has no tag; pin one in lib/core/images.ts`];
+    if (tag === undefined)
+      return [`${owner}: image '${image}' has no tag; pin one in lib/kubernetes/images.ts`];
     if (/(^|[-._])(latest|main|master|edge|nightly|stable|dev)($|[-._])/i.test(tag)) {
-      return [`${owner}: image '${image}' moves; pin a version in lib/core/images.ts`];
+      return [`${owner}: image '${image}' moves; pin a version in lib/kubernetes/images.ts`];
     }
     return [];
   });

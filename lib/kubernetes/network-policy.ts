@@ -2,7 +2,7 @@ import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 
-export interface FirewallProps {
+export interface NetworkPolicyProps {
   readonly name: string;
   readonly namespace: string;
   /** Labels of the pods it stands around; `{}` stands around every pod of the namespace. */
@@ -18,7 +18,7 @@ interface Edge {
  * What a set of pods may reach and who may reach them. Namespaces deny by
  * default, so an edge that nobody opened does not exist.
  */
-export class Firewall extends Construct {
+export class NetworkPolicy extends Construct {
   readonly policy: k8s.KubeNetworkPolicy;
   private readonly ingress = new Map<string, Edge>();
   private readonly egress = new Map<string, Edge>();
@@ -26,7 +26,7 @@ export class Firewall extends Construct {
   constructor(
     scope: Construct,
     id: string,
-    private readonly props: FirewallProps,
+    private readonly props: NetworkPolicyProps,
   ) {
     super(scope, id);
     this.policy = new k8s.KubeNetworkPolicy(this, 'policy', {
@@ -41,7 +41,7 @@ export class Firewall extends Construct {
   }
 
   /** Opens exactly this edge, at both of its ends. */
-  allowTo(target: Firewall, port: number): void {
+  allowTo(target: NetworkPolicy, port: number): void {
     open(this.egress, target.node.path, port, target.asPeer());
     open(target.ingress, this.node.path, port, this.asPeer());
   }

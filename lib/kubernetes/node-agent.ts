@@ -1,10 +1,10 @@
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import { Firewall } from './firewall';
+import { NetworkPolicy } from './network-policy';
 import { resources } from './pod-defaults';
-import type { Bytes, Cpu, Range } from './quantity';
-import { ServiceIdentity } from './service-identity';
-import { NODES_NAMESPACE } from './stage';
+import type { Bytes, Cpu, Range } from '../definitions/quantity';
+import { ServiceAccount } from './service-account';
+import { NODES_NAMESPACE } from './namespaces';
 
 export interface NodeAgentProps {
   readonly name: string;
@@ -30,16 +30,16 @@ export interface NodeAgentProps {
  * itself, in the one namespace where Pod Security lets it.
  */
 export class NodeAgent extends Construct {
-  /** Stands around its pods, unless they are on the node's own network, where no firewall reaches. */
-  readonly firewall?: Firewall;
+  /** Stands around its pods, unless they are on the node's own network, where no NetworkPolicy reaches. */
+  readonly networkPolicy?: NetworkPolicy;
 
   constructor(scope: Construct, id: string, props: NodeAgentProps) {
     super(scope, id);
     const labels = { 'app.kubernetes.io/name': props.name, 'app.kubernetes.io/component': 'agent' };
     const metadata = { name: props.name, namespace: NODES_NAMESPACE, labels };
-    const identity = new ServiceIdentity(this, 'identity', { ...metadata, grants: [] });
+    const serviceAccount = new ServiceAccount(this, 'service-account', { ...metadata, grants: [] });
     if (!props.pod?.hostNetwork)
-      this.firewall = new Firewall(this, 'firewall', { ...metadata, pods: labels });
+      this.networkPolicy = new NetworkPolicy(this, 'network-policy', { ...metadata, pods: labels });
     new k8s.KubeDaemonSet(this, 'daemon-set', {
       metadata,
       spec: {
@@ -47,7 +47,7 @@ export class NodeAgent extends Construct {
         template: {
           metadata: { labels },
           spec: {
-            serviceAccountName: identity.name,
+            serviceAccountName: serviceAccount.name,
             automountServiceAccountToken: false,
             enableServiceLinks: false,
             priorityClassName: 'system-node-critical',

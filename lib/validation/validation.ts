@@ -1,4 +1,4 @@
-import { DefinitionErrors } from '../core/definition-error';
+import { DefinitionErrors } from '../definitions/definition-error';
 import { checkAddresses } from './addresses';
 import { checkContent } from './content';
 import type { Manifest } from './manifests';
@@ -7,7 +7,7 @@ import { checkMonitors } from './monitors';
 import { checkReferences, type KnownSecret } from './references';
 import { checkServices } from './services';
 
-export interface ContractContext {
+export interface ValidationContext {
   /** Whose manifests these are: `environment 'laptop'`. */
   readonly subject: string;
   readonly secrets: readonly KnownSecret[];
@@ -18,7 +18,7 @@ export interface ContractContext {
  * What must hold between the objects of one environment, whoever made them.
  * @throws DefinitionErrors that names both ends of every violation.
  */
-export function checkContract(manifests: readonly Manifest[], context: ContractContext): void {
+export function validate(manifests: readonly Manifest[], context: ValidationContext): void {
   const violations = [
     ...checkContent(manifests),
     ...checkServices(manifests),

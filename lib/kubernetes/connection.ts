@@ -1,5 +1,5 @@
-import type { Firewall } from './firewall';
-import type { SecretKey } from './secret-ref';
+import type { NetworkPolicy } from './network-policy';
+import type { SecretKey } from '../definitions/secret-ref';
 import type { k8s } from 'cdk8s-plus-28';
 
 /** A literal, one key of a Secret, or a field of the pod itself. */
@@ -11,7 +11,7 @@ export interface Endpoint {
   readonly host: string;
   readonly port: number;
   /** Opens the way from these pods to the endpoint, at both ends. */
-  open(from: Firewall): void;
+  open(from: NetworkPolicy): void;
 }
 
 /**

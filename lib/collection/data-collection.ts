@@ -1,11 +1,11 @@
 import { Construct } from 'constructs';
-import { Firewall } from '../core/firewall';
-import { envVars } from '../core/pod-defaults';
-import { type SecretKey, SecretRef } from '../core/secret-ref';
+import { NetworkPolicy } from '../kubernetes/network-policy';
+import { envVars } from '../kubernetes/pod-defaults';
+import { type SecretKey, SecretRef } from '../definitions/secret-ref';
 import type { DataSchemaDefinition } from './schema';
 import type { SourceDefinition, SqlSource } from './source';
 
-export interface CollectionProps {
+export interface DataCollectionProps {
   readonly name: string;
   readonly source: SourceDefinition;
   readonly schema: DataSchemaDefinition;
@@ -16,11 +16,11 @@ export interface CollectionProps {
 }
 
 /** Stage 1: where a batch comes from, what a good one is, and where it is kept. */
-export class Collection extends Construct {
+export class DataCollection extends Construct {
   /** Read by the steps `collect` and `preprocess`. */
   readonly spec;
 
-  constructor(scope: Construct, id: string, props: CollectionProps) {
+  constructor(scope: Construct, id: string, props: DataCollectionProps) {
     super(scope, id);
     const { source } = props;
     this.spec = {
@@ -36,7 +36,7 @@ export class Collection extends Construct {
       prefix: `${props.name}/`,
     };
     if (source.type === 'sql') {
-      new Firewall(this, 'firewall', {
+      new NetworkPolicy(this, 'network-policy', {
         name: `collect-${props.name}`,
         namespace: props.namespace,
         pods: { 'mlops-lifecycle/pipeline': props.name, 'mlops-lifecycle/step': 'collect' },

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import { type Bytes, canonicalBytes } from './quantity';
+import { type Bytes, canonicalBytes } from '../definitions/quantity';
 
 /** A volume and where a container sees it. */
 export interface Mount {
@@ -14,7 +14,7 @@ export interface Mount {
 }
 
 /** Scratch space that dies with the pod and counts as its disk, not its memory. */
-export function scratch(name: string, path: string, sizeLimit: Bytes, subPath?: string): Mount {
+export function emptyDir(name: string, path: string, sizeLimit: Bytes, subPath?: string): Mount {
   return {
     path,
     subPath,
@@ -22,7 +22,7 @@ export function scratch(name: string, path: string, sizeLimit: Bytes, subPath?: 
   };
 }
 
-export interface ClaimProps {
+export interface PersistentVolumeClaimProps {
   readonly name: string;
   /** @default mlops-platform */
   readonly namespace?: string;
@@ -35,13 +35,13 @@ export interface ClaimProps {
  * Disk that outlives its pod. A claim of its own rather than a
  * volumeClaimTemplate, which is immutable: this one can grow.
  */
-export class Claim extends Construct {
+export class PersistentVolumeClaim extends Construct {
   readonly claim: k8s.KubePersistentVolumeClaim;
 
   constructor(
     scope: Construct,
     id: string,
-    private readonly props: ClaimProps,
+    private readonly props: PersistentVolumeClaimProps,
   ) {
     super(scope, id);
     this.claim = new k8s.KubePersistentVolumeClaim(this, 'claim', {

@@ -1,14 +1,14 @@
 import type { k8s } from 'cdk8s-plus-28';
 import type { EnvValue } from './connection';
 import { envVars, resources, restrictedContainer, restrictedPod } from './pod-defaults';
-import type { ServiceIdentity } from './service-identity';
+import type { ServiceAccount } from './service-account';
 import type { Mount } from './volume';
 import type { Sidecar, WorkloadProps } from './workload-props';
 
 /** What a workload learnt after its construction. */
 export interface PodWiring {
   readonly labels: Record<string, string>;
-  readonly identity: ServiceIdentity;
+  readonly serviceAccount: ServiceAccount;
   /** Variables that connections brought; the workload's own come after and may quote them. */
   readonly env: Readonly<Record<string, EnvValue>>;
   readonly waits: readonly k8s.Container[];
@@ -34,8 +34,8 @@ export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTem
       annotations: hash ? { 'mlops-lifecycle/config': hash } : undefined,
     },
     spec: {
-      serviceAccountName: wiring.identity.name,
-      automountServiceAccountToken: wiring.identity.usesApi,
+      serviceAccountName: wiring.serviceAccount.name,
+      automountServiceAccountToken: wiring.serviceAccount.usesApi,
       enableServiceLinks: false,
       restartPolicy: props.kind === 'Job' ? 'OnFailure' : undefined,
       securityContext: restrictedPod(props.user),
@@ -46,7 +46,7 @@ export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTem
       topologySpreadConstraints: (props.replicas ?? 1) > 1 ? [spreadOverNodes(wiring.labels)] : undefined,
       initContainers: orNothing([
         ...wiring.waits,
-        ...(props.initSteps ?? []).map((step) => ({ ...shared, ...step })),
+        ...(props.initContainers ?? []).map((step) => ({ ...shared, ...step })),
         ...sidecars
           .filter(({ startsFirst }) => startsFirst)
           .map((sidecar) => ({ ...sidecarContainer(sidecar), restartPolicy: 'Always' })),

@@ -1,10 +1,10 @@
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import type { SecretKey } from './secret-ref';
+import type { SecretKey } from '../definitions/secret-ref';
 import type { Workload } from './workload';
 
 /** How a person's browser reaches the platform's pages. */
-export interface PagesProps {
+export interface IngressSettings {
   /** Pages open at `<name>.<domain>`. */
   readonly domain: string;
   /** Namespace of the ingress controller, which alone may reach the pages. */
@@ -18,8 +18,8 @@ export interface PagesProps {
   readonly tlsSecretName?: string;
 }
 
-export interface PageProps {
-  readonly pages: PagesProps;
+export interface IngressProps {
+  readonly ingress: IngressSettings;
   readonly workload: Workload;
   /** Name of the workload's port. */
   readonly port: string;
@@ -30,15 +30,15 @@ export interface PageProps {
 }
 
 /** Opens one port of a workload as a page. */
-export class Page extends Construct {
+export class Ingress extends Construct {
   readonly host: string;
 
-  constructor(scope: Construct, id: string, props: PageProps) {
+  constructor(scope: Construct, id: string, props: IngressProps) {
     super(scope, id);
-    const { pages, workload, port: portName, login } = props;
+    const { ingress, workload, port: portName, login } = props;
     const name = props.name ?? workload.name;
-    this.host = `${name}.${pages.domain}`;
-    workload.firewall.allowFromNamespace(pages.controllerNamespace, workload.endpoint(portName).port);
+    this.host = `${name}.${ingress.domain}`;
+    workload.networkPolicy.allowFromNamespace(ingress.controllerNamespace, workload.endpoint(portName).port);
     new k8s.KubeIngress(this, 'ingress', {
       metadata: {
         name,
@@ -51,8 +51,8 @@ export class Page extends Construct {
         },
       },
       spec: {
-        ingressClassName: pages.ingressClass,
-        tls: pages.tlsSecretName ? [{ hosts: [this.host], secretName: pages.tlsSecretName }] : undefined,
+        ingressClassName: ingress.ingressClass,
+        tls: ingress.tlsSecretName ? [{ hosts: [this.host], secretName: ingress.tlsSecretName }] : undefined,
         rules: [
           {
             host: this.host,
@@ -80,6 +80,6 @@ export const LOGIN_ANNOTATIONS = {
 } as const;
 
 /** Where a person opens a page. */
-export function pageUrl(name: string, props: PagesProps): string {
+export function ingressUrl(name: string, props: IngressSettings): string {
   return `${props.tlsSecretName ? 'https' : 'http'}://${name}.${props.domain}`;
 }

@@ -2,27 +2,27 @@ import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import type { Connection, Endpoint, EnvValue } from './connection';
-import { DefinitionError } from './definition-error';
-import { Firewall } from './firewall';
+import { DefinitionError } from '../definitions/definition-error';
+import { NetworkPolicy } from './network-policy';
 import { podTemplate } from './pod-template';
-import { ServiceIdentity } from './service-identity';
-import { PLATFORM_NAMESPACE } from './stage';
+import { ServiceAccount } from './service-account';
+import { PLATFORM_NAMESPACE } from './namespaces';
 import { contentHash } from './volume';
 import type { WorkloadProps } from './workload-props';
 
 /**
- * A long-running program with its Service, its account, its firewall and its
+ * A long-running program with its Service, its account, its NetworkPolicy and its
  * wiring: the one place where pods get their defaults.
  */
 export class Workload extends Construct {
-  readonly firewall: Firewall;
+  readonly networkPolicy: NetworkPolicy;
   readonly name: string;
   readonly namespace: string;
   /** What selects the pods. Selectors are immutable: never add to it. */
   readonly selector: Record<string, string>;
   private readonly connections: Connection[] = [];
   private readonly env: Record<string, EnvValue> = {};
-  private readonly identity: ServiceIdentity;
+  private readonly serviceAccount: ServiceAccount;
 
   constructor(
     scope: Construct,
@@ -36,20 +36,20 @@ export class Workload extends Construct {
       'app.kubernetes.io/name': props.system,
       'app.kubernetes.io/component': props.component,
     };
-    this.identity = new ServiceIdentity(this, 'identity', {
+    this.serviceAccount = new ServiceAccount(this, 'service-account', {
       name: props.name,
       namespace: this.namespace,
       grants: props.grants ?? [],
     });
-    this.firewall = new Firewall(this, 'firewall', {
+    this.networkPolicy = new NetworkPolicy(this, 'network-policy', {
       name: props.name,
       namespace: this.namespace,
       pods: this.selector,
     });
-    if (this.identity.usesApi) this.firewall.allowToKubernetesApi();
+    if (this.serviceAccount.usesApi) this.networkPolicy.allowToKubernetesApi();
     this.controller();
     for (const { connections } of props.sidecars ?? []) {
-      for (const { endpoint } of connections ?? []) endpoint.open(this.firewall);
+      for (const { endpoint } of connections ?? []) endpoint.open(this.networkPolicy);
     }
     if (Object.keys(this.ports).length > 0) this.service(this.ports);
     if ((props.replicas ?? 1) > 1) this.disruptionBudget();
@@ -57,7 +57,7 @@ export class Workload extends Construct {
 
   /**
    * Wires this workload to another: address and credentials into its
-   * environment, the edge into both firewalls, and a wait before its start.
+   * environment, the edge into both NetworkPolicies, and a wait before its start.
    * @throws DefinitionError when two connections bring the same variable.
    */
   uses(...connections: Connection[]): void {
@@ -72,12 +72,12 @@ export class Workload extends Construct {
         }
       }
       Object.assign(this.env, connection.env);
-      connection.endpoint.open(this.firewall);
+      connection.endpoint.open(this.networkPolicy);
       this.connections.push(connection);
     }
   }
 
-  /** Sets a variable after construction: what a later room registered, say. */
+  /** Sets a variable after construction: what a later module registered, say. */
   setEnv(name: string, value: EnvValue): void {
     this.env[name] = value;
   }
@@ -95,7 +95,7 @@ export class Workload extends Construct {
     return {
       host: `${this.name}.${this.namespace}.svc`,
       port,
-      open: (from) => from.allowTo(this.firewall, port),
+      open: (from) => from.allowTo(this.networkPolicy, port),
     };
   }
 
@@ -172,7 +172,7 @@ export class Workload extends Construct {
   private template(): k8s.PodTemplateSpec {
     return podTemplate(this.props, {
       labels: this.selector,
-      identity: this.identity,
+      serviceAccount: this.serviceAccount,
       env: this.env,
       waits: this.connections.flatMap((connection) => connection.waitContainer ?? []),
     });

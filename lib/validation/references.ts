@@ -1,4 +1,4 @@
-import { CLUSTER_SCOPED, STEPS_NAMESPACE } from '../core/stage';
+import { CLUSTER_SCOPED, STEPS_NAMESPACE } from '../kubernetes/namespaces';
 import { type Manifest, matches, type Pod, podsOf, title } from './manifests';
 
 /** A Secret that exists once the platform runs: generated in the cluster, or declared external. */
@@ -9,7 +9,7 @@ export interface KnownSecret {
   readonly keys: readonly string[];
 }
 
-/** Whatever a pod, a monitor, a binding or a firewall refers to exists, and has the key asked for. */
+/** Whatever a pod, a monitor, a binding or a NetworkPolicy refers to exists, and has the key asked for. */
 export function checkReferences(manifests: readonly Manifest[], secrets: readonly KnownSecret[]): string[] {
   const index = new Set(manifests.map(({ kind, metadata }) => key(kind, metadata.namespace, metadata.name)));
   const pods = podsOf(manifests);
@@ -19,7 +19,7 @@ export function checkReferences(manifests: readonly Manifest[], secrets: readonl
       ...checkNamespace(manifest, index),
       ...checkBinding(manifest, index),
       ...checkMonitorSecrets(manifest, secrets),
-      ...checkFirewall(manifest, pods),
+      ...checkNetworkPolicy(manifest, pods),
       ...checkIngressSecret(manifest, secrets),
     ]),
   ];
@@ -189,8 +189,8 @@ function checkBinding(manifest: Manifest, index: ReadonlySet<string>): string[] 
   ];
 }
 
-/** A firewall around no pod protects nothing. Step pods are made later, by Airflow. */
-function checkFirewall(manifest: Manifest, pods: readonly Pod[]): string[] {
+/** A NetworkPolicy around no pod protects nothing. Step pods are made later, by Airflow. */
+function checkNetworkPolicy(manifest: Manifest, pods: readonly Pod[]): string[] {
   if (manifest.kind !== 'NetworkPolicy' || manifest.metadata.namespace === STEPS_NAMESPACE) return [];
   const selector = manifest.spec.podSelector.matchLabels;
   if (!selector || Object.keys(selector).length === 0) return [];

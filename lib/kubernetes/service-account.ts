@@ -8,18 +8,18 @@ export interface Grant {
   readonly rules: k8s.PolicyRule[];
 }
 
-export interface ServiceIdentityProps {
+export interface ServiceAccountProps {
   readonly name: string;
   readonly namespace: string;
   readonly grants: readonly Grant[];
 }
 
 /** The account a pod runs as, with no more rights than it was granted. */
-export class ServiceIdentity extends Construct {
+export class ServiceAccount extends Construct {
   readonly name: string;
   readonly usesApi: boolean;
 
-  constructor(scope: Construct, id: string, props: ServiceIdentityProps) {
+  constructor(scope: Construct, id: string, props: ServiceAccountProps) {
     super(scope, id);
     this.name = props.name;
     this.usesApi = props.grants.length > 0;
@@ -30,7 +30,7 @@ export class ServiceIdentity extends Construct {
     for (const grant of props.grants) this.grant(grant, props);
   }
 
-  private grant(grant: Grant, props: ServiceIdentityProps): void {
+  private grant(grant: Grant, props: ServiceAccountProps): void {
     const subjects = [{ kind: 'ServiceAccount', name: props.name, namespace: props.namespace }];
     const { rules } = grant;
     if (grant.namespace === undefined) {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type Bytes, type Cpu, parseBytes, parseCpu, type Range } from './quantity';
 
 /** A length of time as Prometheus spells it: `30m`, `24h`, `7d`. */
-export type Span = `${number}${'s' | 'm' | 'h' | 'd'}`;
+export type Duration = `${number}${'s' | 'm' | 'h' | 'd'}`;
 
 /** A schedule in cron's five fields, in UTC, or one of Airflow's presets. */
 export type Cron = string;
@@ -109,8 +109,8 @@ export const rules = {
       'must be a whole number of GPUs, at least 1; leave it out for none',
     ),
 
-  span: () =>
-    z.custom<Span>(
+  duration: () =>
+    z.custom<Duration>(
       (text) => typeof text === 'string' && /^[1-9]\d{0,4}[smhd]$/.test(text),
       "must be a length of time, as in '30m', '24h' or '7d'",
     ),

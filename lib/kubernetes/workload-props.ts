@@ -1,13 +1,13 @@
 import type { k8s } from 'cdk8s-plus-28';
-import type { Accelerator } from './accelerator';
+import type { Accelerator } from '../definitions/accelerator';
 import type { Connection, EnvValue } from './connection';
 import type { ContainerUser } from './pod-defaults';
-import type { Bytes, Cpu, Range } from './quantity';
-import type { Grant } from './service-identity';
+import type { Bytes, Cpu, Range } from '../definitions/quantity';
+import type { Grant } from './service-account';
 import type { Mount } from './volume';
 
 /** A step before the main container, in the workload's own image and environment: a migration, say. */
-export interface InitStep {
+export interface InitContainer {
   readonly name: string;
   readonly command?: string[];
   readonly args?: string[];
@@ -92,7 +92,7 @@ export interface WorkloadProps {
   readonly mounts?: readonly Mount[];
 
   /** @default - none */
-  readonly initSteps?: readonly InitStep[];
+  readonly initContainers?: readonly InitContainer[];
 
   /** @default - none */
   readonly sidecars?: readonly Sidecar[];

@@ -1,9 +1,10 @@
 /** `npm run status`: what runs and serves, where to open it, and with which user. */
 import { parseArgs } from 'node:util';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../lib/kubernetes/namespaces';
-import { LOGIN_ANNOTATIONS } from '../lib/kubernetes/ingress';
+import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../lib/kubernetes/namespaces';
+import { LOGIN_ANNOTATIONS } from '../../lib/kubernetes/ingress';
 import { firingAlerts } from './platform/alerts';
-import { list, run } from './platform/kubectl';
+import { run } from '../command';
+import { list } from './platform/kubectl';
 import { models } from './platform/models';
 import { reason } from './platform/trouble';
 import { workloads } from './platform/workloads';

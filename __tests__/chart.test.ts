@@ -17,7 +17,7 @@ import { type Manifest, title } from '../lib/validation/manifests';
 import { PLATFORM_NAMESPACE } from '../lib/kubernetes/namespaces';
 import { chartObjects, MAX_RELEASE_BYTES, writeChart } from '../lib/synth/chart';
 import { escapeTemplate, templates } from '../lib/synth/chart-template';
-import { appliedObjects } from '../scripts/platform/manifests';
+import { appliedObjects } from '../scripts/cli/platform/manifests';
 import { filesOf } from './support/dist';
 import { TRIP } from './support/trip';
 
@@ -203,7 +203,7 @@ function write(pipelines: ReturnType<typeof pipeline>[], outdir = chart): void {
 }
 
 function command(...args: string[]) {
-  return spawnSync(join(ROOT, 'node_modules/.bin/ts-node'), [join(ROOT, 'scripts/chart.ts'), ...args], {
+  return spawnSync(join(ROOT, 'node_modules/.bin/ts-node'), [join(ROOT, 'scripts/cli/chart.ts'), ...args], {
     cwd: base,
     encoding: 'utf8',
     // ts-node looks for its settings beside the script.

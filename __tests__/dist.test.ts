@@ -6,7 +6,7 @@ import { loadPipelines, synthesize } from '../lib';
 import { podsOf, strings, title } from '../lib/validation/manifests';
 import { images } from '../lib/kubernetes/images';
 import { pythonFile } from '../lib/kubernetes/program';
-import { customResources, DIST } from '../scripts/platform/manifests';
+import { customResources, DIST } from '../scripts/cli/platform/manifests';
 import { ENVIRONMENTS, filesOf, objectsOf } from './support/dist';
 import { randomTokens } from './support/secret-scan';
 import { validate } from './support/schema-validator';

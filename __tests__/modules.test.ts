@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
+import { dependencies } from '../package.json';
 
 const LIB = join(__dirname, '../lib');
 /** In the order of a model's life: values flow down it, and nothing reads back up. */
@@ -55,4 +56,22 @@ test.each([
 test('only the platform builds the modules', () => {
   const builders = imports.filter(({ values }) => values.some((name) => CONSTRUCTS.includes(name)));
   expect([...new Set(builders.map(({ file }) => file))]).toEqual(['platform.ts']);
+});
+
+test('what synth and the commands import is a dependency and no development tool', () => {
+  const root = join(__dirname, '..');
+  const files = ['lib', 'environments', 'pipelines', 'imports', 'scripts/cli'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => join(root, folder, file)),
+  );
+  const packages = [join(root, 'main.ts'), ...files].flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(/ from '((?:@[\w-]+\/)?[a-z][\w-]*)(?:\/[^']*)?';/g)].map(
+      ([, name]) => name!,
+    ),
+  );
+  expect(packages.length).toBeGreaterThan(100);
+  // `ts-node` runs them, by means of the other two.
+  const needed = new Set([...packages, 'ts-node', 'typescript', '@swc/core']);
+  expect([...needed].filter((name) => !(name in dependencies))).toEqual([]);
 });

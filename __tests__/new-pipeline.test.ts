@@ -49,7 +49,7 @@ test('what is there already is left alone', () => {
 function newPipeline(...names: string[]) {
   const { status, stdout, stderr } = spawnSync(
     join(__dirname, '../node_modules/.bin/ts-node'),
-    ['scripts/new-pipeline.ts', ...names, '--folder', folder],
+    ['scripts/cli/new-pipeline.ts', ...names, '--folder', folder],
     { cwd: join(__dirname, '..'), encoding: 'utf8' },
   );
   return { status, output: stdout + stderr };

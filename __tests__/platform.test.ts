@@ -2,10 +2,10 @@ import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync }
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { environmentFolder } from '../scripts/platform/environments';
-import { inWords as alertInWords } from '../scripts/platform/alerts';
-import { inWords } from '../scripts/platform/models';
-import { stale } from '../scripts/platform/stale';
+import { environmentFolder } from '../scripts/cli/platform/environments';
+import { inWords as alertInWords } from '../scripts/cli/platform/alerts';
+import { inWords } from '../scripts/cli/platform/models';
+import { stale } from '../scripts/cli/platform/stale';
 
 const root = join(__dirname, '..');
 const dist = mkdtempSync(join(tmpdir(), 'dist-'));

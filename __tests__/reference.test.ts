@@ -11,7 +11,7 @@ import {
 } from '../lib';
 import type { DatabaseContext } from '../lib/foundation/database';
 import type { ObjectStoreContext } from '../lib/foundation/object-store';
-import { page, REFERENCE, sections } from '../scripts/reference';
+import { page, REFERENCE, sections } from '../scripts/generate/reference';
 import { objectsOf } from './support/dist';
 import { TRIP } from './support/trip';
 

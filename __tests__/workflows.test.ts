@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { load } from 'js-yaml';
 import { engines, scripts } from '../package.json';
-import { distDiff, MARKER } from '../scripts/dist-diff';
+import { distDiff, MARKER } from '../scripts/generate/dist-diff';
 
 interface Step {
   readonly id?: string;

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
-import { type Crd, mapSchemas, type Schema } from '../../scripts/crds/crd';
+import { type Crd, mapSchemas, type Schema } from '../../scripts/generate/crds/crd';
 
 const folder = join(__dirname, '..', '..', 'imports', 'crds');
 

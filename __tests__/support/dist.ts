@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Manifest } from '../../lib/validation/manifests';
-import { appliedObjects, DIST } from '../../scripts/platform/manifests';
+import { appliedObjects, DIST } from '../../scripts/cli/platform/manifests';
 
 /** Folder of each environment below `dist/`. */
 export const ENVIRONMENTS = ['.', 'laptop', 'production'];

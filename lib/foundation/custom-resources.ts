@@ -2,6 +2,7 @@ import type { Construct } from 'constructs';
 import { images } from '../kubernetes/images';
 import { commandProbe } from '../kubernetes/probe';
 import { pythonFile } from '../kubernetes/program';
+import { NONROOT } from '../kubernetes/pod-defaults';
 import { NAMESPACES, PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import { ConfigFiles, emptyDir } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
@@ -30,7 +31,7 @@ export function customResources(scope: Construct): Workload {
     system: 'mlops-platform',
     component: 'custom-resources',
     image: images.python,
-    user: { uid: 65532, gid: 65532 },
+    user: NONROOT,
     strategy: 'Recreate',
     command: ['python3', '/program/apply_custom_resources.py', PLATFORM_NAMESPACE, READY_FILE, ...kinds],
     cpu: { request: '10m' },

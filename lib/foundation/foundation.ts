@@ -1,7 +1,7 @@
 import { k8s } from 'cdk8s-plus-28';
 import type { Construct } from 'constructs';
 import { ManifestFile } from '../kubernetes/manifest-file';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
+import { NAMESPACES, POD_SECURITY } from '../kubernetes/namespaces';
 import type { IngressSettings } from '../kubernetes/ingress';
 import type { Observability } from '../observability/observability';
 import type { Database, IDatabase } from './database';
@@ -26,11 +26,7 @@ export class Foundation extends ManifestFile {
 
   constructor(scope: Construct, id: string, props: FoundationProps) {
     super(scope, id, { file: '10-foundation' });
-    this.declareNamespace(PLATFORM_NAMESPACE, 'restricted');
-    this.declareNamespace(STEPS_NAMESPACE, 'restricted');
-    // node-exporter reads the node's own /proc and network, and GPU agents its devices:
-    // the one exception, which is why they have a namespace without secrets to themselves.
-    this.declareNamespace(NODES_NAMESPACE, 'privileged');
+    for (const name of NAMESPACES) this.declareNamespace(name, POD_SECURITY[name]);
     this.secrets = new Secrets(this, 'secrets');
     customResources(this);
     this.database = props.database.bind(this, { ...props, secrets: this.secrets });

@@ -2,6 +2,7 @@ import type { Construct } from 'constructs';
 import type { Connection } from '../kubernetes/connection';
 import { images } from '../kubernetes/images';
 import { httpProbe } from '../kubernetes/probe';
+import { NOBODY } from '../kubernetes/pod-defaults';
 import { Workload } from '../kubernetes/workload';
 import type { Alert } from '../observability/alert';
 import { type Dashboard, isUp } from '../observability/dashboard';
@@ -21,7 +22,7 @@ export function postgresObservability(scope: Construct, props: PostgresObservabi
     system: 'postgres',
     component: 'exporter',
     image: images.postgresExporter,
-    user: { uid: 65534, gid: 65534 },
+    user: NOBODY,
     ports: { metrics: 9187 },
     env: {
       DATA_SOURCE_URI: '$(PGHOST):$(PGPORT)/$(PGDATABASE)?sslmode=disable',

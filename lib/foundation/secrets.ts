@@ -5,6 +5,7 @@ import { DefinitionError } from '../definitions/definition-error';
 import { images } from '../kubernetes/images';
 import { pythonFile } from '../kubernetes/program';
 import { SecretRef } from '../definitions/secret-ref';
+import { NONROOT } from '../kubernetes/pod-defaults';
 import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
 import { contentHash } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
@@ -44,7 +45,7 @@ export class Secrets extends Construct {
       component: 'generate-secrets',
       kind: 'Job',
       image: images.python,
-      user: { uid: 65532, gid: 65532 },
+      user: NONROOT,
       command: ['python3', '/plan/generate_secrets.py', '/plan/plan.json'],
       cpu: { request: '10m' },
       memory: { request: '32Mi', limit: '128Mi' },

@@ -2,11 +2,19 @@
 export const PLATFORM_NAMESPACE = 'mlops-platform';
 /** Step pods alone: whoever may create pods in a namespace can read every Secret in it. */
 export const STEPS_NAMESPACE = 'mlops-steps';
-/** Agents that must see the node itself; the one namespace where Pod Security is `privileged`. */
+/** Agents that must see the node itself. No Secret is in it. */
 export const NODES_NAMESPACE = 'mlops-nodes';
 
-/** All three. */
-export const NAMESPACES = [NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE] as const;
+/** What Pod Security enforces in each namespace of the platform. */
+export const POD_SECURITY = {
+  [PLATFORM_NAMESPACE]: 'restricted',
+  [STEPS_NAMESPACE]: 'restricted',
+  // node-exporter reads the node's own /proc and network, and GPU agents its devices.
+  [NODES_NAMESPACE]: 'privileged',
+} as const;
+
+/** Every namespace of the platform. */
+export const NAMESPACES = Object.keys(POD_SECURITY) as (keyof typeof POD_SECURITY)[];
 
 /** Kinds that live in no namespace, whatever their chart's. */
 export const CLUSTER_SCOPED: readonly string[] = ['ClusterRole', 'ClusterRoleBinding', 'Namespace'];

@@ -1,6 +1,7 @@
 import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
+import { listOrAbsent } from './list';
 
 export interface NetworkPolicyProps {
   readonly name: string;
@@ -34,7 +35,7 @@ export class NetworkPolicy extends Construct {
       spec: {
         podSelector: this.podSelector(),
         policyTypes: ['Egress', 'Ingress'],
-        ingress: Lazy.any({ produce: () => orNothing(render(this.ingress, 'from')) }),
+        ingress: Lazy.any({ produce: () => listOrAbsent(render(this.ingress, 'from')) }),
         egress: Lazy.any({ produce: () => [DNS, ...render(this.egress, 'to')] }),
       },
     });
@@ -120,8 +121,4 @@ function render(edges: Map<string, Edge>, side: 'to' | 'from') {
         // The protocol is written out: the API server fills it in, and would then differ from the file.
         .map((port) => ({ port: k8s.IntOrString.fromNumber(port), protocol: 'TCP' })),
     }));
-}
-
-function orNothing<T>(list: T[]): T[] | undefined {
-  return list.length > 0 ? list : undefined;
 }

@@ -1,7 +1,7 @@
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import { NetworkPolicy } from './network-policy';
-import { resources } from './pod-defaults';
+import { accountOf, resources } from './pod-defaults';
 import type { Bytes, Cpu, Range } from '../definitions/quantity';
 import { ServiceAccount } from './service-account';
 import { NODES_NAMESPACE } from './namespaces';
@@ -47,9 +47,7 @@ export class NodeAgent extends Construct {
         template: {
           metadata: { labels },
           spec: {
-            serviceAccountName: serviceAccount.name,
-            automountServiceAccountToken: false,
-            enableServiceLinks: false,
+            ...accountOf(serviceAccount),
             priorityClassName: 'system-node-critical',
             ...props.pod,
             containers: [

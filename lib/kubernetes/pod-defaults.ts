@@ -8,7 +8,25 @@ export interface ContainerUser {
   readonly gid: number;
 }
 
-/** What Pod Security `restricted` asks of a pod. */
+/** Who runs our own programs, which need no name: `nonroot` in distroless images. */
+export const NONROOT: ContainerUser = { uid: 65532, gid: 65532 };
+
+/** Who runs programs of others that need no user of their own: `nobody`. */
+export const NOBODY: ContainerUser = { uid: 65534, gid: 65534 };
+
+/** As which account a pod runs; the token is mounted only where the Kubernetes API is used. */
+export function accountOf(account: {
+  readonly name: string;
+  readonly usesApi: boolean;
+}): Pick<k8s.PodSpec, 'serviceAccountName' | 'automountServiceAccountToken' | 'enableServiceLinks'> {
+  return {
+    serviceAccountName: account.name,
+    automountServiceAccountToken: account.usesApi,
+    enableServiceLinks: false,
+  };
+}
+
+/** What Pod Security `restricted` asks of a pod; its volumes belong to its user's group. */
 export function restrictedPod(user: ContainerUser): k8s.PodSecurityContext {
   return {
     runAsNonRoot: true,
@@ -19,6 +37,12 @@ export function restrictedPod(user: ContainerUser): k8s.PodSecurityContext {
     fsGroupChangePolicy: 'OnRootMismatch',
     seccompProfile: { type: 'RuntimeDefault' },
   };
+}
+
+/** The same for a pod whose volumes are the node's own. */
+export function restrictedPodOfNode(user: ContainerUser): k8s.PodSecurityContext {
+  const { fsGroup: _, fsGroupChangePolicy: _policy, ...rest } = restrictedPod(user);
+  return rest;
 }
 
 /** What Pod Security `restricted` asks of a container, and a root file system nobody writes to. */
@@ -46,6 +70,16 @@ export function resources(
       ...extended,
     },
   };
+}
+
+/** Requests and limits as JSON, for pods that Airflow makes: a Quantity is its value. */
+export function resourcesJson(
+  ...of: Parameters<typeof resources>
+): Record<'requests' | 'limits', Record<string, unknown>> {
+  const { requests, limits } = resources(...of);
+  const values = (quantities: Record<string, k8s.Quantity> | undefined) =>
+    Object.fromEntries(Object.entries(quantities ?? {}).map(([name, { value }]) => [name, value]));
+  return { requests: values(requests), limits: values(limits) };
 }
 
 /** In the order given: a later variable may quote an earlier one as `$(NAME)`. */

@@ -1,8 +1,9 @@
 import type { k8s } from 'cdk8s-plus-28';
 import type { EnvValue } from './connection';
-import { envVars, resources, restrictedContainer, restrictedPod } from './pod-defaults';
+import { listOrAbsent } from './list';
+import { accountOf, envVars, resources, restrictedContainer, restrictedPod } from './pod-defaults';
 import type { ServiceAccount } from './service-account';
-import type { Mount } from './volume';
+import { type Mount, volumeMount } from './volume';
 import type { Sidecar, WorkloadProps } from './workload-props';
 
 /** What a workload learnt after its construction. */
@@ -23,10 +24,10 @@ export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTem
   const hash = everyMount.flatMap((mount) => mount.contentHash?.() ?? []).join('-');
   const shared = {
     image: props.image,
-    env: orNothing(envVars({ ...wiring.env, ...props.env })),
+    env: listOrAbsent(envVars({ ...wiring.env, ...props.env })),
     resources: resources(props.cpu, props.memory, accelerated?.limits),
     securityContext: restrictedContainer,
-    volumeMounts: orNothing(mounts.map(volumeMount)),
+    volumeMounts: listOrAbsent(mounts.map(volumeMount)),
   };
   return {
     metadata: {
@@ -34,9 +35,7 @@ export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTem
       annotations: hash ? { 'mlops-lifecycle/config': hash } : undefined,
     },
     spec: {
-      serviceAccountName: wiring.serviceAccount.name,
-      automountServiceAccountToken: wiring.serviceAccount.usesApi,
-      enableServiceLinks: false,
+      ...accountOf(wiring.serviceAccount),
       restartPolicy: props.kind === 'Job' ? 'OnFailure' : undefined,
       securityContext: restrictedPod(props.user),
       terminationGracePeriodSeconds: props.terminationGracePeriodSeconds ?? 30,
@@ -44,7 +43,7 @@ export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTem
       nodeSelector: accelerated?.nodeSelector,
       tolerations: accelerated?.tolerations,
       topologySpreadConstraints: (props.replicas ?? 1) > 1 ? [spreadOverNodes(wiring.labels)] : undefined,
-      initContainers: orNothing([
+      initContainers: listOrAbsent([
         ...wiring.waits,
         ...(props.initContainers ?? []).map((step) => ({ ...shared, ...step })),
         ...sidecars
@@ -65,7 +64,7 @@ export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTem
         },
         ...sidecars.filter(({ startsFirst }) => !startsFirst).map(sidecarContainer),
       ],
-      volumes: orNothing(volumes(everyMount, wiring.waits.length > 0)),
+      volumes: listOrAbsent(volumes(everyMount, wiring.waits.length > 0)),
     },
   };
 }
@@ -80,11 +79,11 @@ function sidecarContainer(sidecar: Sidecar): k8s.Container {
     image: sidecar.image,
     command: sidecar.command,
     args: sidecar.args,
-    env: orNothing(envVars(env)),
+    env: listOrAbsent(envVars(env)),
     ports: containerPorts(sidecar.ports),
     resources: resources(sidecar.cpu, sidecar.memory),
     securityContext: restrictedContainer,
-    volumeMounts: orNothing((sidecar.mounts ?? []).map(volumeMount)),
+    volumeMounts: listOrAbsent((sidecar.mounts ?? []).map(volumeMount)),
     startupProbe: sidecar.startupProbe,
     readinessProbe: sidecar.readinessProbe,
     livenessProbe: sidecar.livenessProbe,
@@ -92,7 +91,7 @@ function sidecarContainer(sidecar: Sidecar): k8s.Container {
 }
 
 function containerPorts(ports: Readonly<Record<string, number>> = {}): k8s.ContainerPort[] | undefined {
-  return orNothing(Object.entries(ports).map(([name, containerPort]) => ({ name, containerPort })));
+  return listOrAbsent(Object.entries(ports).map(([name, containerPort]) => ({ name, containerPort })));
 }
 
 /** Several mounts may share a volume; waiting needs a place to write. */
@@ -109,12 +108,4 @@ function spreadOverNodes(labels: Record<string, string>): k8s.TopologySpreadCons
     whenUnsatisfiable: 'ScheduleAnyway',
     labelSelector: { matchLabels: labels },
   };
-}
-
-function volumeMount(mount: Mount): k8s.VolumeMount {
-  return { name: mount.volume.name, mountPath: mount.path, subPath: mount.subPath, readOnly: mount.readOnly };
-}
-
-function orNothing<T>(list: T[]): T[] | undefined {
-  return list.length > 0 ? list : undefined;
 }

@@ -13,6 +13,11 @@ export interface Mount {
   readonly contentHash?: () => string;
 }
 
+/** A mount as its container spells it. */
+export function volumeMount(mount: Mount): k8s.VolumeMount {
+  return { name: mount.volume.name, mountPath: mount.path, subPath: mount.subPath, readOnly: mount.readOnly };
+}
+
 /** Scratch space that dies with the pod and counts as its disk, not its memory. */
 export function emptyDir(name: string, path: string, sizeLimit: Bytes, subPath?: string): Mount {
   return {

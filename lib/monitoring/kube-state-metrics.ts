@@ -1,6 +1,7 @@
 import type { Construct } from 'constructs';
 import { images } from '../kubernetes/images';
 import { httpProbe } from '../kubernetes/probe';
+import { NOBODY } from '../kubernetes/pod-defaults';
 import { NAMESPACES } from '../kubernetes/namespaces';
 import { Workload } from '../kubernetes/workload';
 
@@ -13,7 +14,7 @@ export function kubeStateMetrics(scope: Construct): Workload {
     system: 'kube-state-metrics',
     component: 'exporter',
     image: images.kubeStateMetrics,
-    user: { uid: 65534, gid: 65534 },
+    user: NOBODY,
     args: [
       `--namespaces=${NAMESPACES.join(',')}`,
       '--resources=daemonsets,deployments,jobs,persistentvolumeclaims,pods,statefulsets',

@@ -3,6 +3,7 @@ import { type k8s } from 'cdk8s-plus-28';
 import type { Accelerator } from '../definitions/accelerator';
 import { images } from '../kubernetes/images';
 import { NodeAgent } from '../kubernetes/node-agent';
+import { NOBODY, restrictedContainer, restrictedPodOfNode } from '../kubernetes/pod-defaults';
 import { httpProbe } from '../kubernetes/probe';
 
 /** Says what a node's CPUs, memory, disks and network do. */
@@ -26,19 +27,10 @@ export function nodeExporter(scope: Construct): NodeAgent {
     pod: {
       hostNetwork: true,
       hostPid: true,
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: 65534,
-        runAsGroup: 65534,
-        seccompProfile: { type: 'RuntimeDefault' },
-      },
+      securityContext: restrictedPodOfNode(NOBODY),
       tolerations: [{ operator: 'Exists', effect: 'NoSchedule' }],
     },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
-    },
+    securityContext: restrictedContainer,
     volumes: [
       hostPath('proc', '/proc', '/host/proc'),
       hostPath('sys', '/sys', '/host/sys'),
@@ -60,7 +52,7 @@ export function devicePlugin(scope: Construct, accelerator: Accelerator): NodeAg
     memory: { request: '32Mi', limit: '256Mi' },
     pod: accelerator.forAgent(),
     // The kubelet's socket folder belongs to root.
-    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+    securityContext: { ...restrictedContainer, readOnlyRootFilesystem: undefined },
     volumes: [
       hostPath('device-plugins', '/var/lib/kubelet/device-plugins', '/var/lib/kubelet/device-plugins', false),
     ],

@@ -1,10 +1,10 @@
 import type { Construct } from 'constructs';
 import { images } from '../kubernetes/images';
 import { httpProbe } from '../kubernetes/probe';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
+import { NOBODY } from '../kubernetes/pod-defaults';
+import { NAMESPACES, PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import { Workload } from '../kubernetes/workload';
 
-const NAMESPACES = [PLATFORM_NAMESPACE, STEPS_NAMESPACE, NODES_NAMESPACE];
 const READ = ['get', 'list', 'watch'];
 
 /** Turns monitors and rules into Prometheus' configuration; sees the platform's namespaces alone. */
@@ -14,7 +14,7 @@ export function prometheusOperator(scope: Construct): Workload {
     system: 'prometheus-operator',
     component: 'operator',
     image: images.prometheusOperator,
-    user: { uid: 65534, gid: 65534 },
+    user: NOBODY,
     args: [
       `--namespaces=${NAMESPACES.join(',')}`,
       // Without these it wants to write to the other namespaces too, and ends when it may not.

@@ -13,10 +13,10 @@ import {
 } from '../../imports/monitoring.coreos.com';
 import { NetworkPolicy } from '../kubernetes/network-policy';
 import { images } from '../kubernetes/images';
-import { restrictedPod } from '../kubernetes/pod-defaults';
+import { NOBODY, restrictedPod } from '../kubernetes/pod-defaults';
 import type { Bytes } from '../definitions/quantity';
 import { ServiceAccount } from '../kubernetes/service-account';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
+import { NAMESPACES, PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import { type Observability, PROMETHEUS } from '../observability/observability';
 
 export interface PrometheusProps {
@@ -38,7 +38,6 @@ export interface PrometheusProps {
   readonly memory?: { readonly request: Bytes; readonly limit: Bytes };
 }
 
-const USER = { uid: 65534, gid: 65534 };
 const PODS = { ...PROMETHEUS.labels, 'app.kubernetes.io/component': 'server' };
 const ALERTMANAGER_PODS = {
   'app.kubernetes.io/name': 'alertmanager',
@@ -93,7 +92,7 @@ export class Prometheus extends Construct {
     const serviceAccount = new ServiceAccount(this, 'service-account', {
       name: 'prometheus',
       namespace: PLATFORM_NAMESPACE,
-      grants: [PLATFORM_NAMESPACE, STEPS_NAMESPACE, NODES_NAMESPACE].map((namespace) => ({
+      grants: NAMESPACES.map((namespace) => ({
         namespace,
         rules: [
           { apiGroups: [''], resources: ['endpoints', 'pods', 'services'], verbs: ['get', 'list', 'watch'] },
@@ -110,7 +109,7 @@ export class Prometheus extends Construct {
         replicas: 1,
         serviceAccountName: serviceAccount.name,
         podMetadata: { labels: PODS },
-        securityContext: restrictedPod(USER),
+        securityContext: restrictedPod(NOBODY),
         // Every monitor and rule of the platform's namespaces, without labels to know.
         serviceMonitorSelector: {},
         serviceMonitorNamespaceSelector: {},
@@ -171,7 +170,7 @@ export class Prometheus extends Construct {
         serviceAccountName: serviceAccount.name,
         automountServiceAccountToken: false,
         podMetadata: { labels: ALERTMANAGER_PODS },
-        securityContext: restrictedPod(USER),
+        securityContext: restrictedPod(NOBODY),
         storage: {
           volumeClaimTemplate: {
             spec: {

@@ -4,6 +4,7 @@ import type { Manifest } from '../validation/manifests';
 import { images } from '../kubernetes/images';
 import { pythonFile } from '../kubernetes/program';
 import { ManifestFile } from '../kubernetes/manifest-file';
+import { NONROOT } from '../kubernetes/pod-defaults';
 import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import { ConfigFiles } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
@@ -36,7 +37,7 @@ class NamespaceLabels extends Construct {
       component: 'label-namespace',
       kind: 'Job',
       image: images.python,
-      user: { uid: 65532, gid: 65532 },
+      user: NONROOT,
       command: ['python3', '/program/label_namespace.py', PLATFORM_NAMESPACE, '/program/labels.json'],
       cpu: { request: '10m' },
       memory: { request: '32Mi', limit: '128Mi' },

@@ -1,6 +1,6 @@
 import { Construct } from 'constructs';
 import type { Accelerator } from '../definitions/accelerator';
-import { resources } from '../kubernetes/pod-defaults';
+import { resourcesJson } from '../kubernetes/pod-defaults';
 import type { TrainerDefinition } from './trainer';
 
 export interface ModelTrainingProps {
@@ -19,18 +19,13 @@ export class ModelTraining extends Construct {
     super(scope, id);
     const { cpu, memory, timeout } = props.trainer;
     const pod = props.accelerator.forPod();
-    const { requests, limits } = resources(cpu, memory, pod.limits);
     this.spec = {
       experiment: props.name,
       timeout,
       runtimeClassName: pod.runtimeClassName,
       nodeSelector: pod.nodeSelector,
       tolerations: pod.tolerations,
-      resources: { requests: plain(requests), limits: plain(limits) },
+      resources: resourcesJson(cpu, memory, pod.limits),
     };
   }
-}
-
-function plain(quantities: Record<string, { value: unknown }> | undefined): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(quantities ?? {}).map(([name, { value }]) => [name, value]));
 }

@@ -1,11 +1,19 @@
-import { k8s } from 'cdk8s-plus-28';
+import type { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import type { Connection, EnvValue } from '../kubernetes/connection';
 import { NetworkPolicy } from '../kubernetes/network-policy';
 import { LifecycleCode } from '../kubernetes/lifecycle-code';
-import { envVars, resources, restrictedContainer, restrictedPod } from '../kubernetes/pod-defaults';
+import {
+  accountOf,
+  envVars,
+  NONROOT,
+  resourcesJson,
+  restrictedContainer,
+  restrictedPod,
+} from '../kubernetes/pod-defaults';
+import { ServiceAccount } from '../kubernetes/service-account';
 import { STEPS_NAMESPACE } from '../kubernetes/namespaces';
-import { PersistentVolumeClaim, type Mount, emptyDir } from '../kubernetes/volume';
+import { PersistentVolumeClaim, type Mount, emptyDir, volumeMount } from '../kubernetes/volume';
 
 /** As whom a step runs, where, and what it is wired to. */
 export interface StepRuntime {
@@ -40,15 +48,17 @@ export interface StepPodsProps {
 export class StepPods extends Construct implements StepRuntime {
   readonly namespace = STEPS_NAMESPACE;
   private readonly env: Record<string, EnvValue>;
+  private readonly account: ServiceAccount;
   private readonly networkPolicy: NetworkPolicy;
   private readonly code: LifecycleCode;
 
   constructor(scope: Construct, id: string, props: StepPodsProps) {
     super(scope, id);
     this.env = { ...ENV, MLFLOW_PAGE_URL: props.mlflowPage };
-    new k8s.KubeServiceAccount(this, 'account', {
-      metadata: { name: ACCOUNT, namespace: this.namespace },
-      automountServiceAccountToken: false,
+    this.account = new ServiceAccount(this, 'account', {
+      name: 'step',
+      namespace: this.namespace,
+      grants: [],
     });
     this.networkPolicy = new NetworkPolicy(this, 'network-policy', {
       name: 'steps',
@@ -75,10 +85,9 @@ export class StepPods extends Construct implements StepRuntime {
   }
 
   spec(pipeline?: StepsOfPipeline) {
-    const needed = resources({ request: '100m' }, { request: '512Mi', limit: '2Gi' });
     return {
       namespace: this.namespace,
-      resources: { requests: plain(needed.requests), limits: plain(needed.limits) },
+      resources: resourcesJson({ request: '100m' }, { request: '512Mi', limit: '2Gi' }),
       pod: this.pod(pipeline),
     };
   }
@@ -112,11 +121,9 @@ export class StepPods extends Construct implements StepRuntime {
         labels: pipeline ? { 'mlops-lifecycle/pipeline': pipeline.name } : {},
       },
       spec: {
-        serviceAccountName: ACCOUNT,
-        automountServiceAccountToken: false,
-        enableServiceLinks: false,
+        ...accountOf(this.account),
         restartPolicy: 'Never',
-        securityContext: restrictedPod({ uid: 65532, gid: 65532 }),
+        securityContext: restrictedPod(NONROOT),
         containers: [
           {
             name: 'base',
@@ -124,12 +131,7 @@ export class StepPods extends Construct implements StepRuntime {
             command: this.code.command(),
             env: envVars(this.env),
             securityContext: restrictedContainer,
-            volumeMounts: mounts.map(({ path, volume, subPath, readOnly }) => ({
-              name: volume.name,
-              mountPath: path,
-              subPath,
-              readOnly,
-            })),
+            volumeMounts: mounts.map(volumeMount),
           },
         ],
         volumes: mounts.map(({ volume }) => spelledOut(volume)),
@@ -138,16 +140,11 @@ export class StepPods extends Construct implements StepRuntime {
   }
 }
 
-const ACCOUNT = 'step';
 const ENV = {
   HOME: '/tmp',
   // MLflow looks for git, and says at length that there is none.
   GIT_PYTHON_REFRESH: 'quiet',
 };
-
-function plain(quantities: Record<string, { value: unknown }> | undefined): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(quantities ?? {}).map(([name, { value }]) => [name, value]));
-}
 
 /** A volume as JSON says it: a Quantity is its value. */
 function spelledOut(volume: k8s.Volume): unknown {

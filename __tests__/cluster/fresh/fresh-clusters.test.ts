@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { dump } from 'js-yaml';
 import type { Manifest } from '../../../lib/validation/manifests';
-import { customResources, DIST } from '../../../scripts/platform/manifests';
+import { customResources, DIST } from '../../../scripts/cli/platform/manifests';
 import { ENVIRONMENTS, objectsOf } from '../../support/dist';
 import { Cluster, report, timed } from '../support/cluster';
 

@@ -8,7 +8,7 @@ import { type Manifest, title } from '../../../lib/validation/manifests';
 import { CUSTOM_RESOURCES } from '../../../lib/kubernetes/custom-resource';
 import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { chartObjects, writeChart, type WrittenChart } from '../../../lib/synth/chart';
-import { customResources } from '../../../scripts/platform/manifests';
+import { customResources } from '../../../scripts/cli/platform/manifests';
 import { TRIP } from '../../support/trip';
 import { Cluster, report, timed } from '../support/cluster';
 import { helmOf, NAMESPACE } from '../support/helm';

@@ -1,4 +1,4 @@
-import { customResources } from '../../../scripts/platform/manifests';
+import { customResources } from '../../../scripts/cli/platform/manifests';
 import { objectsOf } from '../../support/dist';
 import { report } from '../support/cluster';
 import { cluster, LAPTOP, npm, PLATFORM, WITHOUT_IMAGE } from '../support/platform';

@@ -1,4 +1,4 @@
-import { appliedObjects, customResources } from '../../../scripts/platform/manifests';
+import { appliedObjects, customResources } from '../../../scripts/cli/platform/manifests';
 import { report } from '../support/cluster';
 import { LAPTOP, WITHOUT_IMAGE } from '../support/platform';
 import { prometheus, until } from '../support/prometheus';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { laptop } from '../../../environments/laptop';
 import { synthesize } from '../../../lib';
 import { images } from '../../../lib/kubernetes/images';
-import { wantedWorkloads } from '../../../scripts/platform/workloads';
+import { wantedWorkloads } from '../../../scripts/cli/platform/workloads';
 import { objectsOf } from '../../support/dist';
 import { report, timed } from '../support/cluster';
 import { taxi } from '../support/pipelines';

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { DIST } from '../../../scripts/platform/manifests';
+import { DIST } from '../../../scripts/cli/platform/manifests';
 import { Cluster } from './cluster';
 
 /** The node on which the whole platform runs; setup.ts starts it once for every suite. */

@@ -1,14 +1,14 @@
 /** `npm run chart`: writes an environment as a Helm chart. */
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Environment, loadPipelines, mistake } from '../lib';
-import { PLATFORM_NAMESPACE } from '../lib/kubernetes/namespaces';
-import { MAX_RELEASE_BYTES, writeChart } from '../lib/synth/chart';
-import { version } from '../package.json';
+import { type Environment, loadPipelines, mistake } from '../../lib';
+import { PLATFORM_NAMESPACE } from '../../lib/kubernetes/namespaces';
+import { MAX_RELEASE_BYTES, writeChart } from '../../lib/synth/chart';
+import { version } from '../../package.json';
 import { environmentFolder } from './platform/environments';
-import { Failure, run } from './platform/kubectl';
+import { Failure, run } from '../command';
 
-const ROOT = join(__dirname, '..');
+const ROOT = join(__dirname, '../..');
 const OUTDIR = join(ROOT, 'chart', 'mlops-platform');
 
 const HELP = `usage: npm run chart [-- [ENVIRONMENT] [--outdir FOLDER]]
@@ -49,7 +49,7 @@ function options() {
 async function write(name: string, outdir: string) {
   try {
     // Not at the top, so that a mistake in an environment is told as one in a pipeline is.
-    const { environments } = await import('../environments');
+    const { environments } = await import('../../environments');
     const folder = environmentFolder(name, Object.keys(environments));
     return writeChart({
       name,

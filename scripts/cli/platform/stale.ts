@@ -1,9 +1,9 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadPipelines, mistake, synthesize } from '../../lib';
+import { loadPipelines, mistake, synthesize } from '../../../lib';
 
-const PIPELINES = join(__dirname, '../../pipelines');
+const PIPELINES = join(__dirname, '../../../pipelines');
 
 /**
  * Why a `dist/` is not what the definitions say now.
@@ -13,7 +13,7 @@ export async function stale(dist: string): Promise<string | undefined> {
   const scratch = mkdtempSync(join(tmpdir(), 'dist-'));
   const fresh = join(scratch, 'dist');
   try {
-    const { environments } = await import('../../environments');
+    const { environments } = await import('../../../environments');
     synthesize({ environments, pipelines: loadPipelines(PIPELINES), outdir: fresh });
     const files = [...new Set([...yamlOf(dist), ...yamlOf(fresh)])].sort();
     const differing = files.filter((file) => textOf(dist, file) !== textOf(fresh, file));

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import ts from 'typescript';
 
-const ROOT = join(__dirname, '..');
+const ROOT = join(__dirname, '../..');
 const LIB = join(ROOT, 'lib');
 
 export const REFERENCE = join(ROOT, 'docs', 'reference.md');

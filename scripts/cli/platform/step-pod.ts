@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../lib/kubernetes/namespaces';
-import { create, Failure, kubectl, tryKubectl } from './kubectl';
+import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../../lib/kubernetes/namespaces';
+import { Failure } from '../../command';
+import { create, kubectl, tryKubectl } from './kubectl';
 import { appliedPipelines } from './models';
 
 /** A pipeline's spec, as far as it says how its steps run. */

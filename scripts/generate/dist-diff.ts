@@ -1,9 +1,9 @@
-/** `ts-node scripts/dist-diff.ts BASE`: what dist/ became since the commit BASE, as a comment on a pull request. */
+/** `ts-node scripts/generate/dist-diff.ts BASE`: what dist/ became since the commit BASE, as a comment on a pull request. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Failure, run } from './platform/kubectl';
+import { Failure, run } from '../command';
 
 /** By this first line the workflow finds the comment that it wrote before. */
 export const MARKER = '<!-- dist-diff -->';
@@ -111,7 +111,8 @@ ${rest > 0 ? `\n${rest} more lines do not fit here.\n` : ''}`;
 if (require.main === module) {
   void run(() => {
     const [base, ...more] = process.argv.slice(2);
-    if (base === undefined || more.length > 0) throw new Failure('usage: ts-node scripts/dist-diff.ts BASE');
-    process.stdout.write(distDiff(base, join(__dirname, '..')));
+    if (base === undefined || more.length > 0)
+      throw new Failure('usage: ts-node scripts/generate/dist-diff.ts BASE');
+    process.stdout.write(distDiff(base, join(__dirname, '../..')));
   });
 }

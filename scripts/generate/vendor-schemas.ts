@@ -124,7 +124,7 @@ const enumerations = readEnumerations(pinned.get(generated)!);
 const definitions = new Map<string, Schema>();
 for (const kind of kinds) define(kind);
 
-const file = join(__dirname, '..', '__tests__', 'schemas', 'core.json');
+const file = join(__dirname, '../../__tests__/schemas/core.json');
 writeFileSync(file, text());
 console.log(`${file}: ${definitions.size} definitions, ${Buffer.byteLength(text())} bytes`);
 

@@ -11,8 +11,8 @@ import {
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { rules } from '../lib/definitions/rules';
-import { Failure, run } from './platform/kubectl';
+import { rules } from '../../lib/definitions/rules';
+import { Failure, run } from '../command';
 
 const HELP = `usage: npm run new-pipeline NAME [-- --folder FOLDER]
 
@@ -24,9 +24,9 @@ Makes FOLDER/NAME (pipelines/NAME) with
 
 It works as it is, on data it makes up. Change it step by step into your own.`;
 
-const TEMPLATE = join(__dirname, 'templates', 'pipeline');
-const LIB = join(__dirname, '..', 'lib');
-const PIPELINES = join(__dirname, '..', 'pipelines');
+const TEMPLATE = join(__dirname, '../templates/pipeline');
+const LIB = join(__dirname, '../../lib');
+const PIPELINES = join(__dirname, '../../pipelines');
 
 void run(() => {
   const { values, positionals } = parseArgs({

@@ -1,9 +1,10 @@
 /** `npm run status`: what runs and serves, where to open it, and with which user. */
 import { parseArgs } from 'node:util';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../lib/kubernetes/namespaces';
-import { LOGIN_ANNOTATIONS } from '../lib/kubernetes/ingress';
+import { NAMESPACES, PLATFORM_NAMESPACE } from '../../lib/kubernetes/namespaces';
+import { LOGIN_ANNOTATIONS } from '../../lib/kubernetes/ingress';
 import { firingAlerts } from './platform/alerts';
-import { list, run } from './platform/kubectl';
+import { run } from '../command';
+import { list } from './platform/kubectl';
 import { models } from './platform/models';
 import { reason } from './platform/trouble';
 import { workloads } from './platform/workloads';
@@ -26,7 +27,7 @@ void run(() => {
   const { values } = parseArgs({ options: { help: { type: 'boolean', short: 'h', default: false } } });
   if (values.help) return console.log(HELP);
 
-  const found = workloads([PLATFORM_NAMESPACE, STEPS_NAMESPACE, NODES_NAMESPACE]);
+  const found = workloads(NAMESPACES);
   if (found.length === 0) return console.log("Nothing runs here yet: 'npm run deploy' applies it.");
 
   const ready = found.filter((workload) => workload.ready);

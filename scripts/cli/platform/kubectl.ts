@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { Failure } from '../../command';
 
 /** How kubectl ended. */
 export interface Ended {
@@ -55,23 +56,4 @@ none does, 'sudo scripts/bootstrap.sh' makes one on this machine (docs/bootstrap
 /** Objects of some kinds, everywhere or in one namespace. */
 export function list<T>(kinds: string, ...args: string[]): T[] {
   return (JSON.parse(kubectl('get', kinds, ...args, '--output=json')) as { items: T[] }).items;
-}
-
-/** Something a person must see to; its message is all they need, no stack. */
-export class Failure extends Error {}
-
-/** Runs a command line's main function and ends with a message instead of a stack. */
-export async function run(main: () => Promise<void> | void): Promise<void> {
-  try {
-    await main();
-  } catch (error) {
-    if (!(error instanceof Failure) && !isUsage(error)) throw error;
-    console.error(error.message);
-    process.exitCode = 1;
-  }
-}
-
-/** Arguments that parseArgs refuses, in words that need no stack. */
-function isUsage(error: unknown): error is Error {
-  return String((error as { code?: string }).code).startsWith('ERR_PARSE_ARGS');
 }

@@ -1,6 +1,6 @@
 /** `npm run rollback PIPELINE`: the version that served before serves again, without Airflow. */
 import { parseArgs } from 'node:util';
-import { Failure, run } from './platform/kubectl';
+import { Failure, run } from '../command';
 import { oneOf, runStep, specOf } from './platform/step-pod';
 
 const HELP = `usage: npm run rollback PIPELINE

@@ -1,6 +1,6 @@
 /** `npm run traffic PIPELINE -- --batch 2024-01`: asks the model that serves with the rows of a batch. */
 import { parseArgs } from 'node:util';
-import { Failure, run } from './platform/kubectl';
+import { Failure, run } from '../command';
 import { oneOf, runStep, specOf } from './platform/step-pod';
 
 const HELP = `usage: npm run traffic PIPELINE -- --batch BATCH [--seconds 300] [--clients 2] [--pause 0.1]

@@ -17,7 +17,7 @@ const MAX_ANNOTATION_BYTES = 262_144;
 
 const CONSTRUCTS = ['Alertmanager', 'PodMonitor', 'Prometheus', 'PrometheusRule', 'ServiceMonitor'];
 
-const root = join(__dirname, '..');
+const root = join(__dirname, '../..');
 const imports = join(root, 'imports');
 const vendored = join(imports, 'crds', `prometheus-operator.${prometheusOperator.version}.yaml`);
 

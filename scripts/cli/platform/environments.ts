@@ -1,4 +1,4 @@
-import { Failure } from './kubectl';
+import { Failure } from '../../command';
 
 /**
  * The folder below `dist/` of the environment that a person named; `dist/` itself is the workstation's.

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { load, loadAll } from 'js-yaml';
-import type { Manifest } from '../../lib/validation/manifests';
-import { CUSTOM_RESOURCES_LABEL } from '../../lib/kubernetes/custom-resource';
-import { Failure } from './kubectl';
+import type { Manifest } from '../../../lib/validation/manifests';
+import { CUSTOM_RESOURCES_LABEL } from '../../../lib/kubernetes/custom-resource';
+import { Failure } from '../../command';
 
 /** Where `npm run synth` writes; it reads the same variable. */
-export const DIST = process.env.CDK8S_OUTDIR ?? join(__dirname, '../../dist');
+export const DIST = process.env.CDK8S_OUTDIR ?? join(__dirname, '../../../dist');
 
 /** The objects of a folder as `kubectl apply` sees them. @throws Failure when there are none. */
 export function appliedObjects(folder: string): Manifest[] {

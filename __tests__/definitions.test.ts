@@ -9,6 +9,8 @@ import {
   type PipelineProps,
   SecretRef,
 } from '../lib';
+import { DataCollection } from '../lib/collection/data-collection';
+import { batchPeriod, type SourceDefinition } from '../lib/collection/source';
 import { ManifestFile } from '../lib/kubernetes/manifest-file';
 import { Workload } from '../lib/kubernetes/workload';
 import { render } from '../lib/synth/render';
@@ -625,6 +627,20 @@ describe('a definition', () => {
     { type: 'python', period: 'month', until: '2024-01' },
   ])('may come from $type', (source) => {
     expect(definePipeline({ ...MINIMAL, source }).source).toMatchObject(source);
+  });
+
+  test('comes from no source that was checked nowhere', () => {
+    // @ts-expect-error ftp is no type of source
+    expect(() => batchPeriod({ type: 'ftp', period: 'month' })).toThrow(
+      'source.type: must be one of http, s3, sql, python, got "ftp"',
+    );
+    const source = { ...definePipeline(MINIMAL).source, type: 'ftp' } as unknown as SourceDefinition;
+    const scope = new ManifestFile(new App({ outdir: 'unused' }), 'scope', { file: 'test' });
+    const { schema } = definePipeline(MINIMAL);
+    const props = { name: 'trip', source, schema, bucket: 'data', namespace: 'mlops-steps' };
+    expect(() => new DataCollection(scope, 'collection', props)).toThrow(
+      'must be one of http, s3, sql, python',
+    );
   });
 
   test.each(['Größe, 크기 🚕 "quoted"', 'no', '- a: b # c', '{{ jinja }} $(VARIABLE) %s'])(

@@ -78,6 +78,13 @@ describe('the pipelines of a folder are refused', () => {
       /pipeline "trip" cannot be synthesized:\n {2}- owner: must not be empty, got ""\n {2}- source: is required/,
     ],
     [
+      'with a source of no known type that nobody checked',
+      {
+        'pipeline.ts': `export const pipeline = ${JSON.stringify({ ...TRIP, name: 'trip', source: { type: 'ftp' } })};`,
+      },
+      'source.type: must be one of http, s3, sql, python, got "ftp"',
+    ],
+    [
       'with a name for an export',
       { 'pipeline.ts': "export const pipeline = 'trip';" },
       "name must be its folder's",

@@ -157,6 +157,29 @@ test('what a pipeline records is well-formed, of known metrics, and known to who
   }
 });
 
+test('an alert says where its runbook is, as kube-prometheus does', () => {
+  for (const { alert, annotations } of everything().rules) {
+    expect(annotations?.runbook_url).toBe(`docs/runbooks/${alert}.md`);
+    expect(annotations).not.toHaveProperty('runbook');
+  }
+});
+
+test('what a system records is written, though it has no alert', () => {
+  const scope = new ManifestFile(new App({ outdir: 'unused' }), 'scope', { file: 'file' });
+  const observability = new Observability();
+  observability.watch(scope, { system: 'shop', records: [{ record: 'shop:orders', expr: 'sum(up)' }] });
+  observability.watch(scope, { system: 'silent' });
+  const rules = (scope.toJson() as { kind: string; metadata: object; spec: object }[]).filter(
+    ({ kind }) => kind === 'PrometheusRule',
+  );
+  expect(rules).toHaveLength(1);
+  expect(rules[0]).toMatchObject({
+    metadata: { name: 'shop' },
+    spec: { groups: [{ name: 'shop', rules: [{ record: 'shop:orders', expr: 'sum(up)' }] }] },
+  });
+  expect(observability.knownMetrics).toContain('shop:orders');
+});
+
 test('every runbook has an alert', () => {
   const alerts = everything().rules.map(({ alert }) => `${alert}.md`);
   expect(readdirSync(RUNBOOKS).sort()).toEqual([...alerts].sort());
@@ -189,6 +212,13 @@ test('the exporter logs in to Postgres with a role of its own', () => {
     valueFrom: { secretKeyRef: { name: 'postgres-monitoring', key: 'password' } },
   });
 });
+
+interface Rule {
+  readonly alert?: string;
+  readonly record?: string;
+  readonly expr: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
 
 interface Place {
   x: number;
@@ -260,10 +290,12 @@ function everything() {
     .findAll()
     .filter((construct) => ApiObject.isApiObject(construct))
     .map((object) => (object as ApiObject).toJson());
-  const every: { alert?: string; record?: string; expr: string }[] = objects
+  const every: Rule[] = objects
     .filter(({ kind }) => kind === 'PrometheusRule')
     .flatMap(({ spec }) => spec.groups.flatMap((group: { rules: unknown[] }) => group.rules));
-  const rules = every.flatMap(({ alert, expr }) => (alert ? [{ alert, expr }] : []));
+  const rules = every.flatMap(({ alert, expr, annotations }) =>
+    alert ? [{ alert, expr, annotations }] : [],
+  );
   const records = every.flatMap(({ record, expr }) => (record ? [{ record, expr }] : []));
   return {
     observability,

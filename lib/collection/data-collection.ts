@@ -3,7 +3,7 @@ import { NetworkPolicy } from '../kubernetes/network-policy';
 import { envVars } from '../kubernetes/pod-defaults';
 import { type SecretKey, SecretRef } from '../definitions/secret-ref';
 import type { DataSchemaDefinition } from './schema';
-import type { SourceDefinition, SqlSource } from './source';
+import { type SourceDefinition, type SqlSource, unknownSource } from './source';
 
 export interface DataCollectionProps {
   readonly name: string;
@@ -24,7 +24,7 @@ export class DataCollection extends Construct {
     super(scope, id);
     const { source } = props;
     this.spec = {
-      source: source.type === 's3' ? { ...source, bucket: props.bucket } : source,
+      source: withBucket(source, props.bucket),
       // For the step `collect` alone.
       env: source.type === 'sql' ? envVars({ SOURCE_DATABASE_URL: databaseUrl(source) }) : undefined,
       schema: {
@@ -42,6 +42,23 @@ export class DataCollection extends Construct {
         pods: { 'mlops-lifecycle/pipeline': props.name, 'mlops-lifecycle/step': 'collect' },
       }).allowToOutside(source.port);
     }
+  }
+}
+
+/**
+ * The source as the step `collect` reads it.
+ * @throws DefinitionError for a type that it does not know.
+ */
+function withBucket(source: SourceDefinition, bucket: string) {
+  switch (source.type) {
+    case 's3':
+      return { ...source, bucket };
+    case 'http':
+    case 'sql':
+    case 'python':
+      return source;
+    default:
+      throw unknownSource(source);
   }
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DefinitionError } from '../definitions/definition-error';
 import { rules } from '../definitions/rules';
 
 /** What every source has: when a period's data is there, and until when there is any. */
@@ -179,10 +180,40 @@ function template() {
     );
 }
 
-/** A batch is as long as the finest period that its address quotes. */
-export function batchPeriod(source: { url?: string; prefix?: string; period?: Period }): Period {
-  const quoted = placeholders(source.url ?? source.prefix ?? '');
-  return source.period ?? [...PERIODS].reverse().find((period) => quoted.includes(period))!;
+/**
+ * How much time a batch spans.
+ * @throws DefinitionError for a type that it does not know.
+ */
+export function batchPeriod(source: SourcePeriod): Period {
+  switch (source.type) {
+    case 'http':
+      return finestPeriod(source.url);
+    case 's3':
+      return finestPeriod(source.prefix);
+    case 'sql':
+    case 'python':
+      return source.period;
+    default:
+      throw unknownSource(source);
+  }
+}
+
+/** What of a source says how much time a batch spans. */
+type SourcePeriod =
+  | Pick<HttpSource, 'type' | 'url'>
+  | Pick<S3Source, 'type' | 'prefix'>
+  | Pick<SqlSource | PythonSource, 'type' | 'period'>;
+
+/** Takes `never`: where a new type of source is handled nowhere, that does not compile. */
+export function unknownSource(source: never): DefinitionError {
+  const types = [http, s3, sql, python].map(({ shape }) => shape.type.value).join(', ');
+  return new DefinitionError('source.type', `must be one of ${types}`, (source as { type?: unknown }).type);
+}
+
+/** Of a text that was checked to quote at least one. */
+function finestPeriod(text: string): Period {
+  const quoted = placeholders(text);
+  return [...PERIODS].reverse().find((period) => quoted.includes(period))!;
 }
 
 function periodOf(batch: string): Period {

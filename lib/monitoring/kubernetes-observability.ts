@@ -20,7 +20,7 @@ export { nodeObservability } from './node-observability';
 export function kubernetesObservability(scope: Construct, props: KubernetesObservabilityProps): void {
   const { observability, kubeStateMetrics } = props;
   const { name, selector } = kubeStateMetrics;
-  observability.scraped.push({
+  observability.scrapes({
     networkPolicy: kubeStateMetrics.networkPolicy,
     port: kubeStateMetrics.endpoint('http').port,
   });

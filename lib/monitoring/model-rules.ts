@@ -95,11 +95,14 @@ function errorAlert({ name, gate, retraining }: ModelRulesProps): Alert[] {
   ];
 }
 
+/** Scheduled runs without newer data before the data counts as stale. */
+const MISSED_RUNS = 2;
+
 /** A source that has ended is not late. */
 function staleAlert({ name, source, schedule }: ModelRulesProps): Alert[] {
   if (source.until !== undefined) return [];
-  const days = LONGEST_DAYS[batchPeriod(source)] + source.monthsUntilPublished * 31;
-  const seconds = days * 24 * 3600 + 2 * longestGapSeconds(schedule);
+  const days = LONGEST_DAYS[batchPeriod(source)] + source.monthsUntilPublished * LONGEST_DAYS.month;
+  const seconds = days * 24 * 3600 + MISSED_RUNS * longestGapSeconds(schedule);
   return [
     {
       name: 'ModelDataStale',

@@ -45,7 +45,7 @@ export class Monitoring extends ManifestFile {
     if (props.accelerator.present) {
       devicePlugin(this, props.accelerator);
       const { networkPolicy } = dcgmExporter(this, props.accelerator);
-      observability.scraped.push({ networkPolicy: networkPolicy!, port: DCGM_EXPORTER_PORT });
+      observability.scrapes({ networkPolicy: networkPolicy!, port: DCGM_EXPORTER_PORT });
       gpuObservability(this, { observability });
     }
     this.grafana = new Grafana(this, 'grafana', {

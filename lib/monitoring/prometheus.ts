@@ -80,10 +80,10 @@ export class Prometheus extends Construct {
     this.networkPolicy.allowTo(this.alertmanagerNetworkPolicy, ALERTMANAGER_PORT);
     // Both are scraped themselves.
     this.networkPolicy.allowTo(this.networkPolicy, PROMETHEUS.port);
-    for (const { networkPolicy, port } of this.props.observability.scraped)
+    for (const { networkPolicy, port } of this.props.observability.scrapeTargets)
       this.networkPolicy.allowTo(networkPolicy, port);
-    for (const caller of this.props.observability.callers)
-      caller.allowTo(this.networkPolicy, PROMETHEUS.port);
+    for (const client of this.props.observability.prometheusClients)
+      client.allowTo(this.networkPolicy, PROMETHEUS.port);
     // Its routing sends mail or chat messages to wherever it is told.
     this.alertmanagerNetworkPolicy.allowToOutside(443);
   }

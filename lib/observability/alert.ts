@@ -12,7 +12,12 @@ export interface Alert {
 }
 
 /** Relative to the repository: the platform does not know where a fork of it is hosted. */
-const RUNBOOKS = 'docs/runbooks';
+const RUNBOOKS_URL = 'docs/runbooks';
+
+/** Where the page of an alert is. */
+export function runbookUrl(alertName: string): string {
+  return `${RUNBOOKS_URL}/${alertName}.md`;
+}
 
 /** The alert as a PrometheusRule spells it. */
 export function alertingRule(alert: Alert, system: string) {
@@ -21,6 +26,6 @@ export function alertingRule(alert: Alert, system: string) {
     expr: alert.expr,
     for: alert.for,
     labels: { severity: alert.severity, system },
-    annotations: { summary: alert.summary, runbook: `${RUNBOOKS}/${alert.name}.md` },
+    annotations: { summary: alert.summary, runbook_url: runbookUrl(alert.name) },
   };
 }

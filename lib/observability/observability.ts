@@ -31,6 +31,12 @@ export interface Scrape {
   readonly metrics: readonly string[];
 }
 
+/** Pods that Prometheus fetches metrics from, and their port. */
+export interface ScrapeTarget {
+  readonly networkPolicy: NetworkPolicy;
+  readonly port: number;
+}
+
 /** Everything that is watched about one system. */
 export interface WatchProps {
   /** As in `app.kubernetes.io/name`. */
@@ -64,10 +70,9 @@ export const PROMETHEUS = {
  * life, so what they say is gathered here and monitoring makes it happen.
  */
 export class Observability {
-  readonly dashboards: Dashboard[] = [];
-  /** Who is scraped, and who pushes: the edges of Prometheus' own NetworkPolicy. */
-  readonly scraped: { networkPolicy: NetworkPolicy; port: number }[] = [];
-  readonly callers: NetworkPolicy[] = [];
+  private readonly ownDashboards: Dashboard[] = [];
+  private readonly ownTargets: ScrapeTarget[] = [];
+  private readonly ownClients: NetworkPolicy[] = [];
   private readonly metrics = new Set<string>(BUILT_IN_METRICS);
 
   /** Scrapes, alerts and a dashboard for one system, in the module's own chart. */
@@ -75,14 +80,35 @@ export class Observability {
     const watched = new Construct(scope, `watch-${props.system}`);
     for (const scrape of props.scrapes ?? []) this.scrape(watched, props.system, scrape);
     for (const metric of props.pushes ?? []) this.metrics.add(metric);
-    this.knows((props.records ?? []).map(({ record }) => record));
-    if (props.alerts?.length) rules(watched, props.system, props.records ?? [], props.alerts);
-    if (props.dashboard) this.dashboards.push(props.dashboard);
+    const { records = [], alerts = [] } = props;
+    this.knows(records.map(({ record }) => record));
+    if (records.length + alerts.length > 0) prometheusRule(watched, props.system, records, alerts);
+    if (props.dashboard) this.ownDashboards.push(props.dashboard);
   }
 
   /** Metrics that come to Prometheus by another way than a workload of ours. */
   knows(metrics: readonly string[]): void {
     for (const metric of metrics) this.metrics.add(metric);
+  }
+
+  /** Pods that a monitor of the caller's own leads Prometheus to. */
+  scrapes(target: ScrapeTarget): void {
+    this.ownTargets.push(target);
+  }
+
+  /** Every system's dashboard, in the order in which the systems spoke. */
+  get dashboards(): readonly Dashboard[] {
+    return this.ownDashboards;
+  }
+
+  /** Whom Prometheus must reach. */
+  get scrapeTargets(): readonly ScrapeTarget[] {
+    return this.ownTargets;
+  }
+
+  /** Who must reach Prometheus, to push or to ask. */
+  get prometheusClients(): readonly NetworkPolicy[] {
+    return this.ownClients;
   }
 
   /** Every metric that something in the platform is known to emit. */
@@ -95,14 +121,14 @@ export class Observability {
     return {
       host: `${PROMETHEUS.service}.${PLATFORM_NAMESPACE}.svc`,
       port: PROMETHEUS.port,
-      open: (from) => this.callers.push(from),
+      open: (from) => this.ownClients.push(from),
     };
   }
 
   private scrape(scope: Construct, system: string, scrape: Scrape): void {
     const { workload } = scrape;
     const port = workload.endpoint(scrape.port).port;
-    this.scraped.push({ networkPolicy: workload.networkPolicy, port });
+    this.scrapes({ networkPolicy: workload.networkPolicy, port });
     this.knows(scrape.metrics);
     new ServiceMonitor(scope, `${workload.name}-${scrape.port}`, {
       metadata: { name: scrape.job ?? workload.name, namespace: workload.namespace },
@@ -135,7 +161,8 @@ const BUILT_IN_METRICS = [
   'ALERTS_FOR_STATE',
 ];
 
-function rules(
+/** Records come first: alerts are evaluated in order, and stand on them. */
+function prometheusRule(
   scope: Construct,
   system: string,
   records: readonly RecordingRule[],

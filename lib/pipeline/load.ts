@@ -8,6 +8,14 @@ import type { LoadedPipeline } from './pipeline';
 /** The two functions that only a model's owner can write. */
 const OWNERS_FUNCTIONS = ['features', 'train'];
 
+/** What a source of each type needs of model.py besides. */
+const SOURCE_FUNCTIONS: Readonly<Record<Source['type'], readonly string[]>> = {
+  http: [],
+  s3: [],
+  sql: [],
+  python: ['collect'],
+};
+
 /**
  * Every pipeline of a folder, sorted by name: `<folder>/<name>/pipeline.ts`, which
  * exports `pipeline`, beside `model.py`.
@@ -51,7 +59,8 @@ function load(folder: string, shown: string, name: string): LoadedPipeline {
   }
   const functions = [
     ...OWNERS_FUNCTIONS,
-    ...((pipeline?.source as Source | undefined)?.type === 'python' ? ['collect'] : []),
+    // Of a type that there is not, definePipeline below tells.
+    ...(SOURCE_FUNCTIONS[(pipeline?.source as Source | undefined)?.type ?? 'http'] ?? []),
   ];
   for (const wanted of functions) {
     if (!new RegExp(`^def ${wanted}\\(`, 'm').test(model)) {

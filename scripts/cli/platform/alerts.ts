@@ -1,4 +1,5 @@
 import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
+import { runbookUrl } from '../../../lib/observability/alert';
 import { tryKubectl } from './kubectl';
 
 type Sample = { readonly metric: Readonly<Record<string, string>> };
@@ -27,5 +28,5 @@ export function inWords({ metric }: Sample): string {
     .sort()
     .map((name) => `${name}=${metric[name]}`);
   const { alertname, severity } = metric;
-  return [`${alertname} (${severity})`, ...labels, `docs/runbooks/${alertname}.md`].join('  ');
+  return [`${alertname} (${severity})`, ...labels, runbookUrl(alertname!)].join('  ');
 }

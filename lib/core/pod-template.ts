@@ -45,7 +45,7 @@ export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTem
       tolerations: accelerated?.tolerations,
       topologySpreadConstraints: (props.replicas ?? 1) > 1 ? [spreadOverNodes(wiring.labels)] : undefined,
       initContainers: orNothing([
-        ...wiring.waits,
+        ...wiring.waits.map((wait) => ({ ...wait, image: wait.image ?? props.image })),
         ...(props.initSteps ?? []).map((step) => ({ ...shared, ...step })),
         ...sidecars
           .filter(({ startsFirst }) => startsFirst)

@@ -4,7 +4,7 @@ import { type Connection, type Endpoint, type EnvValue, outsideEndpoint } from '
 import { DefinitionError } from '../core/definition-error';
 import { images } from '../core/images';
 import { parse } from '../core/parse';
-import { waitContainer } from '../core/pod-defaults';
+import { until, waitContainer } from '../core/pod-defaults';
 import type { Bytes } from '../core/quantity';
 import { rules } from '../core/rules';
 import { type SecretKey, type SecretRef, secretRefs } from '../core/secret-ref';
@@ -125,8 +125,10 @@ export function postgresConnection(
     waitContainer: waitContainer({
       name: 'wait-for-postgres',
       image: images.postgres,
-      check: `psql --no-psqlrc --quiet --command 'select 1' >/dev/null`,
-      waitingFor: `Postgres at ${endpoint.host}:${endpoint.port}`,
+      command: until(
+        `psql --no-psqlrc --quiet --command 'select 1' >/dev/null`,
+        `Postgres at ${endpoint.host}:${endpoint.port}`,
+      ),
       env: { ...env, PGCONNECT_TIMEOUT: '5' },
     }),
   };

@@ -2,9 +2,9 @@ import type { Construct } from 'constructs';
 import { z } from 'zod';
 import { type Connection, type Endpoint, outsideEndpoint } from '../core/connection';
 import { DefinitionError } from '../core/definition-error';
-import { images } from '../core/images';
 import { parse } from '../core/parse';
 import { waitContainer } from '../core/pod-defaults';
+import { lifecycleProgram } from '../core/program';
 import type { Bytes } from '../core/quantity';
 import { rules } from '../core/rules';
 import { type SecretKey, type SecretRef, secretRefs } from '../core/secret-ref';
@@ -143,14 +143,24 @@ class ExternalObjectStore implements IObjectStore {
       );
     }
     const port = Number(this.url.port || (this.url.protocol === 'https:' ? 443 : 80));
-    return storeConnection({
+    const connection = storeConnection({
       endpoint: outsideEndpoint(this.url.hostname, port),
       scheme: this.url.protocol.slice(0, -1),
       region: this.props.region ?? 'us-east-1',
       accessKey: secret.key('access-key'),
       secretKey: secret.key('secret-key'),
-      buckets: Object.keys(props.buckets).map((use) => this.bucket(use as BucketUse)),
     });
+    const buckets = Object.keys(props.buckets).map((use) => this.bucket(use as BucketUse));
+    return {
+      ...connection,
+      // With boto3 in the program's own image, which needs it for its objects anyway: MinIO's client, whose
+      // project is archived, would be one more image to pull and would ask in another way than the program.
+      waitContainer: waitContainer({
+        name: WAIT_FOR_OBJECT_STORE,
+        command: ['python', '-c', lifecycleProgram('wait_for_buckets.py'), ...buckets],
+        env: connection.env,
+      }),
+    };
   }
 
   bucket(use: BucketUse): string {
@@ -158,37 +168,26 @@ class ExternalObjectStore implements IObjectStore {
   }
 }
 
-/** A connection whose start-up check lists each of the client's buckets with the client's own key. */
+/** Lists each of the client's buckets with the client's own key. */
+export const WAIT_FOR_OBJECT_STORE = 'wait-for-object-store';
+
+/** Address and key in the variables that S3's clients read. */
 export function storeConnection(props: {
   readonly endpoint: Endpoint;
   readonly scheme: string;
   readonly region: string;
   readonly accessKey: SecretKey;
   readonly secretKey: SecretKey;
-  readonly buckets: readonly string[];
 }): Connection {
   const { endpoint, scheme } = props;
-  const address = `${endpoint.host}:${endpoint.port}`;
-  const env = {
-    AWS_ACCESS_KEY_ID: props.accessKey,
-    AWS_SECRET_ACCESS_KEY: props.secretKey,
-    AWS_DEFAULT_REGION: props.region,
-    AWS_ENDPOINT_URL_S3: `${scheme}://${address}`,
-  };
   return {
     endpoint,
-    env,
-    waitContainer: waitContainer({
-      name: 'wait-for-object-store',
-      image: images.minioClient,
-      check: props.buckets.map((bucket) => `mc --quiet ls store/${bucket} >/dev/null`).join(' && '),
-      waitingFor: `buckets ${props.buckets.join(', ')} at ${address}`,
-      env: {
-        ...env,
-        MC_CONFIG_DIR: '/tmp/mc',
-        MC_HOST_store: `${scheme}://$(AWS_ACCESS_KEY_ID):$(AWS_SECRET_ACCESS_KEY)@${address}`,
-      },
-    }),
+    env: {
+      AWS_ACCESS_KEY_ID: props.accessKey,
+      AWS_SECRET_ACCESS_KEY: props.secretKey,
+      AWS_DEFAULT_REGION: props.region,
+      AWS_ENDPOINT_URL_S3: `${scheme}://${endpoint.host}:${endpoint.port}`,
+    },
   };
 }
 

@@ -8,7 +8,11 @@ import pytest
 
 PROGRAMS = sorted(Path(__file__).parents[1].glob("*.py"))
 # The images of Airflow and MLflow bring it.
-BROUGHT = {"airflow_job_alive": {"psycopg2"}, "migrate_mlflow": {"psycopg2"}}
+BROUGHT = {
+    "airflow_job_alive": {"psycopg2"},
+    "migrate_mlflow": {"psycopg2"},
+    "wait_for_buckets": {"boto3", "botocore"},
+}
 # TypeScript puts this file beside these.
 BESIDE = {
     "generate_secrets": {"kubernetes_api"},
@@ -28,7 +32,7 @@ def imported(program: Path) -> set[str]:
 
 
 def test_there_are_programs() -> None:
-    assert len(PROGRAMS) == 11
+    assert len(PROGRAMS) == 12
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)

@@ -487,6 +487,13 @@ describe('Database', () => {
       PGUSER: { name: 'login', key: 'username' },
       PGPASSWORD: { name: 'login', key: 'password' },
     });
+    const [wait] = podSpec(find('Deployment', 'web')).initContainers;
+    expect(wait).toMatchObject({
+      name: 'wait-for-postgres',
+      image: podSpec(find('Deployment', 'web')).containers[0].image,
+      command: ['python', '-c', expect.stringContaining('import psycopg2')],
+    });
+    expect(env(wait)).toMatchObject({ PGHOST: 'db.example', PGPORT: '6432' });
     expect(portsOf(find('NetworkPolicy', 'web').spec.egress)).toEqual([53, 53, 6432]);
   });
 });

@@ -12,6 +12,7 @@ BROUGHT = {
     "airflow_job_alive": {"psycopg2"},
     "migrate_mlflow": {"psycopg2"},
     "wait_for_buckets": {"boto3", "botocore"},
+    "wait_for_postgres": {"psycopg2"},
 }
 # TypeScript puts this file beside these.
 BESIDE = {
@@ -32,7 +33,7 @@ def imported(program: Path) -> set[str]:
 
 
 def test_there_are_programs() -> None:
-    assert len(PROGRAMS) == 12
+    assert len(PROGRAMS) == 13
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)

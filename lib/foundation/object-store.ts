@@ -73,7 +73,8 @@ export interface ExternalObjectStoreProps {
   /**
    * For each client (`airflow`, `mlflow`, `steps`, `triton`) the Secret with the keys
    * `access-key` and `secret-key`; that of `steps` in mlops-steps. Create them
-   * and the buckets before `kubectl apply`.
+   * and the buckets before `kubectl apply`. Each key lists, reads and writes its client's
+   * buckets; that of `steps` also deletes in `data`, where payloads have a retention.
    */
   readonly credentials: Readonly<Record<string, SecretRef>>;
 }

@@ -1,17 +1,18 @@
-"""The step that repeats: the live model's error on labels that arrived later, and a report."""
+"""The step that repeats: old payloads go, the live model's error on labels that arrived later, a report."""
 
 import json
 import math
 import tempfile
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lifecycle import report, tracking
+from lifecycle import report, retention, tracking
 from lifecycle.context import Context
 from lifecycle.exits import Stopped
 from lifecycle.owner import Owner
@@ -29,12 +30,17 @@ REQUEST = "request id"
 
 
 def run(context: Context) -> None:
-    """Leave `status/error.json`, and a report with the champion's MLflow run.
+    """Delete old payloads; leave `status/error.json`, and a report with the champion's MLflow run.
 
     Raises:
         Later: MLflow or the object store is away.
         Stopped: The champion, or a batch, cannot be read.
     """
+    # First: whatever keeps the model from being measured is no reason to keep anybody's requests for longer.
+    kept = context.spec.serving.payload_retention
+    deleted = retention.delete_old(context.data, kept, datetime.now(UTC))
+    if deleted:
+        print(f"deleted {deleted} objects of sampled requests that were older than {kept}")
     registry = Tracking(context.spec, context.environ)
     champion = registry.by_alias(registry.aliases.champion)
     if champion is None:

@@ -16,6 +16,9 @@ from lifecycle.exits import End
 MOST_BYTES = 16 * 1024 * 1024
 """What waits while the store is away; more than that, and the oldest go."""
 
+WRITTEN = "%Y%m%dT%H%M%S%fZ"
+"""The beginning of an object's name: when it was written, in UTC. It sorts by time."""
+
 log = logging.getLogger("payloads")
 
 
@@ -74,7 +77,7 @@ class Payloads:
         groups: dict[tuple[str, int], list[bytes]] = {}
         for pipeline, version, line in taken:
             groups.setdefault((pipeline, version), []).append(line)
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{self._replica}.jsonl"
+        name = f"{datetime.now(UTC):{WRITTEN}}-{self._replica}.jsonl"
         while groups:
             pipeline, version = next(iter(groups))
             try:

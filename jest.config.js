@@ -1,4 +1,4 @@
-/** `npm test`: Node alone, no network, no cluster. */
+/** `npm test`: Node alone, no network, no cluster. With `--ci` it writes no snapshot. */
 module.exports = {
   testEnvironment: 'node',
   testMatch: ['**/*.test.ts'],

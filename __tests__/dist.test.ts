@@ -148,6 +148,17 @@ describe.each(ENVIRONMENTS)('dist/%s', (environment) => {
   });
 });
 
+test('production runs nothing of the Postgres and the S3 that somebody else runs', () => {
+  const theirs = /\b(postgres|minio|mc)\b/;
+  const images = (environment: string) =>
+    podsOf(objects.get(environment)!)
+      .flatMap((pod) => [...pod.initContainers, ...pod.containers])
+      .map(({ image }) => String(image))
+      .filter((image) => theirs.test(image));
+  expect(images('production')).toEqual([]);
+  expect(images('laptop')).not.toEqual([]);
+});
+
 test.each([
   'q8Zt3fKx0LmW9bVn2RcY7dHs5JpG1aEu',
   'da39a3ee5e6b4b0d3255bfef95601890afd80709',

@@ -1,14 +1,17 @@
+import { spawnSync } from 'node:child_process';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { loadAll } from 'js-yaml';
 import { Accelerator, defineEnvironment, definePipeline, synthesize } from '../lib';
 import type { Manifest } from '../lib/validation/manifests';
@@ -138,6 +141,49 @@ describe('a synth', () => {
     expect(() => synth(['trip'])).toThrow(join(outdir, 'notes.md'));
     expect(snapshot(base)).toEqual({ 'dist/notes.md': 'mine' });
   });
+});
+
+describe('npx cdk8s synth', () => {
+  beforeEach(() => {
+    const besides = ['.git', '__tests__', 'dist', 'docs', 'node_modules'];
+    cpSync(join(__dirname, '..'), base, {
+      recursive: true,
+      filter: (path) => !besides.includes(basename(path)),
+    });
+    symlinkSync(join(__dirname, '../node_modules'), join(base, 'node_modules'));
+    cpSync(join(__dirname, '../dist'), outdir, { recursive: true });
+  });
+
+  test('leaves dist as it was where a definition is refused', () => {
+    const before = snapshot(outdir);
+    writeFileSync(
+      join(base, 'environments/laptop.ts'),
+      "import { defineEnvironment } from '../lib';\nexport const laptop = defineEnvironment({ gpus: -1 });\n",
+    );
+    const { status, stderr } = cdk8s('synth');
+    expect(stderr).toContain('environment cannot be synthesized:\n  - gpus: must be');
+    expect(status).toBe(1);
+    expect(snapshot(outdir)).toEqual(before);
+  });
+
+  test('writes what `npm run synth` writes, and lists the files', () => {
+    const wanted = snapshot(outdir);
+    writeFileSync(join(outdir, '10-foundation.yaml'), wanted['10-foundation.yaml']!.slice(0, 1000));
+    rmSync(join(outdir, 'laptop'), { recursive: true });
+    const { status, stdout } = cdk8s('synth');
+    expect(status).toBe(0);
+    expect(snapshot(outdir)).toEqual(wanted);
+    expect(stdout.match(/\S+\.yaml$/gm)).toHaveLength(Object.keys(wanted).length);
+  });
+
+  function cdk8s(...args: string[]) {
+    return spawnSync('npx', ['cdk8s', ...args], {
+      cwd: base,
+      encoding: 'utf8',
+      // `npm run check` has looked at the types, and nothing here asks the network.
+      env: { ...process.env, CDK8S_CHECK_UPGRADE: 'false', TS_NODE_TRANSPILE_ONLY: 'true' },
+    });
+  }
 });
 
 describe('custom resources', () => {

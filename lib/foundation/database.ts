@@ -2,9 +2,9 @@ import type { Construct } from 'constructs';
 import { z } from 'zod';
 import { type Connection, type Endpoint, type EnvValue, outsideEndpoint } from '../kubernetes/connection';
 import { DefinitionError } from '../definitions/definition-error';
-import { images } from '../kubernetes/images';
 import { parse } from '../definitions/parse';
 import { waitContainer } from '../kubernetes/pod-defaults';
+import { pythonFile } from '../kubernetes/program';
 import type { Bytes } from '../definitions/quantity';
 import { rules } from '../definitions/rules';
 import { type SecretKey, type SecretRef, secretRefs } from '../definitions/secret-ref';
@@ -99,35 +99,39 @@ class ExternalDatabase implements IDatabase {
         Object.keys(this.props.credentials),
       );
     }
-    return postgresConnection(outsideEndpoint(this.props.host, this.props.port), {
+    const connection = postgresConnection(outsideEndpoint(this.props.host, this.props.port), {
       database: secret.key('database'),
       username: secret.key('username'),
       password: secret.key('password'),
     });
+    return {
+      ...connection,
+      // With psycopg2 in the program's own image: the image of a server that does not run here gates nothing.
+      waitContainer: waitContainer({
+        name: WAIT_FOR_POSTGRES,
+        command: ['python', '-c', pythonFile('programs/wait_for_postgres.py')],
+        env: connection.env,
+      }),
+    };
   }
 }
 
-/** A connection whose start-up check logs in with the client's own role, into its own database. */
+/** Logs in with the client's own role, into its own database. */
+export const WAIT_FOR_POSTGRES = 'wait-for-postgres';
+
+/** Address and login in libpq's variables. */
 export function postgresConnection(
   endpoint: Endpoint,
   login: { database: EnvValue; username: EnvValue; password: SecretKey },
 ): Connection {
-  const env = {
-    PGHOST: endpoint.host,
-    PGPORT: String(endpoint.port),
-    PGDATABASE: login.database,
-    PGUSER: login.username,
-    PGPASSWORD: login.password,
-  };
   return {
     endpoint,
-    env,
-    waitContainer: waitContainer({
-      name: 'wait-for-postgres',
-      image: images.postgres,
-      check: `psql --no-psqlrc --quiet --command 'select 1' >/dev/null`,
-      waitingFor: `Postgres at ${endpoint.host}:${endpoint.port}`,
-      env: { ...env, PGCONNECT_TIMEOUT: '5' },
-    }),
+    env: {
+      PGHOST: endpoint.host,
+      PGPORT: String(endpoint.port),
+      PGDATABASE: login.database,
+      PGUSER: login.username,
+      PGPASSWORD: login.password,
+    },
   };
 }

@@ -6,6 +6,7 @@ import { Construct } from 'constructs';
 import type { Connection } from '../kubernetes/connection';
 import { images } from '../kubernetes/images';
 import { Ingress } from '../kubernetes/ingress';
+import { until, waitContainer } from '../kubernetes/pod-defaults';
 import type { Bytes } from '../definitions/quantity';
 import { PersistentVolumeClaim, contentHash, emptyDir } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
@@ -18,6 +19,7 @@ import {
   type ObjectStoreContext,
   storeConnection,
   type StoreClientProps,
+  WAIT_FOR_OBJECT_STORE,
 } from './object-store';
 
 export interface MinIOProps extends ObjectStoreContext {
@@ -114,14 +116,31 @@ export class MinIO extends Construct implements IObjectStore {
     );
     this.policies.set(props.name, props.buckets);
     this.provisioning.setEnv(`SECRET_KEY_${props.name}`, secret.key('secret-key'));
-    return storeConnection({
+    const connection = storeConnection({
       endpoint: this.server.endpoint('s3'),
       scheme: 'http',
       region: 'us-east-1',
       accessKey: secret.key('access-key'),
       secretKey: secret.key('secret-key'),
-      buckets: Object.keys(props.buckets),
     });
+    const address = `${connection.endpoint.host}:${connection.endpoint.port}`;
+    const buckets = Object.keys(props.buckets);
+    return {
+      ...connection,
+      waitContainer: waitContainer({
+        name: WAIT_FOR_OBJECT_STORE,
+        image: images.minioClient,
+        command: until(
+          buckets.map((bucket) => `mc --quiet ls store/${bucket} >/dev/null`).join(' && '),
+          `buckets ${buckets.join(', ')} at ${address}`,
+        ),
+        env: {
+          ...connection.env,
+          MC_CONFIG_DIR: '/tmp/mc',
+          MC_HOST_store: `http://$(AWS_ACCESS_KEY_ID):$(AWS_SECRET_ACCESS_KEY)@${address}`,
+        },
+      }),
+    };
   }
 
   bucket(use: BucketUse): string {

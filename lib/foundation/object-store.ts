@@ -2,9 +2,9 @@ import type { Construct } from 'constructs';
 import { z } from 'zod';
 import { type Connection, type Endpoint, outsideEndpoint } from '../kubernetes/connection';
 import { DefinitionError } from '../definitions/definition-error';
-import { images } from '../kubernetes/images';
 import { parse } from '../definitions/parse';
 import { waitContainer } from '../kubernetes/pod-defaults';
+import { pythonFile } from '../kubernetes/program';
 import type { Bytes } from '../definitions/quantity';
 import { rules } from '../definitions/rules';
 import { type SecretKey, type SecretRef, secretRefs } from '../definitions/secret-ref';
@@ -73,7 +73,8 @@ export interface ExternalObjectStoreProps {
   /**
    * For each client (`airflow`, `mlflow`, `steps`, `triton`) the Secret with the keys
    * `access-key` and `secret-key`; that of `steps` in mlops-steps. Create them
-   * and the buckets before `kubectl apply`.
+   * and the buckets before `kubectl apply`. Each key lists, reads and writes its client's
+   * buckets; that of `steps` also deletes in `data`, where payloads have a retention.
    */
   readonly credentials: Readonly<Record<string, SecretRef>>;
 }
@@ -143,14 +144,24 @@ class ExternalObjectStore implements IObjectStore {
       );
     }
     const port = Number(this.url.port || (this.url.protocol === 'https:' ? 443 : 80));
-    return storeConnection({
+    const connection = storeConnection({
       endpoint: outsideEndpoint(this.url.hostname, port),
       scheme: this.url.protocol.slice(0, -1),
       region: this.props.region ?? 'us-east-1',
       accessKey: secret.key('access-key'),
       secretKey: secret.key('secret-key'),
-      buckets: Object.keys(props.buckets).map((use) => this.bucket(use as BucketUse)),
     });
+    const buckets = Object.keys(props.buckets).map((use) => this.bucket(use as BucketUse));
+    return {
+      ...connection,
+      // With boto3 in the program's own image, which needs it for its objects anyway: MinIO's client, whose
+      // project is archived, would be one more image to pull and would ask in another way than the program.
+      waitContainer: waitContainer({
+        name: WAIT_FOR_OBJECT_STORE,
+        command: ['python', '-c', pythonFile('programs/wait_for_buckets.py'), ...buckets],
+        env: connection.env,
+      }),
+    };
   }
 
   bucket(use: BucketUse): string {
@@ -158,37 +169,26 @@ class ExternalObjectStore implements IObjectStore {
   }
 }
 
-/** A connection whose start-up check lists each of the client's buckets with the client's own key. */
+/** Lists each of the client's buckets with the client's own key. */
+export const WAIT_FOR_OBJECT_STORE = 'wait-for-object-store';
+
+/** Address and key in the variables that S3's clients read. */
 export function storeConnection(props: {
   readonly endpoint: Endpoint;
   readonly scheme: string;
   readonly region: string;
   readonly accessKey: SecretKey;
   readonly secretKey: SecretKey;
-  readonly buckets: readonly string[];
 }): Connection {
   const { endpoint, scheme } = props;
-  const address = `${endpoint.host}:${endpoint.port}`;
-  const env = {
-    AWS_ACCESS_KEY_ID: props.accessKey,
-    AWS_SECRET_ACCESS_KEY: props.secretKey,
-    AWS_DEFAULT_REGION: props.region,
-    AWS_ENDPOINT_URL_S3: `${scheme}://${address}`,
-  };
   return {
     endpoint,
-    env,
-    waitContainer: waitContainer({
-      name: 'wait-for-object-store',
-      image: images.minioClient,
-      check: props.buckets.map((bucket) => `mc --quiet ls store/${bucket} >/dev/null`).join(' && '),
-      waitingFor: `buckets ${props.buckets.join(', ')} at ${address}`,
-      env: {
-        ...env,
-        MC_CONFIG_DIR: '/tmp/mc',
-        MC_HOST_store: `${scheme}://$(AWS_ACCESS_KEY_ID):$(AWS_SECRET_ACCESS_KEY)@${address}`,
-      },
-    }),
+    env: {
+      AWS_ACCESS_KEY_ID: props.accessKey,
+      AWS_SECRET_ACCESS_KEY: props.secretKey,
+      AWS_DEFAULT_REGION: props.region,
+      AWS_ENDPOINT_URL_S3: `${scheme}://${endpoint.host}:${endpoint.port}`,
+    },
   };
 }
 

@@ -4,11 +4,12 @@ import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import type { Connection } from '../kubernetes/connection';
 import { images } from '../kubernetes/images';
+import { until, waitContainer } from '../kubernetes/pod-defaults';
 import type { Bytes } from '../definitions/quantity';
 import type { SecretRef } from '../definitions/secret-ref';
 import { PersistentVolumeClaim, ConfigFiles, emptyDir } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
-import { type DatabaseContext, type IDatabase, postgresConnection } from './database';
+import { type DatabaseContext, type IDatabase, postgresConnection, WAIT_FOR_POSTGRES } from './database';
 import { postgresObservability } from './postgres-observability';
 
 export interface PostgresProps extends DatabaseContext {
@@ -91,11 +92,24 @@ export class Postgres extends Construct implements IDatabase {
   private connect(name: string, database: string): Connection {
     const secret = this.props.secrets.generate(`postgres-${name}`, { password: 'password' });
     this.provisioning.setEnv(`ROLE_PASSWORD_${name}`, secret.key('password'));
-    return postgresConnection(this.server.endpoint('postgres'), {
-      database,
-      username: name,
-      password: secret.key('password'),
-    });
+    return this.login({ database, username: name, password: secret.key('password') });
+  }
+
+  private login(login: Parameters<typeof postgresConnection>[1]): Connection {
+    const connection = postgresConnection(this.server.endpoint('postgres'), login);
+    const { host, port } = connection.endpoint;
+    return {
+      ...connection,
+      waitContainer: waitContainer({
+        name: WAIT_FOR_POSTGRES,
+        image: images.postgres,
+        command: until(
+          `psql --no-psqlrc --quiet --command 'select 1' >/dev/null`,
+          `Postgres at ${host}:${port}`,
+        ),
+        env: { ...connection.env, PGCONNECT_TIMEOUT: '5' },
+      }),
+    };
   }
 
   /** Runs again, under a new name, whenever a client is added. */
@@ -117,11 +131,7 @@ export class Postgres extends Construct implements IDatabase {
       mounts: [emptyDir('tmp', '/tmp', '16Mi'), files.mountAt('/provision')],
     });
     job.uses(
-      postgresConnection(this.server.endpoint('postgres'), {
-        database: 'postgres',
-        username: 'postgres',
-        password: this.superuser.key('password'),
-      }),
+      this.login({ database: 'postgres', username: 'postgres', password: this.superuser.key('password') }),
     );
     return job;
   }

@@ -22,7 +22,10 @@ export interface Connection {
   readonly endpoint: Endpoint;
   /** Address and credentials, in the variables that the other side's own clients read. */
   readonly env: Readonly<Record<string, EnvValue>>;
-  /** Start-up order: a container that ends once the other side answers these credentials. */
+  /**
+   * Start-up order: a container that ends once the other side answers these credentials.
+   * Where it names no image, it runs in that of the program that waits.
+   */
   readonly waitContainer?: k8s.Container;
 }
 

@@ -91,22 +91,26 @@ export function envVars(env: Readonly<Record<string, EnvValue>>): k8s.EnvVar[] {
   });
 }
 
-/** A container that runs a shell line until it succeeds, saying each time what it waits for. */
+/** A container that ends with 0 once the other side is there. */
 export function waitContainer(props: {
   readonly name: string;
-  readonly image: string;
-  /** Ends with 0 once the other side is there. */
-  readonly check: string;
-  readonly waitingFor: string;
+  /** @default - the image of the program that waits */
+  readonly image?: string;
+  readonly command: string[];
   readonly env: Readonly<Record<string, EnvValue>>;
 }): k8s.Container {
   return {
     name: props.name,
     image: props.image,
-    command: ['sh', '-c', `until ${props.check}; do echo 'waiting for ${props.waitingFor}'; sleep 2; done`],
+    command: props.command,
     env: envVars(props.env),
     resources: resources({ request: '10m' }, { request: '32Mi', limit: '256Mi' }),
     securityContext: restrictedContainer,
     volumeMounts: [{ name: 'tmp', mountPath: '/tmp', subPath: props.name }],
   };
+}
+
+/** Runs a shell line until it succeeds, saying each time what it waits for. */
+export function until(check: string, waitingFor: string): string[] {
+  return ['sh', '-c', `until ${check}; do echo 'waiting for ${waitingFor}'; sleep 2; done`];
 }

@@ -44,7 +44,7 @@ export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTem
       tolerations: accelerated?.tolerations,
       topologySpreadConstraints: (props.replicas ?? 1) > 1 ? [spreadOverNodes(wiring.labels)] : undefined,
       initContainers: listOrAbsent([
-        ...wiring.waits,
+        ...wiring.waits.map((wait) => ({ ...wait, image: wait.image ?? props.image })),
         ...(props.initContainers ?? []).map((step) => ({ ...shared, ...step })),
         ...sidecars
           .filter(({ startsFirst }) => startsFirst)

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rules } from '../definitions/rules';
+import { rules, type Duration } from '../definitions/rules';
 
 /**
  * How Triton serves a model. A version keeps what it was trained with: a change comes into force
@@ -43,6 +43,12 @@ export interface ServedModel {
    * @default false
    */
   readonly payloads?: boolean;
+  /**
+   * How long sampled requests are kept there. The step `monitor` deletes older ones, those of before
+   * a change of this value too.
+   * @default 90d
+   */
+  readonly payloadRetention?: Duration;
 }
 
 export const servedModelSchema = z.strictObject({
@@ -53,6 +59,7 @@ export const servedModelSchema = z.strictObject({
   gpu: z.boolean().default(true),
   shadow: z.boolean().default(false),
   payloads: z.boolean().default(false),
+  payloadRetention: rules.duration().default('90d'),
 });
 
 /** Checked, with its defaults filled in. */

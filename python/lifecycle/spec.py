@@ -155,6 +155,7 @@ class Serving:
     max_queue_delay_microseconds: int
     instances: int
     trace_one_in: int
+    payload_retention: str
     shadow: bool = False
     payloads: bool = False
     gpus: int = 0

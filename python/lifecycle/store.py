@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import boto3
@@ -86,19 +86,32 @@ class Store:
 
     def list(self, prefix: str = "") -> list[str]:
         """Return the keys that begin with `prefix`, sorted, relative to the store's own prefix."""
-        keys: list[str] = []
-        token: dict[str, str] = {}
-        while True:
-            page = self._call("list_objects_v2", (), Prefix=self.prefix + prefix, **token)
-            keys += [each["Key"].removeprefix(self.prefix) for each in page.get("Contents", [])]
-            if not page["IsTruncated"]:
-                return sorted(keys)
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+        return sorted(self.walk(prefix))
+
+    def walk(self, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with `prefix` in the store's order, which sorts them, page by page."""
+        for page in self._pages(Prefix=self.prefix + prefix):
+            yield from (each["Key"].removeprefix(self.prefix) for each in page.get("Contents", []))
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Return the folders below `prefix`, each relative to the store's own prefix and with its slash."""
+        pages = self._pages(Prefix=self.prefix + prefix, Delimiter="/")
+        found = [each["Prefix"] for page in pages for each in page.get("CommonPrefixes", [])]
+        return [each.removeprefix(self.prefix) for each in found]
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those that are not there are as good as removed."""
         for key in keys:
             self._call("delete_object", (), Key=self.prefix + key)
+
+    def _pages(self, **arguments: str) -> Iterator[dict[str, Any]]:
+        token: dict[str, str] = {}
+        while True:
+            page = self._call("list_objects_v2", (), **arguments, **token)
+            yield page
+            if not page["IsTruncated"]:
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _call(self, operation: str, expected: tuple[str, ...], **arguments: Any) -> Any:
         """Return the store's answer, its body read, or None where it refused with an expected code."""

@@ -64,6 +64,7 @@ SPEC: dict[str, Any] = {
         "maxQueueDelayMicroseconds": 500,
         "instances": 1,
         "traceOneIn": 10,
+        "payloadRetention": "90d",
     },
     "monitoring": {
         "drift": {"threshold": 0.2, "window": "1h", "minSamples": 500},

@@ -1,6 +1,7 @@
 import json
 import warnings
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,6 +10,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from lifecycle.steps import drift_report, monitor
 from lifecycle.exits import PermanentError
+from lifecycle.payloads import WRITTEN
 from small_pipeline import LINEAR, Pipeline, collect, trips
 
 pytest_plugins = ("servers_mlflow",)
@@ -26,6 +28,21 @@ def test_before_anything_serves_there_is_nothing_to_watch(
 ) -> None:
     monitor.run(pipeline.context("watch"))
     assert "nothing serves yet" in capsys.readouterr().out
+
+
+def test_old_payloads_go_whatever_keeps_the_model_from_being_measured(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = pipeline.context("watch").data
+    now = datetime.now(UTC)
+    for days in (2, 4):
+        data.put(f"payloads/1/{now - timedelta(days=days):{WRITTEN}}-a.jsonl", payload("x", [1.0, 1.0]))
+    pipeline.changes["serving.payloadRetention"] = "3d"
+    monitor.run(pipeline.context("watch"))
+    said = capsys.readouterr().out
+    assert "deleted 1 objects of sampled requests that were older than 3d" in said
+    assert "nothing serves yet" in said
+    assert len(data.list("payloads/")) == 1
 
 
 def test_without_newer_labels_it_says_so(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +86,7 @@ def test_sampled_requests_are_joined_with_their_labels(
         payload("2024-02-31", [None, 1.0]),
         payload("x", [1.0, 1.0]),
     ]
-    context.data.put("payloads/1/20240201T000000000000Z-a.jsonl", b"".join(lines))
+    context.data.put(f"payloads/1/{datetime.now(UTC):{WRITTEN}}-a.jsonl", b"".join(lines))
     monitor.run(pipeline.context("watch"))
     found = context.models.get_json("status/error.json")
     assert found is not None

@@ -75,6 +75,9 @@ def test_keys_are_listed_below_a_prefix_beyond_one_page(store: Store, object_sto
     assert store.list("few/") == ["few/a"]
     assert store.list("many/") == [f"many/{number:04d}" for number in range(1001)]
     assert len(store.list()) == 1002
+    assert list(store.walk("many/")) == store.list("many/")
+    assert store.folders("") == ["few/", "many/"]
+    assert store.folders("many/") == []
 
 
 def test_keys_are_deleted_and_what_is_not_there_is_as_good_as_deleted(store: Store) -> None:

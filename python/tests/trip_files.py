@@ -62,6 +62,7 @@ def spec_json(**source: Any) -> dict[str, Any]:
             "maxQueueDelayMicroseconds": 500,
             "instances": 1,
             "traceOneIn": 10,
+            "payloadRetention": "90d",
         },
         "monitoring": {
             "drift": {"threshold": 0.2, "window": "1h", "minSamples": 500},

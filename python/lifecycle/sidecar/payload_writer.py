@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifecycle.exits import StepExit
+from lifecycle.payloads import FOLDER, WRITTEN
 
 MOST_BYTES = 16 * 1024 * 1024
 """What waits while the store is away; more than that, and the oldest go."""
@@ -74,11 +75,11 @@ class PayloadWriter:
         groups: dict[tuple[str, int], list[bytes]] = {}
         for pipeline, version, line in taken:
             groups.setdefault((pipeline, version), []).append(line)
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{self._replica}.jsonl"
+        name = f"{datetime.now(UTC):{WRITTEN}}-{self._replica}.jsonl"
         while groups:
             pipeline, version = next(iter(groups))
             try:
-                self._put(f"{pipeline}/payloads/{version}/{name}", b"".join(groups[pipeline, version]))
+                self._put(f"{pipeline}/{FOLDER}{version}/{name}", b"".join(groups[pipeline, version]))
             except StepExit as error:
                 log.warning("%s", error)
                 break

@@ -1,10 +1,11 @@
-"""The step that repeats: the live model's error on labels that arrived later, and a report."""
+"""The step that repeats: old payloads go, the live model's error on labels that arrived later, a report."""
 
 import json
 import math
 import tempfile
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pandas as pd
 
 from lifecycle.exits import PermanentError
 from lifecycle.model_repository import BadVersion, read_version
-from lifecycle.steps import drift_report, tracking
+from lifecycle.payloads import FOLDER
+from lifecycle.steps import drift_report, retention, tracking
 from lifecycle.steps.context import Context
 from lifecycle.steps.preprocess import rows_of, shaped, usable
 from lifecycle.steps.scoring import Scorer, frame, matrix, measure
@@ -29,12 +31,17 @@ REQUEST = "request id"
 
 
 def run(context: Context) -> None:
-    """Leave `status/error.json`, and a report with the champion's MLflow run.
+    """Delete old payloads; leave `status/error.json`, and a report with the champion's MLflow run.
 
     Raises:
         RetryableError: MLflow or the object store is away.
         PermanentError: The champion, or a batch, cannot be read.
     """
+    # First: whatever keeps the model from being measured is no reason to keep anybody's requests for longer.
+    kept = context.spec.serving.payload_retention
+    deleted = retention.delete_old(context.data, kept, datetime.now(UTC))
+    if deleted:
+        print(f"deleted {deleted} objects of sampled requests that were older than {kept}")
     registry = Tracking(context.spec, context.environ)
     champion = registry.by_alias(registry.aliases.champion)
     if champion is None:
@@ -145,7 +152,7 @@ def _sampled(context: Context, version: int, inputs: int) -> list[dict[str, Any]
     found: list[dict[str, Any]] = []
     rows = 0
     # The names begin with the time.
-    for key in reversed(context.data.list(f"payloads/{version}/")):
+    for key in reversed(context.data.list(f"{FOLDER}{version}/")):
         for line in reversed((context.data.get(key) or b"").splitlines()):
             each = json.loads(line)
             values = [*each["features"], *each["predictions"]]

@@ -1,0 +1,172 @@
+/**
+ * What each stage and each module makes of small props, to be read at a glance in a diff.
+ * docs/testing-manifests.md says how such a test is written; its own example is one of these.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { transformSync } from '@swc/core';
+import { App } from 'cdk8s';
+import { dump } from 'js-yaml';
+import { Accelerator, Database, definePipeline, ObjectStore, SecretRef } from '../lib';
+import { DataCollection } from '../lib/collection/data-collection';
+import type { Manifest } from '../lib/validation/manifests';
+import { ManifestFile } from '../lib/kubernetes/manifest-file';
+import { CLUSTER_SCOPED } from '../lib/kubernetes/namespaces';
+import { Foundation } from '../lib/foundation/foundation';
+import { Secrets } from '../lib/foundation/secrets';
+import { Monitoring } from '../lib/monitoring/monitoring';
+import { ModelMonitoring } from '../lib/monitoring/model-monitoring';
+import { Observability } from '../lib/observability/observability';
+import { ModelRegistration } from '../lib/registry/model-registration';
+import { ModelDeployment } from '../lib/serving/model-deployment';
+import { Triton } from '../lib/serving/triton';
+import { MLflow } from '../lib/training/mlflow';
+import { Airflow } from '../lib/workflow/airflow';
+import { TRIP } from './support/trip';
+
+/** Stage 2 is the example of docs/testing-manifests.md, run as it stands there. */
+const page = readFileSync(join(__dirname, '../docs/testing-manifests.md'), 'utf8');
+const [, example] = /```ts\n([\s\S]*?)```/.exec(page)!;
+const { code } = transformSync(example!, {
+  jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
+  module: { type: 'commonjs' },
+});
+new Function('exports', 'require', code)({}, require);
+
+describe('the stage', () => {
+  const trip = definePipeline(TRIP);
+
+  test('collection', () => {
+    const source = {
+      type: 'sql',
+      query: 'SELECT * FROM trips WHERE pickup >= :start AND pickup < :end',
+      period: 'month',
+      secretName: 'trips-reader',
+    } as const;
+    const sql = definePipeline({ ...TRIP, source });
+    const stage = small();
+    const { spec } = new DataCollection(stage, 'collection', {
+      ...sql,
+      bucket: 'data',
+      namespace: 'mlops-steps',
+    });
+    expect({ spec, objects: stage.toJson() }).toMatchSnapshot();
+  });
+
+  test('registration', () => {
+    expect(new ModelRegistration(small(), 'registration', trip).spec).toMatchSnapshot();
+  });
+
+  test('deployment', () => {
+    const accelerator = Accelerator.nvidia({ count: 2 });
+    const { spec } = new ModelDeployment(small(), 'deployment', { ...trip, bucket: 'models', accelerator });
+    expect(spec).toMatchSnapshot();
+  });
+
+  test('observation', () => {
+    const stage = small();
+    const { spec } = new ModelMonitoring(stage, 'observation', {
+      ...trip,
+      observability: new Observability(),
+    });
+    const [rule] = stage.toJson() as Manifest[];
+    const names = rule!.spec.groups[0].rules.map(
+      ({ record, alert }: { record?: string; alert?: string }) => record ?? alert,
+    );
+    expect({ spec, rule: rule!.metadata, names }).toMatchSnapshot();
+  });
+});
+
+describe('the module', () => {
+  test('foundation, and what it has besides where it runs Postgres and MinIO itself', () => {
+    const external = foundation(ground());
+    const inCluster = foundation({
+      ...ground(),
+      database: Database.inCluster(),
+      objectStore: ObjectStore.inCluster(),
+    });
+    expect(external).toMatchSnapshot();
+    expect(inCluster.filter((object) => !external.includes(object))).toMatchSnapshot();
+  });
+
+  test('workflow', () => {
+    const module = new Airflow(new App({ outdir: 'unused' }), 'module', bound());
+    expect(inventory(module)).toMatchSnapshot();
+    expect(edges(module, 'airflow-scheduler')).toMatchSnapshot();
+  });
+
+  test('training', () => {
+    const module = new MLflow(new App({ outdir: 'unused' }), 'module', bound());
+    expect(inventory(module)).toMatchSnapshot();
+    expect(edges(module, 'mlflow')).toMatchSnapshot();
+  });
+
+  test('serving', () => {
+    const module = new Triton(new App({ outdir: 'unused' }), 'module', {
+      ...bound(),
+      accelerator: Accelerator.none(),
+    });
+    expect(inventory(module)).toMatchSnapshot();
+    expect(edges(module, 'triton')).toMatchSnapshot();
+  });
+
+  test('monitoring', () => {
+    const module = new Monitoring(new App({ outdir: 'unused' }), 'module', {
+      ...bound(),
+      accelerator: Accelerator.none(),
+    });
+    expect(inventory(module)).toMatchSnapshot();
+    expect(edges(module, 'grafana')).toMatchSnapshot();
+  });
+});
+
+function small(): ManifestFile {
+  return new ManifestFile(new App({ outdir: 'unused' }), 'test', { file: 'test' });
+}
+
+/** What stands before every room: nothing in it runs in the cluster. */
+function ground() {
+  const login = SecretRef.external('login', ['database', 'username', 'password']);
+  const key = SecretRef.external('key', ['access-key', 'secret-key']);
+  return {
+    database: Database.external({ host: 'db.example', credentials: { airflow: login, mlflow: login } }),
+    objectStore: ObjectStore.external({
+      endpoint: 'https://s3.example',
+      credentials: { airflow: key, mlflow: key, triton: key },
+    }),
+    observability: new Observability(),
+    ingress: { domain: 'ml.example', controllerNamespace: 'ingress' },
+  };
+}
+
+function bound() {
+  const { database, objectStore, observability, ingress } = ground();
+  const stage = small();
+  const secrets = new Secrets(stage, 'secrets');
+  const context = { secrets, observability, ingress };
+  return {
+    ...context,
+    database: database.bind(stage, context),
+    objectStore: objectStore.bind(stage, context),
+  };
+}
+
+function foundation(props: ReturnType<typeof ground>): string[] {
+  return inventory(new Foundation(new App({ outdir: 'unused' }), 'module', props));
+}
+
+/** `Kind namespace/name` of each object; without the hash of what a Job runs. */
+function inventory(module: ManifestFile): string[] {
+  return (module.toJson() as Manifest[]).map(({ kind, metadata }) => {
+    const name = metadata.name.replace(/-[0-9a-f]{12}$/, '');
+    return CLUSTER_SCOPED.includes(kind) ? `${kind} ${name}` : `${kind} ${metadata.namespace}/${name}`;
+  });
+}
+
+/** Who may reach these pods, and whom they may reach. */
+function edges(module: ManifestFile, name: string): string {
+  const policy = (module.toJson() as Manifest[]).find(
+    ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === name,
+  )!;
+  return dump(policy.spec);
+}

@@ -1,0 +1,32 @@
+"""Waits until the object store lists each of these buckets to this pod: `wait_for_buckets.py BUCKET...`.
+
+Address and key are in the variables that boto3 reads: AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID and so on.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+
+def main(buckets: Sequence[str], pause: float = 2) -> None:
+    """Return once every bucket is listed; until then say every `pause` seconds what is missing."""
+    once = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
+    store = boto3.client("s3", config=once)
+    waiting = list(buckets)
+    while waiting:
+        try:
+            store.list_objects_v2(Bucket=waiting[0], MaxKeys=1)
+            waiting.pop(0)
+        except (BotoCoreError, ClientError) as error:
+            address = os.environ.get("AWS_ENDPOINT_URL_S3")
+            print(f"waiting for buckets {', '.join(waiting)} at {address}: {error}", flush=True)
+            time.sleep(pause)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

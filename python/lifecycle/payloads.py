@@ -1,4 +1,4 @@
-"""Where sampled requests lie in the bucket `data`: the sidecar writes them, the step `monitor` reads and deletes them."""
+"""Where sampled requests lie in the bucket `data`: written by the sidecar, read and deleted by `monitor`."""
 
 FOLDER = "payloads/"
 """Below the pipeline's prefix; in it a folder for each version."""

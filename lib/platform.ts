@@ -17,11 +17,17 @@ export class Platform {
   readonly serving: Triton;
   readonly monitoring: Monitoring;
 
-  constructor(app: App, environment: Environment, pipelines: readonly PipelineSource[]) {
+  /** @param name of the environment, which the cluster then carries */
+  constructor(app: App, name: string, environment: Environment, pipelines: readonly PipelineSource[]) {
     const { observability } = this;
     const { pages } = environment;
 
-    this.foundation = new Foundation(app, 'foundation', { ...environment, observability, pages });
+    this.foundation = new Foundation(app, 'foundation', {
+      ...environment,
+      environmentName: name,
+      observability,
+      pages,
+    });
     const { secrets, database, objectStore } = this.foundation;
     const ground = { secrets, database, objectStore, observability, pages };
 

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../lib/core/stage';
 import { LOGIN_ANNOTATIONS } from '../lib/core/page';
 import { firingAlerts } from './platform/alerts';
+import { runningEnvironment } from './platform/environments';
 import { list, run } from './platform/kubectl';
 import { models } from './platform/models';
 import { reason } from './platform/trouble';
@@ -29,6 +30,12 @@ void run(() => {
   const found = workloads([PLATFORM_NAMESPACE, STEPS_NAMESPACE, NODES_NAMESPACE]);
   if (found.length === 0) return console.log("Nothing runs here yet: 'npm run deploy' applies it.");
 
+  const running = runningEnvironment();
+  console.log(
+    typeof running === 'object'
+      ? `The cluster runs '${running.name}'.`
+      : "The cluster does not say which environment it runs; the next 'npm run deploy -- ENVIRONMENT' names it.",
+  );
   const ready = found.filter((workload) => workload.ready);
   console.log(`${ready.length} of ${found.length} workloads are ready.`);
   for (const workload of found.filter((candidate) => !candidate.ready)) {

@@ -17,6 +17,9 @@ export const OWNERSHIP_LABELS = {
   'app.kubernetes.io/part-of': 'mlops-platform',
 } as const;
 
+/** On the platform's namespace: the name of the environment that the cluster runs. */
+export const ENVIRONMENT_LABEL = 'mlops-lifecycle/environment';
+
 export interface StageProps {
   /** Name of the file in `dist/`, without its ending. Its number is its place in `kubectl apply`. */
   readonly file: string;

@@ -3,7 +3,7 @@ import { checkContract } from '../contract/contract';
 import type { Manifest } from '../contract/manifests';
 import { DefinitionErrors, show } from '../core/definition-error';
 import { CLUSTER_SCOPED, type Stage } from '../core/stage';
-import type { Environment } from '../environment';
+import { type Environment, environmentName } from '../environment';
 import type { PipelineSource } from '../pipeline/pipeline';
 import { Platform } from '../platform';
 
@@ -26,7 +26,7 @@ export function render(
   const subject = `environment '${name}'`;
   refuseTwins(subject, pipelines);
   const app = new App({ outdir: 'unused' });
-  const platform = new Platform(app, environment, pipelines);
+  const platform = new Platform(app, environmentName(name), environment, pipelines);
 
   const files: Rendered = new Map();
   const invalid: string[] = [];

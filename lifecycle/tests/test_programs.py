@@ -12,7 +12,6 @@ BROUGHT = {"airflow_job_alive": {"psycopg2"}, "migrate_mlflow": {"psycopg2"}}
 # TypeScript puts this file beside these.
 BESIDE = {
     "generate_secrets": {"kubernetes_api"},
-    "apply_custom_resources": {"kubernetes_api"},
     "pipeline_dags": {"kubernetes_api"},
 }
 
@@ -28,7 +27,7 @@ def imported(program: Path) -> set[str]:
 
 
 def test_there_are_programs() -> None:
-    assert len(PROGRAMS) == 11
+    assert len(PROGRAMS) == 10
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../lib/core/stage';
-import { create, Failure, kubectl, tryKubectl } from './kubectl';
+import { Failure, kubectl, send, tryKubectl } from './kubectl';
 import { appliedPipelines } from './models';
 
 /** A pipeline's spec, as far as it says how its steps run. */
@@ -67,7 +67,7 @@ export function specOf(pipeline: string): Spec {
 export async function runStep(step: Step): Promise<string> {
   const pod = stepPod(step, Date.now());
   const name = `pod/${pod.metadata.name}`;
-  create(pod);
+  send(['create'], [pod]);
   try {
     return await shownToItsEnd(name, step.signal);
   } finally {

@@ -18,6 +18,9 @@ const HARMLESS =
   'awk basename bash cat chmod cp cut date df dirname env grep gzip head install ls mkdir mktemp mv rm rmdir sed ' +
   'sha256sum sleep sort tail tar tr';
 
+/** What the stand-in of k3s was given by `kubectl apply`. */
+const APPLIED = 'var/lib/rancher/k3s/server/applied';
+
 const TOOLS = ['k3s', 'kubectl', 'k9s', 'helm'] as const;
 type Tool = (typeof TOOLS)[number];
 
@@ -118,9 +121,17 @@ const archive = (member: string): Buffer => {
   return packed.stdout;
 };
 
-/** Made-up releases. This k3s only says how its node is. */
+/** Made-up releases. This k3s only says how its node is, and keeps the file that is applied to it. */
 const releases = (arch: string, nodeState: string): Record<Tool, string | Buffer> => ({
-  k3s: `#!/usr/bin/env bash\n[[ "$*" != *"get nodes"* ]] || echo "node1 ${nodeState} control-plane 1s v1"\n`,
+  k3s: `#!/usr/bin/env bash
+applied="$BOOTSTRAP_ROOT/${APPLIED}"
+case "$*" in
+  *" get nodes "*) echo "node1 ${nodeState} control-plane 1s v1" ;;
+  *" get -f $DEFINITIONS -o name") cat "$applied" ;;
+  *" apply -f $DEFINITIONS") [[ -z \${STUB_REFUSES:-} ]] && cp "\${!#}" "$applied" ;;
+  *" wait --for=condition=Established --timeout=60s -f $DEFINITIONS") [[ -s $applied ]] ;;
+esac
+`,
   kubectl: '#!/usr/bin/env bash\n# kubectl\n',
   k9s: archive('k9s'),
   helm: archive(`linux-${arch}/helm`),
@@ -129,7 +140,9 @@ const releases = (arch: string, nodeState: string): Record<Tool, string | Buffer
 class Machine {
   readonly root = fs.mkdtempSync(path.join(os.tmpdir(), 'bootstrap-root-'));
   private readonly stubs = fs.mkdtempSync(path.join(os.tmpdir(), 'bootstrap-stubs-'));
-  private readonly script = path.join(this.stubs, 'bootstrap.sh');
+  private readonly script = path.join(this.stubs, 'scripts', 'bootstrap.sh');
+  /** Beside the script, as in a checkout. */
+  readonly definitions = path.join(this.stubs, 'dist', '00-crds.yaml');
   private readonly callsFile = path.join(this.stubs, 'calls');
 
   constructor(
@@ -207,7 +220,13 @@ class Machine {
         `$1="${hash}"`,
       );
     }
-    fs.writeFileSync(this.script, script);
+    for (const [file, text] of [
+      [this.script, script],
+      [this.definitions, 'kind: CustomResourceDefinition\n'],
+    ] as const) {
+      fs.mkdirSync(path.dirname(file));
+      fs.writeFileSync(file, text);
+    }
   }
 
   /** A folder with every file of the stand-in web under the last part of its address. */
@@ -233,6 +252,7 @@ class Machine {
         BOOTSTRAP_ROOT: this.root,
         BOOTSTRAP_WAIT_SECONDS: '1',
         CALLS: this.callsFile,
+        DEFINITIONS: this.definitions,
         STUB_ARCH: this.arch === 'arm64' ? 'aarch64' : 'x86_64',
         ...env,
       },
@@ -631,6 +651,55 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.code).toBe(0);
       expect(done.err).toContain('kubectl was not put there by this script');
       expect(target.read('usr/local/bin/kubectl')).toBe('theirs');
+    });
+  });
+
+  describe('brings the definitions', () => {
+    it('that lie beside it, once, and says so', () => {
+      const target = machine();
+      const done = target.run();
+      expect([done.code, done.err]).toEqual([0, '']);
+      expect(done.out).toContain(`definitions: the cluster has those of ${target.definitions}\n`);
+      expect(target.read(APPLIED)).toBe(fs.readFileSync(target.definitions, 'utf8'));
+      const again = target.run();
+      expect([again.code, again.err]).toEqual([0, '']);
+      expect(again.out).not.toContain('definitions');
+    });
+
+    it('and leaves any that is there', () => {
+      const target = machine();
+      target.run();
+      target.write(APPLIED, 'somebody else’s\n');
+      expect(target.run().code).toBe(0);
+      expect(target.read(APPLIED)).toBe('somebody else’s\n');
+    });
+
+    it('but not in a dry run, which says that it would', () => {
+      const target = machine();
+      const done = target.run(['--dry-run']);
+      expect(done.out).toContain(`would apply ${target.definitions} to the cluster\n`);
+      expect(target.has(APPLIED)).toBe(false);
+    });
+
+    it('or stops with 5 where the cluster refuses them, the kubeconfig written', () => {
+      const target = machine();
+      const done = target.run([], { STUB_REFUSES: '1' });
+      expect(done.code).toBe(5);
+      expect(done.err).toContain(`error: the cluster did not take the definitions of ${target.definitions}`);
+      expect(target.has('home/ada/.kube/config')).toBe(true);
+      expect(target.run().code).toBe(0);
+      expect(target.has(APPLIED)).toBe(true);
+    });
+
+    it('or, where it stands alone, says that the apply is given twice', () => {
+      const target = machine();
+      fs.rmSync(target.definitions);
+      const done = target.run();
+      expect([done.code, done.err]).toEqual([0, '']);
+      expect(done.out).toMatch(
+        /\n {2}kubectl apply -f dist\/laptop {3}# twice: the first one brings the definitions/,
+      );
+      expect(target.run(['--dry-run']).out).not.toContain('would apply');
     });
   });
 

@@ -35,8 +35,8 @@ beforeAll(() => {
   base = mkdtempSync(join(tmpdir(), 'chart-'));
   chart = join(base, 'chart');
   const pipelines = [pipeline('trip', MODEL)];
-  synthesize({ environments: { '.': laptop }, pipelines, outdir: join(base, 'dist') });
-  dist = appliedObjects(join(base, 'dist'));
+  synthesize({ environments: { laptop }, pipelines, outdir: join(base, 'dist') });
+  dist = appliedObjects(join(base, 'dist/laptop'));
   write(pipelines);
   rendered = renderFolder(join(chart, 'templates'));
 });

@@ -712,7 +712,7 @@ describe('Triton', () => {
     expect(server.volumeMounts).toContainEqual({ name: 'models', mountPath: '/models', readOnly: true });
     expect(find('Service', 'triton-replicas').spec.clusterIP).toBe('None');
     expect(find('ServiceMonitor', 'triton-models').spec.endpoints[0].relabelings).toEqual([
-      { targetLabel: 'job', replacement: 'triton-models' },
+      { action: 'replace', targetLabel: 'job', replacement: 'triton-models' },
     ]);
     expect(portsOf(find('NetworkPolicy', 'triton').spec.egress)).toContain(443);
   });

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { environmentFolder } from '../scripts/cli/platform/environments';
+import { planDefinitions, type Present } from '../scripts/cli/platform/definitions';
 import { inWords as alertInWords } from '../scripts/cli/platform/alerts';
 import { inWords } from '../scripts/cli/platform/models';
 import { stale } from '../scripts/cli/platform/stale';
@@ -77,6 +78,60 @@ test('without a cluster it says so once, and where to get one', () => {
       "none does, 'sudo scripts/bootstrap.sh' makes one on this machine (docs/bootstrap.md).\n",
   );
   expect(status).toBe(1);
+});
+
+describe('of our definitions', () => {
+  const NAMES = ['a.example.com', 'b.example.com'];
+  const ours = NAMES.map((name) => ({
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name, annotations: { 'operator.prometheus.io/version': '0.85.0' } },
+  }));
+  const present = (change: Partial<Present>): Present => ({
+    name: 'a.example.com',
+    version: '0.85.0',
+    managedBy: 'mlops-lifecycle',
+    prose: false,
+    ...change,
+  });
+  const plan = (...there: Present[]) => {
+    const { apply, leave, absent } = planDefinitions(ours, there);
+    return { apply: apply.map(({ metadata }) => metadata.name), leave, absent };
+  };
+
+  test('all are applied where there are none', () => {
+    expect(plan()).toEqual({ apply: NAMES, leave: [], absent: NAMES });
+    expect(plan(present({ name: 'c.example.com', version: '9.0.0' })).apply).toEqual(NAMES);
+  });
+
+  test.each<[string, Partial<Present>]>([
+    ['of our version', {}],
+    ['of an older version', { version: '0.84.1' }],
+    ['without a version', { version: '' }],
+    ['from before they carried a label', { managedBy: '' }],
+  ])('one of our own is applied over: %s', (_, change) => {
+    expect(plan(present(change))).toEqual({ apply: NAMES, leave: [], absent: ['b.example.com'] });
+  });
+
+  test('one of somebody else and of our version is left alone', () => {
+    for (const managedBy of ['', 'Helm']) {
+      expect(plan(present({ managedBy, prose: true }))).toEqual({
+        apply: ['b.example.com'],
+        leave: ['a.example.com'],
+        absent: ['b.example.com'],
+      });
+    }
+  });
+
+  test.each<[string, Partial<Present>]>([
+    ["a.example.com: 0.85.1, somebody else's; ours is 0.85.0", { version: '0.85.1', managedBy: 'Helm' }],
+    ["a.example.com: 0.100.0, somebody else's; ours is 0.85.0", { version: '0.100.0', managedBy: '' }],
+    ["a.example.com: 0.84.0, somebody else's; ours is 0.85.0", { version: '0.84.0', managedBy: '' }],
+    ["a.example.com: of unknown version, somebody else's;", { version: '', managedBy: '', prose: true }],
+    ['a.example.com: 1.0.0, from a newer release of this platform; ours is 0.85.0', { version: '1.0.0' }],
+  ])('none is applied: %s', (said, change) => {
+    expect(() => plan(present(change))).toThrow(said);
+  });
 });
 
 test('npm run status knows no arguments but --help', () => {

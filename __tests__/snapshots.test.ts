@@ -152,7 +152,9 @@ function bound() {
 }
 
 function foundation(props: ReturnType<typeof ground>): string[] {
-  return inventory(new Foundation(new App({ outdir: 'unused' }), 'module', props));
+  return inventory(
+    new Foundation(new App({ outdir: 'unused' }), 'module', { ...props, environmentName: 'test' }),
+  );
 }
 
 /** `Kind namespace/name` of each object; without the hash of what a Job runs. */

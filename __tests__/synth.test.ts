@@ -15,9 +15,8 @@ import { basename, join } from 'node:path';
 import { loadAll } from 'js-yaml';
 import { Accelerator, defineEnvironment, definePipeline, synthesize } from '../lib';
 import type { Manifest } from '../lib/validation/manifests';
-import { CUSTOM_RESOURCES, CUSTOM_RESOURCES_LABEL } from '../lib/kubernetes/custom-resource';
-import { packCustomResources, yaml } from '../lib/synth/custom-resources';
 import { replaceFolder } from '../lib/synth/replace-folder';
+import { yaml } from '../lib/synth/yaml';
 import { TRIP } from './support/trip';
 
 const HEADER = '# ours\n';
@@ -102,8 +101,8 @@ describe('a synth', () => {
       'def f():\r\n\ttext = "--- \u2028 \u0000 #: {a} 🚕 \ufeff"  \n# yes\n...\n---\nkind: Secret\n\n\n';
     synthesize({ environments: { '.': laptop }, pipelines: [pipeline('trip', { model })], outdir });
     const objects = objectsOf('60-pipeline-trip.yaml');
-    expect(objects.map(({ kind }) => kind)).toEqual(['ConfigMap', 'ConfigMap', 'ConfigMap']);
-    expect(objects[1]!.data['model.py']).toBe(model);
+    expect(objects.map(({ kind }) => kind)).toEqual(['PrometheusRule', 'ConfigMap', 'ConfigMap']);
+    expect(objects[2]!.data['model.py']).toBe(model);
   });
 
   test('keeps a name that YAML reads as something else', () => {
@@ -184,53 +183,6 @@ describe('npx cdk8s synth', () => {
       env: { ...process.env, CDK8S_CHECK_UPGRADE: 'false', TS_NODE_TRANSPILE_ONLY: 'true' },
     });
   }
-});
-
-describe('custom resources', () => {
-  test('travel in ConfigMaps, under keys that say where they live', () => {
-    synthesize({ environments: { '.': workstation }, pipelines: [pipeline('trip')], outdir });
-    const objects = readdirSync(outdir).flatMap((file) => objectsOf(file));
-    expect(objects.filter(({ apiVersion }) => apiVersion.startsWith(CUSTOM_RESOURCES.group))).toEqual([]);
-    const carriers = objects.filter(({ metadata }) => metadata.labels?.[CUSTOM_RESOURCES_LABEL]);
-    const carried = carriers.flatMap(({ data }) => Object.entries(data as Record<string, string>));
-    expect(carriers.length).toBeGreaterThan(3);
-    expect(new Set(carried.map(([key]) => key)).size).toBe(carried.length);
-    for (const [key, text] of carried) {
-      const { apiVersion, kind, metadata } = loadAll(text)[0] as Manifest;
-      const [group, version] = apiVersion.split('/');
-      const plural = CUSTOM_RESOURCES.plurals[kind];
-      expect(key).toBe(`${group}_${version}_${plural}_${metadata.namespace}_${metadata.name}.yaml`);
-    }
-  });
-
-  test('have the plurals that their definitions say', () => {
-    const folder = join(__dirname, '../imports/crds');
-    const defined = readdirSync(folder)
-      .flatMap((file) => loadAll(readFileSync(join(folder, file), 'utf8')) as Manifest[])
-      .map(({ spec }) => [spec.names.kind, spec.names.plural, spec.group, spec.versions[0].name]);
-    const { group, version, plurals } = CUSTOM_RESOURCES;
-    for (const [kind, plural] of Object.entries(plurals)) {
-      expect(defined).toContainEqual([kind, plural, group, version]);
-    }
-  });
-
-  test('leave the other objects of a file where they are, and come last', () => {
-    const packed = packCustomResources('50-monitoring', [
-      object('Service', 'first'),
-      object('PrometheusRule', 'rules', 'monitoring.coreos.com/v1'),
-      object('Service', 'last'),
-    ]);
-    expect(packed.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([
-      'Service first',
-      'Service last',
-      'ConfigMap custom-resources-monitoring',
-    ]);
-  });
-
-  test('of a kind whose plural nobody knows are refused', () => {
-    const probe = object('Probe', 'x', 'monitoring.coreos.com/v1');
-    expect(() => packCustomResources('50-monitoring', [probe])).toThrow(/plurals: must have .*, got "Probe"/);
-  });
 });
 
 function synth(names: string[]): void {

@@ -8,6 +8,11 @@ import { SecretRef } from './definitions/secret-ref';
 import { Database } from './foundation/database';
 import { ObjectStore } from './foundation/object-store';
 
+/** What people call the environment of a folder below `dist/`: `dist/` itself is the workstation's. */
+export function environmentName(folder: string): string {
+  return folder === '.' ? 'workstation' : folder;
+}
+
 /** A cluster the platform runs on. Everything has a default: name only what differs. */
 export interface EnvironmentProps {
   /**

@@ -17,11 +17,17 @@ export class Platform {
   readonly serving: Triton;
   readonly monitoring: Monitoring;
 
-  constructor(app: App, environment: Environment, pipelines: readonly LoadedPipeline[]) {
+  /** @param name of the environment, which the cluster then carries */
+  constructor(app: App, name: string, environment: Environment, pipelines: readonly LoadedPipeline[]) {
     const { observability } = this;
     const { ingress } = environment;
 
-    this.foundation = new Foundation(app, 'foundation', { ...environment, observability, ingress });
+    this.foundation = new Foundation(app, 'foundation', {
+      ...environment,
+      environmentName: name,
+      observability,
+      ingress,
+    });
     const { secrets, database, objectStore } = this.foundation;
     const shared = { secrets, database, objectStore, observability, ingress };
 

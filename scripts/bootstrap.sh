@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 #
 # Puts k3s, kubectl, k9s and helm on a bare Linux machine, so that
-# `kubectl apply -f dist` has a cluster to talk to. `--help` says the rest.
+# `kubectl apply -f dist` has a cluster that knows the kinds in it. `--help`
+# says the rest.
 
 set -Eeuo pipefail
 umask 022
@@ -68,8 +69,9 @@ Usage: sudo scripts/bootstrap.sh [options]
 
 Puts k3s $K3S_VERSION, kubectl $KUBECTL_VERSION, k9s $K9S_VERSION and
 helm $HELM_VERSION on this Linux machine. Every download is checked against the
-checksum its project publishes before anything is installed or run. A second
-run finds what is there and does nothing.
+checksum its project publishes before anything is installed or run. The cluster
+gets the definitions of dist/00-crds.yaml. A second run finds what is there and
+does nothing.
 
 Options:
   --only LIST   only these, comma-separated: k3s,kubectl,k9s,helm
@@ -101,8 +103,8 @@ Exit codes:
   3   something must be put right first (not root, tool missing, port taken)
   4   a file could not be had or did not match its checksum; nothing was
       installed
-  5   k3s was started but the node did not become ready; or could not be
-      removed whole
+  5   k3s was started but the node did not become ready, or did not take the
+      definitions; or could not be removed whole
   6   --uninstall was not confirmed; nothing was removed
   64  wrong option
 HELP
@@ -219,7 +221,7 @@ detect_machine() {
 error: this is macOS, and k3s needs Linux. Either run k3s in Docker:
   brew install k3d kubectl helm k9s
   k3d cluster create mlops --image rancher/k3s:${K3S_VERSION/+/-} --port 80:80@loadbalancer
-  kubectl apply -f dist/laptop
+  kubectl apply -f dist/laptop   # twice: the first one brings the definitions that the second one needs
 or use a Linux virtual machine and run this script inside it:
   brew install --cask multipass
   multipass launch 24.04 --name mlops --cpus 4 --memory 12G --disk 60G
@@ -924,6 +926,40 @@ wait_for_node() {
   say "k3s: the node is ready"
 }
 
+# --- The definitions -------------------------------------------------------------
+#
+# kubectl looks every kind up before it sends the first object. On a cluster
+# without these, `kubectl apply -f dist` fails once and has to be given again.
+
+DEFINITIONS="" # the file beside this script; empty where the script stands alone
+
+find_definitions() {
+  local script="${BASH_SOURCE[0]:-}" file
+  # From a pipe the script has no place.
+  [[ -n $script ]] || return 0
+  file="$(cd -- "$(dirname -- "$script")/.." && pwd)/dist/00-crds.yaml"
+  [[ ! -r $file ]] || DEFINITIONS="$file"
+}
+
+# Does the cluster get the definitions from here?
+brings_definitions() {
+  [[ -n $DEFINITIONS ]] && { needed k3s || is_recorded binary "$BIN_DIR/k3s"; }
+}
+
+bring_definitions() {
+  local kubectl=("$BIN_DIR/k3s" kubectl --kubeconfig "$K3S_KUBECONFIG") there
+  brings_definitions || return 0
+  # Any that is there is left to whoever put it there.
+  there="$("${kubectl[@]}" get -f "$DEFINITIONS" -o name 2>/dev/null)" || true
+  [[ -z $there ]] || return 0
+  # As the reader will: `kubectl apply -f dist` then finds them unchanged.
+  if ! "${kubectl[@]}" apply -f "$DEFINITIONS" >/dev/null ||
+    ! "${kubectl[@]}" wait --for=condition=Established --timeout=60s -f "$DEFINITIONS" >/dev/null; then
+    die $E_NOT_READY "the cluster did not take the definitions of $DEFINITIONS, for the reason above. Run this again."
+  fi
+  say "definitions: the cluster has those of $DEFINITIONS"
+}
+
 # --- kubeconfig ----------------------------------------------------------------
 
 KUBECONFIG_HINT=""
@@ -1075,6 +1111,7 @@ print_plan() {
   if needed k3s; then
     say "would copy $K3S_KUBECONFIG to ~/.kube/config (to ~/.kube/mlops-lifecycle if the former exists)"
     say "would add KUBECONFIG to the profile of your shell"
+    [[ -z $DEFINITIONS ]] || say "would apply $DEFINITIONS to the cluster"
   fi
   if ((${#NEEDED[@]} > 0)) || [[ $SERVICE == restart ]]; then
     say "would list what was installed in $MANIFEST"
@@ -1103,14 +1140,15 @@ print_service_plan() {
 }
 
 print_next() {
-  local folder=dist/laptop
+  local folder=dist/laptop twice=""
   selected k3s || return 0
   ((!WOULD_STOP)) || return 0
   [[ $GPU != ready ]] || folder=dist
+  brings_definitions || twice="   # twice: the first one brings the definitions that the second one needs"
   say ""
   say "Type next:"
   [[ -z $KUBECONFIG_HINT ]] || say "  $KUBECONFIG_HINT"
-  say "  kubectl apply -f $folder"
+  say "  kubectl apply -f $folder$twice"
 }
 
 install_all() {
@@ -1119,6 +1157,7 @@ install_all() {
   # The list of what was installed cannot be read without these two.
   require_tools awk sha256sum
   find_needed
+  find_definitions
   ! selected k3s || detect_gpu
   if ((${#NEEDED[@]} > 0)); then
     preflight
@@ -1149,6 +1188,7 @@ install_all() {
   if selected k3s && is_recorded binary "$BIN_DIR/k3s"; then
     do_service_work
     give_kubeconfig
+    bring_definitions
     [[ $KUBECONFIG_MODE == 600 ]] ||
       warn "every user of this machine can read $K3S_KUBECONFIG and rule the cluster with it, as" \
         "--kubeconfig-mode 644 asks. Run this again without that option to take it back."

@@ -1,24 +1,60 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
+import type { Manifest } from '../../lib/validation/manifests';
 import { type Crd, mapSchemas, type Schema } from '../../scripts/generate/crds/crd';
 
 const folder = join(__dirname, '..', '..', 'imports', 'crds');
 
 /** Strict schemas of the vendored custom resources, by `apiVersion/kind`. */
 export function crdSchemas(): Map<string, Schema> {
+  return new Map(
+    [...openApiSchemas()].map(([key, schema]) => {
+      const [, apiVersion, kind] = /^(.+)\/(\w+)$/.exec(key)!;
+      return [key, resource(apiVersion!, kind!, schema)];
+    }),
+  );
+}
+
+/** The schemas as their project publishes them, by `apiVersion/kind`. */
+function openApiSchemas(): Map<string, Schema> {
   const crds = readdirSync(folder).flatMap(
     (file) => loadAll(readFileSync(join(folder, file), 'utf8')) as Crd[],
   );
   return new Map(
     crds.flatMap(({ spec }) =>
-      spec.versions.map(({ name, schema }) => {
-        const apiVersion = `${spec.group}/${name}`;
-        const { kind } = spec.names;
-        return [`${apiVersion}/${kind}`, resource(apiVersion, kind, schema.openAPIV3Schema)];
-      }),
+      spec.versions.map(({ name, schema }) => [
+        `${spec.group}/${name}/${spec.names.kind}`,
+        schema.openAPIV3Schema,
+      ]),
     ),
   );
+}
+
+/**
+ * Fields inside of lists that an object leaves to its definition's default, as
+ * `ServiceMonitor/triton: /spec/endpoints/0/relabelings/0/action`. kubectl takes a list of a custom
+ * resource for one value, so that each apply of such an object patches it, and `unchanged` is never said.
+ */
+export function unsaidDefaults(object: Manifest): string[] {
+  schemas ??= openApiSchemas();
+  const schema = schemas.get(`${object.apiVersion}/${object.kind}`);
+  if (!schema) return [];
+  const paths = unsaid(object.spec, schema.properties!.spec!, '/spec', false);
+  return paths.map((path) => `${object.kind}/${object.metadata.name}: ${path}`);
+}
+
+let schemas: Map<string, Schema> | undefined;
+
+function unsaid(value: unknown, schema: Schema, path: string, inList: boolean): string[] {
+  if (Array.isArray(value))
+    return value.flatMap((item, i) => unsaid(item, schema.items ?? {}, `${path}/${i}`, true));
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(schema.properties ?? {}).flatMap(([key, child]) => {
+    const item = (value as Record<string, unknown>)[key];
+    if (item !== undefined) return unsaid(item, child, `${path}/${key}`, inList);
+    return inList && 'default' in child ? [`${path}/${key}`] : [];
+  });
 }
 
 function resource(apiVersion: string, kind: string, schema: Schema): Schema {

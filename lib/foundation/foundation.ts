@@ -1,15 +1,17 @@
 import { k8s } from 'cdk8s-plus-28';
 import type { Construct } from 'constructs';
 import { ManifestFile } from '../kubernetes/manifest-file';
-import { NAMESPACES, POD_SECURITY } from '../kubernetes/namespaces';
+import { ENVIRONMENT_LABEL } from '../kubernetes/labels';
+import { NAMESPACES, PLATFORM_NAMESPACE, POD_SECURITY } from '../kubernetes/namespaces';
 import type { IngressSettings } from '../kubernetes/ingress';
 import type { Observability } from '../observability/observability';
 import type { Database, IDatabase } from './database';
 import type { IObjectStore, ObjectStore } from './object-store';
-import { customResources } from './custom-resources';
 import { Secrets } from './secrets';
 
 export interface FoundationProps {
+  /** `npm run deploy` reads it in the cluster, and puts no other environment over it. */
+  readonly environmentName: string;
   readonly database: Database;
   readonly objectStore: ObjectStore;
   readonly observability: Observability;
@@ -26,19 +28,26 @@ export class Foundation extends ManifestFile {
 
   constructor(scope: Construct, id: string, props: FoundationProps) {
     super(scope, id, { file: '10-foundation' });
-    for (const name of NAMESPACES) this.declareNamespace(name, POD_SECURITY[name]);
+    for (const name of NAMESPACES) {
+      const environment = name === PLATFORM_NAMESPACE ? props.environmentName : undefined;
+      this.declareNamespace(name, POD_SECURITY[name], environment);
+    }
     this.secrets = new Secrets(this, 'secrets');
-    customResources(this);
     this.database = props.database.bind(this, { ...props, secrets: this.secrets });
     this.objectStore = props.objectStore.bind(this, { ...props, secrets: this.secrets });
   }
 
   /** A namespace where nothing may talk to anything until a NetworkPolicy opens an edge. */
-  private declareNamespace(name: string, podSecurity: 'restricted' | 'privileged'): void {
+  private declareNamespace(
+    name: string,
+    podSecurity: 'restricted' | 'privileged',
+    environmentName?: string,
+  ): void {
     new k8s.KubeNamespace(this, name, {
       metadata: {
         name,
         labels: {
+          ...(environmentName === undefined ? {} : { [ENVIRONMENT_LABEL]: environmentName }),
           'pod-security.kubernetes.io/enforce': podSecurity,
           'pod-security.kubernetes.io/warn': podSecurity,
         },

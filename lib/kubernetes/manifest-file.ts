@@ -1,12 +1,7 @@
 import { Chart } from 'cdk8s';
 import type { Construct } from 'constructs';
+import { OWNERSHIP_LABELS } from './labels';
 import { PLATFORM_NAMESPACE } from './namespaces';
-
-/** Labels that say which platform an object belongs to. Never part of a selector. */
-export const OWNERSHIP_LABELS = {
-  'app.kubernetes.io/managed-by': 'mlops-lifecycle',
-  'app.kubernetes.io/part-of': 'mlops-platform',
-} as const;
 
 export interface ManifestFileProps {
   /** Name of the file in `dist/`, without its ending. Its number is its place in `kubectl apply`. */

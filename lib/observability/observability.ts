@@ -3,6 +3,7 @@ import {
   PrometheusRule,
   PrometheusRuleSpecGroupsRulesExpr,
   ServiceMonitor,
+  ServiceMonitorSpecEndpointsRelabelingsAction as Action,
 } from '../../imports/monitoring.coreos.com';
 import type { Endpoint } from '../kubernetes/connection';
 import type { NetworkPolicy } from '../kubernetes/network-policy';
@@ -140,7 +141,9 @@ export class Observability {
             port: scrape.port,
             path: scrape.path ?? '/metrics',
             interval: scrape.interval ?? '30s',
-            relabelings: scrape.job ? [{ targetLabel: 'job', replacement: scrape.job }] : undefined,
+            relabelings: scrape.job
+              ? [{ action: Action.REPLACE, targetLabel: 'job', replacement: scrape.job }]
+              : undefined,
             basicAuth: scrape.basicAuth && {
               username: { name: scrape.basicAuth.username.secret.name, key: scrape.basicAuth.username.key },
               password: { name: scrape.basicAuth.password.secret.name, key: scrape.basicAuth.password.key },

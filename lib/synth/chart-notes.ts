@@ -26,7 +26,7 @@ ${pages(objects)
   .join('')}
 To change it:    npm run chart -- ${environment} && helm upgrade mlops-platform chart/mlops-platform --namespace ${PLATFORM_NAMESPACE}
 To remove it:    helm uninstall mlops-platform --namespace ${PLATFORM_NAMESPACE} --wait
-  What stays is all data and every generated password, and Prometheus with Alertmanager until their namespace goes.
+  What stays is all data, metrics included, and every generated password.
 To remove that:  kubectl delete namespace ${PLATFORM_NAMESPACE}
   What stays then is the definitions of monitoring.coreos.com, which others in the cluster may use.
 `;

@@ -1,5 +1,5 @@
 import type { Manifest } from '../validation/manifests';
-import { yaml } from './custom-resources';
+import { yaml } from './yaml';
 
 /** File name below `templates/`, without its ending, to the objects in it. */
 export type TemplateObjects = ReadonlyMap<string, readonly Manifest[]>;

@@ -8,10 +8,10 @@ import type { LoadedPipeline } from '../pipeline/pipeline';
 import { namespaceLabels } from './chart-namespace';
 import { notes, refusals } from './chart-notes';
 import { templates } from './chart-template';
-import { packCustomResources, yaml } from './custom-resources';
 import { customResourceDefinitions } from './custom-resource-definitions';
 import { render } from './render';
 import { replaceFolder } from './replace-folder';
+import { yaml } from './yaml';
 
 export interface ChartProps {
   /** What people call the environment. */
@@ -81,10 +81,9 @@ export function chartObjects(
 ): Map<string, Manifest[]> {
   const files = new Map<string, Manifest[]>();
   for (const [file, rendered] of render(name, environment, pipelines)) {
-    const packed = packCustomResources(file, rendered);
-    const own = packed.find(isOwnNamespace);
+    const own = rendered.find(isOwnNamespace);
     if (own) files.set('05-namespace', namespaceLabels(own));
-    files.set(file, packed.filter((manifest) => !isOwnNamespace(manifest)).map(keepData));
+    files.set(file, rendered.filter((manifest) => !isOwnNamespace(manifest)).map(keepData));
   }
   return files;
 }

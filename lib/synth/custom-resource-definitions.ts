@@ -1,10 +1,25 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { OWNERSHIP_LABELS } from '../kubernetes/labels';
 
-/** The pinned CustomResourceDefinitions as YAML, file by file, as they stand in imports/. */
+/** File of the definitions in each environment's folder, before all others. */
+export const DEFINITIONS_FILE = '00-crds.yaml';
+
+/**
+ * The pinned CustomResourceDefinitions as YAML, file by file, as they stand in imports/, with
+ * labels that say whose they are: `npm run deploy` changes no others.
+ */
 export function customResourceDefinitions(): string[] {
   const folder = join(__dirname, '../../imports/crds');
   return readdirSync(folder)
     .sort()
-    .map((file) => readFileSync(join(folder, file), 'utf8').replace(/^# Generated .*\n/, ''));
+    .map((file) =>
+      readFileSync(join(folder, file), 'utf8')
+        .replace(/^# Generated .*\n/, '')
+        .replaceAll(/^metadata:\n/gm, `metadata:\n  labels:\n${LABELS}`),
+    );
 }
+
+const LABELS = Object.entries(OWNERSHIP_LABELS)
+  .map(([name, value]) => `    ${name}: ${value}\n`)
+  .join('');

@@ -4,7 +4,7 @@ import type { Manifest } from '../validation/manifests';
 import { DefinitionErrors, show } from '../definitions/definition-error';
 import { type ManifestFile } from '../kubernetes/manifest-file';
 import { CLUSTER_SCOPED } from '../kubernetes/namespaces';
-import type { Environment } from '../environment';
+import { type Environment, environmentName } from '../environment';
 import type { LoadedPipeline } from '../pipeline/pipeline';
 import { Platform } from '../platform';
 
@@ -27,7 +27,7 @@ export function render(
   const subject = `environment '${name}'`;
   refuseDuplicates(subject, pipelines);
   const app = new App({ outdir: 'unused' });
-  const platform = new Platform(app, environment, pipelines);
+  const platform = new Platform(app, environmentName(name), environment, pipelines);
 
   const files: Rendered = new Map();
   const invalid: string[] = [];

@@ -3,10 +3,10 @@ import { checkSizes } from '../validation/content';
 import { DefinitionErrors, show } from '../definitions/definition-error';
 import type { Environment } from '../environment';
 import type { LoadedPipeline } from '../pipeline/pipeline';
-import { packCustomResources, yaml } from './custom-resources';
-import { customResourceDefinitions } from './custom-resource-definitions';
+import { customResourceDefinitions, DEFINITIONS_FILE } from './custom-resource-definitions';
 import { render } from './render';
 import { replaceFolder } from './replace-folder';
+import { yaml } from './yaml';
 
 export interface SynthesizeProps {
   /** Folder below `outdir` to environment; `.` is `outdir` itself. */
@@ -24,12 +24,11 @@ export function synthesize(props: SynthesizeProps): void {
   const files = new Map<string, string>();
   refuseFolders(Object.keys(props.environments));
   for (const [folder, environment] of Object.entries(props.environments)) {
-    files.set(join(folder, '00-crds.yaml'), HEADER + customResourceDefinitions().join(''));
+    files.set(join(folder, DEFINITIONS_FILE), HEADER + customResourceDefinitions().join(''));
     for (const [file, objects] of render(folder, environment, props.pipelines)) {
-      const packed = packCustomResources(file, objects);
-      const tooLarge = checkSizes(packed);
+      const tooLarge = checkSizes(objects);
       if (tooLarge.length > 0) throw new DefinitionErrors(`environment '${folder}' is too large:`, tooLarge);
-      const documents = packed.map((object) => `---\n${yaml(object)}`);
+      const documents = objects.map((object) => `---\n${yaml(object)}`);
       files.set(join(folder, `${file}.yaml`), HEADER + documents.join(''));
     }
   }

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 CORE = {"/api/v1/secrets", "/api/v1/configmaps"}
-APPLY = "application/apply-patch+yaml"
 
 
 @dataclass(frozen=True)
@@ -38,19 +37,14 @@ class Fault:
 
 @dataclass
 class SmallApiServer:
-    """Objects by path. Applied objects keep what each field manager applied, as server-side apply does."""
+    """Objects by path."""
 
     token: str = "first-token"
     address: str = ""
-    kinds: set[str] = field(default_factory=lambda: set(CORE))
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: dict[tuple[str, str], Fault] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def define(self, group: str, version: str, *plurals: str) -> None:
-        """Bring a definition, as `kubectl apply` of a CustomResourceDefinition does."""
-        self.kinds |= {f"/apis/{group}/{version}/{plural}" for plural in plurals}
 
     def put(self, path: str, body: dict[str, Any]) -> None:
         """Store an object as another client would."""
@@ -70,26 +64,21 @@ class SmallApiServer:
         )
         return fault
 
-    def answer(self, seen: Seen, content_type: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    def answer(self, seen: Seen, body: bytes) -> tuple[int, dict[str, Any]]:
         """Status and body for a request without a fault."""
         if seen.token != self.token:
             return 401, {"message": "Unauthorized"}
         head, _, rest = seen.path.partition("/namespaces/")
         _, plural, *name = rest.split("/")
-        if f"{head}/{plural}" not in self.kinds:
+        if f"{head}/{plural}" not in CORE:
             return 404, {"message": "the server could not find the requested resource"}
         if seen.method == "POST":
             return self._create(seen.path, json.loads(body))
-        if seen.method == "PATCH":
-            return self._apply(seen, content_type, body)
         if not name:
             return 200, {"items": self._listed(seen)}
         if seen.path not in self.objects:
             return 404, {"message": f'{plural} "{name[0]}" not found'}
-        found = self.objects[seen.path]
-        if seen.method == "DELETE":
-            del self.objects[seen.path]
-        return 200, found
+        return 200, self.objects[seen.path]
 
     def _create(self, collection: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         path = f"{collection}/{body['metadata']['name']}"
@@ -97,32 +86,6 @@ class SmallApiServer:
             return 409, {"message": f"{path} already exists"}
         self.objects[path] = body
         return 201, body
-
-    def _apply(self, seen: Seen, content_type: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        if content_type != APPLY:
-            return 415, {"message": f"the body is of the unsupported type {content_type}"}
-        if "fieldManager" not in seen.query:
-            return 400, {"message": "fieldManager is required for apply patch"}
-        try:
-            wanted = json.loads(body)
-        except ValueError:
-            return 400, {"message": "error decoding YAML"}
-        name = seen.path.rsplit("/", 1)[-1]
-        if wanted["metadata"].setdefault("name", name) != name:
-            return 400, {"message": "the name of the object does not match the name on the URL"}
-        old = self.objects.get(seen.path)
-        managed = {} if old is None else old.get("managed", {"another": dict(old.get("spec", {}))})
-        for manager, spec in managed.items():
-            taken = {key for key in spec if key in wanted["spec"] and spec[key] != wanted["spec"][key]}
-            if manager == seen.query["fieldManager"] or not taken:
-                continue
-            if seen.query.get("force") != "true":
-                return 409, {"message": f'conflict with "{manager}"'}
-            managed[manager] = {key: value for key, value in spec.items() if key not in taken}
-        managed[seen.query["fieldManager"]] = wanted["spec"]
-        spec = {key: value for each in managed.values() for key, value in each.items()}
-        self.objects[seen.path] = wanted | {"spec": spec, "managed": managed}
-        return 201 if old is None else 200, self.objects[seen.path]
 
     def _listed(self, seen: Seen) -> list[dict[str, Any]]:
         label, _, value = seen.query.get("labelSelector", "").partition("=")
@@ -149,7 +112,7 @@ def serving(server: SmallApiServer, tls: ssl.SSLContext | None = None) -> Iterat
                 server.seen.append(seen)
                 fault = server.fault(seen.method, seen.path)
                 if fault is None:
-                    status, answer = server.answer(seen, self.headers.get("Content-Type", ""), body)
+                    status, answer = server.answer(seen, body)
                     fault = Fault(status, json.dumps(answer).encode())
             time.sleep(fault.pause)
             self.send_response(fault.status)
@@ -157,7 +120,7 @@ def serving(server: SmallApiServer, tls: ssl.SSLContext | None = None) -> Iterat
             self.end_headers()
             self.wfile.write(fault.body)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815 - the base class looks for these
+        do_GET = do_POST = handle_any  # noqa: N815 - the base class looks for these
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
             pass

@@ -23,7 +23,6 @@ BROUGHT = {
 # TypeScript puts this file beside these.
 BESIDE = {
     "generate_secrets": {"kubernetes_api"},
-    "apply_custom_resources": {"kubernetes_api"},
     "pipeline_dags": {"kubernetes_api"},
 }
 
@@ -39,7 +38,7 @@ def imported(program: Path) -> set[str]:
 
 
 def test_there_are_programs() -> None:
-    assert len(PROGRAMS) == 13
+    assert len(PROGRAMS) == 12
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Stands in for k3s in the tests of bootstrap.sh, which cannot have the real one:
 # it makes what a running k3s leaves on a machine (files, a volume, interfaces,
-# firewall rules, a container's process) and answers the two questions that
-# bootstrap.sh asks it. There is no Kubernetes in it.
+# firewall rules, a container's process) and answers what bootstrap.sh asks it.
+# There is no Kubernetes in it: of an apply it keeps the file.
 set -euo pipefail
 data=/var/lib/rancher/k3s shim=$data/data/0123/bin/containerd-shim-runc-v2
 
@@ -30,6 +30,13 @@ case "$*" in
   'server --write-kubeconfig-mode '*) serve "$3" ;;
   'kubectl --kubeconfig /etc/rancher/k3s/k3s.yaml get nodes --no-headers')
     [ ! -e /run/k3s/ready ] || echo 'machine Ready control-plane 1s v1.34'
+    ;;
+  'kubectl --kubeconfig /etc/rancher/k3s/k3s.yaml get -f '*' -o name')
+    cat "$data/server/applied" 2> /dev/null || exit 1
+    ;;
+  'kubectl --kubeconfig /etc/rancher/k3s/k3s.yaml apply -f '*) cp "$6" "$data/server/applied" ;;
+  'kubectl --kubeconfig /etc/rancher/k3s/k3s.yaml wait --for=condition=Established --timeout=60s -f '*)
+    [ -s "$data/server/applied" ]
     ;;
   --version) echo 'k3s version v1.30.1+k3s1 (made up)' ;;
   *) echo "k3s: this stand-in knows no '$*'" >&2 && exit 1 ;;

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { NAMESPACES } from '../../lib/kubernetes/namespaces';
-import { environmentFolder } from './platform/environments';
+import { applyFolder, rehearse } from './platform/apply';
+import { environmentFolder, runningEnvironment } from './platform/environments';
 import { Failure, run } from '../command';
-import { kubectl, list, tryKubectl } from './platform/kubectl';
-import { appliedObjects, customResources, DIST } from './platform/manifests';
+import { list, tryKubectl } from './platform/kubectl';
+import { appliedObjects, DIST } from './platform/manifests';
 import { stale } from './platform/stale';
 import { reason, report } from './platform/trouble';
 import { wantedWorkloads, type Workload, workloads } from './platform/workloads';
@@ -15,16 +16,18 @@ import { wantedWorkloads, type Workload, workloads } from './platform/workloads'
 const HELP = `usage: npm run deploy [-- [ENVIRONMENT] [--timeout MINUTES] [--except WORKLOAD]...]
 
 Applies dist/ and waits until everything runs. Without a name it takes the
-workstation where the cluster has GPUs, and the laptop where it has none. Each
-folder of dist/ is another environment.
+environment that the cluster runs; the first time, the workstation where the
+cluster has GPUs, and the laptop where it has none. Each folder of dist/ is
+another environment.
 
   --timeout MINUTES   when to give up waiting (20)
   --except WORKLOAD   do not wait for it: deployment/grafana, say; may be repeated
+  --switch            put another environment over the one that the cluster runs
   --dry-run           say what would be applied, and apply nothing
 
 KUBECTL names another kubectl, with leading arguments: KUBECTL='k3s kubectl'.`;
 
-const OPTIONS = ['timeout', 'except', 'dry-run'] as const;
+const OPTIONS = ['timeout', 'except', 'switch', 'dry-run'] as const;
 
 const SECONDS_BETWEEN_LOOKS = 2;
 const SECONDS_BETWEEN_REMINDERS = 30;
@@ -33,43 +36,37 @@ void run(async () => {
   const { values, positionals } = options();
   if (values.help) return console.log(HELP);
   refuseLost(positionals);
-  const environment = positionals[0] ?? detect();
+  const environment = positionals[0] ?? choose();
   const folder = environmentFolder(environment, foldersOf(DIST));
   const minutes = Number(values.timeout);
   if (!(minutes > 0))
     throw new Failure(`--timeout must be a number of minutes above 0, got '${values.timeout}'`);
 
-  const objects = appliedObjects(join(DIST, folder));
-  const wanted = wantedWorkloads([...objects, ...customResources(objects)]);
+  const wanted = wantedWorkloads(appliedObjects(join(DIST, folder)));
   const unknown = values.except.filter((title) => !wanted.includes(title));
   if (unknown.length > 0)
     throw new Failure(
       `--except ${unknown.join(', ')}: there is no such workload; there are\n  ${wanted.join('\n  ')}`,
     );
 
+  if (!values.switch) refuseAnother(environment);
+
   // A dist/ of somebody's own choice need not be of these definitions.
   const why = process.env.CDK8S_OUTDIR === undefined ? await stale(DIST) : undefined;
   if (why !== undefined)
     console.error(`dist/ is applied as it is, but it is not what the definitions say: ${why}`);
 
-  const args = [
-    'apply',
-    '--filename',
-    join(DIST, folder),
-    ...(values['dry-run'] ? ['--dry-run=client'] : []),
-  ];
-  const { total, counts } = summary(kubectl(...args));
-  // Without the cluster's own view of it, "configured" is said of each object that is there.
-  console.log(`${environment}: ${total} objects${values['dry-run'] ? ' would be applied' : `: ${counts}`}`);
-  if (!values['dry-run']) {
-    await settle(
-      wanted.filter((title) => !values.except.includes(title)),
-      minutes * 60,
-    );
-    console.log(
-      `\nEverything runs. A new pipeline makes its first model now; 'npm run status' says when it serves, and where the pages are.`,
-    );
-  }
+  if (values['dry-run'])
+    return console.log(`${environment}: ${rehearse(join(DIST, folder))} objects would be applied`);
+  const lines = await applyFolder(join(DIST, folder));
+  console.log(`${environment}: ${lines.length} objects: ${summary(lines)}`);
+  await settle(
+    wanted.filter((title) => !values.except.includes(title)),
+    minutes * 60,
+  );
+  console.log(
+    `\nEverything runs. A new pipeline makes its first model now; 'npm run status' says when it serves, and where the pages are.`,
+  );
 });
 
 /** `dist/` itself and the folders in it. */
@@ -85,6 +82,7 @@ function options() {
       options: {
         timeout: { type: 'string', default: '20' },
         except: { type: 'string', multiple: true, default: [] },
+        switch: { type: 'boolean', default: false },
         'dry-run': { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -105,6 +103,27 @@ function refuseLost(positionals: readonly string[]): void {
   throw new Failure(`got '${got}'; options stand behind ' -- ', as in 'npm run deploy -- laptop --dry-run'`);
 }
 
+/** What runs goes on; where that is not known, what the cluster can run. */
+function choose(): string {
+  const running = runningEnvironment();
+  if (typeof running === 'object') {
+    console.log(`The cluster runs '${running.name}'.`);
+    return running.name;
+  }
+  if (running === 'unnamed') console.log('The cluster does not say which environment it runs.');
+  return detect();
+}
+
+/** Two environments in turn would leave a mixture, for nothing of the first is removed by the second. */
+function refuseAnother(environment: string): void {
+  const running = runningEnvironment();
+  if (typeof running !== 'object' || running.name === environment) return;
+  throw new Failure(
+    `the cluster runs '${running.name}', not '${environment}': nothing was applied. To put '${environment}' over it, ` +
+      `add --switch; what '${running.name}' alone has stays until you delete it`,
+  );
+}
+
 /** k3s makes the RuntimeClass where it finds NVIDIA's toolkit, before any device plugin offers a GPU. */
 function detect(): string {
   const nodes = list<{ status: { allocatable: Record<string, string> } }>('nodes');
@@ -114,15 +133,14 @@ function detect(): string {
   return found ? 'workstation' : 'laptop';
 }
 
-/** 148 and `140 created, 8 unchanged`. */
-function summary(output: string): { total: number; counts: string } {
+/** `140 created, 8 unchanged`. */
+function summary(lines: readonly string[]): string {
   const counts = new Map<string, number>();
-  const lines = output.split('\n').filter((line) => line !== '');
   for (const line of lines) {
     const what = /^\S+ (\w+)/.exec(line)?.[1] ?? 'other';
     counts.set(what, (counts.get(what) ?? 0) + 1);
   }
-  return { total: lines.length, counts: [...counts].map(([what, count]) => `${count} ${what}`).join(', ') };
+  return [...counts].map(([what, count]) => `${count} ${what}`).join(', ');
 }
 
 /** Waits for all of them. @throws Failure with pods, events and logs of what is not ready in time. */

@@ -4,6 +4,7 @@ import { NAMESPACES, PLATFORM_NAMESPACE } from '../../lib/kubernetes/namespaces'
 import { LOGIN_ANNOTATIONS } from '../../lib/kubernetes/ingress';
 import { firingAlerts } from './platform/alerts';
 import { run } from '../command';
+import { runningEnvironment } from './platform/environments';
 import { list } from './platform/kubectl';
 import { models } from './platform/models';
 import { reason } from './platform/trouble';
@@ -30,6 +31,12 @@ void run(() => {
   const found = workloads(NAMESPACES);
   if (found.length === 0) return console.log("Nothing runs here yet: 'npm run deploy' applies it.");
 
+  const running = runningEnvironment();
+  console.log(
+    typeof running === 'object'
+      ? `The cluster runs '${running.name}'.`
+      : "The cluster does not say which environment it runs; the next 'npm run deploy -- ENVIRONMENT' names it.",
+  );
   const ready = found.filter((workload) => workload.ready);
   console.log(`${ready.length} of ${found.length} workloads are ready.`);
   for (const workload of found.filter((candidate) => !candidate.ready)) {

@@ -1,6 +1,6 @@
 import { appendFileSync, copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { freshDebian, Machine } from './machine';
+import { DEFINITIONS, freshDebian, Machine } from './machine';
 import {
   IMAGES,
   makeInternet,
@@ -54,6 +54,9 @@ describe('bootstrap.sh on a fresh Debian', () => {
     expect(machine.read(CONFIG)).toBe(machine.read('/etc/rancher/k3s/k3s.yaml'));
     expect(machine.must('runuser -u ada -- bash -ic "echo \\$KUBECONFIG" 2> /dev/null')).toBe(CONFIG);
     expect(machine.access('/home/ada/.bashrc')).toBe('ada 644');
+    expect(machine.read('/var/lib/rancher/k3s/server/applied')).toBe(
+      machine.read(`/home/ada/${DEFINITIONS}`),
+    );
     expect(done.out).toContain('GPU: none found.');
     expect(done.out.endsWith(NO_GPU)).toBe(true);
     expect(leftovers(machine)).toBe('');

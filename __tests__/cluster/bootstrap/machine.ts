@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 const SCRIPTS = join(__dirname, '../../../scripts/bootstrap');
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const SCRIPT = 'mlops-lifecycle/scripts/bootstrap.sh';
+export const DEFINITIONS = 'mlops-lifecycle/dist/00-crds.yaml';
 
 /** How a run of bootstrap.sh ended. */
 interface Run {
@@ -61,6 +62,7 @@ export class Machine {
         this.write(bundle, this.read(bundle) + readFileSync(join(this.web, 'ca.crt'), 'utf8'));
       }
       this.write(`/home/ada/${SCRIPT}`, script);
+      this.write(`/home/ada/${DEFINITIONS}`, 'kind: CustomResourceDefinition\n');
       this.must(`chmod 755 /home/ada/${SCRIPT}; chown -R ada: /home/ada`);
     } catch (error) {
       this.remove();

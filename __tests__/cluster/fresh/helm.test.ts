@@ -5,7 +5,6 @@ import { loadAll } from 'js-yaml';
 import { production } from '../../../environments/production';
 import { defineEnvironment, definePipeline, type Environment } from '../../../lib';
 import { type Manifest, title } from '../../../lib/validation/manifests';
-import { CUSTOM_RESOURCES } from '../../../lib/kubernetes/custom-resource';
 import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { chartObjects, writeChart, type WrittenChart } from '../../../lib/synth/chart';
 import { customResources } from '../../../scripts/cli/platform/manifests';
@@ -106,7 +105,7 @@ describe('helm install', () => {
 
   test('leads to a namespace with the labels that dist gives it', () => {
     expect(labelsOfNamespace()).not.toHaveProperty('pod-security.kubernetes.io/enforce');
-    runProgram('job', 'label-namespace');
+    runJob('label-namespace');
     expect(labelsOfNamespace()).toMatchObject({
       'app.kubernetes.io/part-of': 'mlops-platform',
       'pod-security.kubernetes.io/enforce': 'restricted',
@@ -124,16 +123,9 @@ describe('helm install', () => {
   });
 });
 
-describe('what the platform makes itself', () => {
-  test('are passwords, by its Job', () => {
-    runProgram('job', 'generate-secrets');
-    expect(secrets().length).toBeGreaterThan(8);
-  });
-
-  test('are custom resources, from the ConfigMaps that Helm made', () => {
-    runProgram('deployment', 'custom-resources');
-    expect(liveCustomResources()).toEqual(customResources(first.objects).map(title).sort());
-  });
+test('the passwords are made by a Job', () => {
+  runJob('generate-secrets');
+  expect(secrets().length).toBeGreaterThan(8);
 });
 
 describe('helm upgrade', () => {
@@ -150,8 +142,6 @@ describe('helm upgrade', () => {
     expectObjects(second);
     expect(uids('persistentvolumeclaims')).toEqual(data);
     expect(uids('secrets')).toEqual(passwords);
-    runProgram('deployment', 'custom-resources');
-    expect(liveCustomResources()).toEqual(customResources(second.objects).map(title).sort());
   });
 
   test('is taken back by helm rollback', () => {
@@ -184,7 +174,6 @@ describe('helm uninstall', () => {
     data = uids('persistentvolumeclaims');
     passwords = uids('secrets');
     expect(helm('uninstall', RELEASE, ...NAMESPACE, '--wait')).toContain(`release "${RELEASE}" uninstalled`);
-    const custom = liveCustomResources().filter((name) => name.includes(` ${PLATFORM_NAMESPACE}/`));
     expect(left()).toEqual(
       [
         ...DEFINITIONS,
@@ -192,17 +181,15 @@ describe('helm uninstall', () => {
         `PersistentVolumeClaim ${PLATFORM_NAMESPACE}/grafana-data`,
         ...KEPT,
         ...secrets(),
-        ...custom,
       ].sort(),
     );
     expect(secrets().length).toBeGreaterThan(5);
-    expect(custom.length).toBeGreaterThan(5);
   });
 
   test('lets an install go on with the data and the passwords of before', () => {
     helm('install', RELEASE, second.folder, ...NAMESPACE, '--create-namespace');
     expectObjects(second);
-    runProgram('job', 'generate-secrets');
+    runJob('generate-secrets');
     expect(uids('persistentvolumeclaims')).toMatchObject(ofPlatform(data));
     expect(uids('secrets')).toMatchObject(ofPlatform(passwords));
   });
@@ -250,7 +237,7 @@ const KEPT = ['minio-data', 'postgres-data'].map(
   (name) => `PersistentVolumeClaim ${PLATFORM_NAMESPACE}/${name}`,
 );
 
-/** The cluster holds these objects of the release, its ConfigMaps with our very text, and no others. */
+/** The cluster holds these objects of the release, ConfigMaps and custom resources with our very text, and no others. */
 function expectObjects({ objects }: Chart, kept: readonly string[] = []): void {
   const live = cluster.get<{ items: Manifest[] }>(
     kinds().join(','),
@@ -261,6 +248,10 @@ function expectObjects({ objects }: Chart, kept: readonly string[] = []): void {
   expect([...found.keys()].sort()).toEqual([...objects.map(title), ...kept].sort());
   for (const manifest of objects.filter(({ kind }) => kind === 'ConfigMap'))
     expect(found.get(title(manifest))!.data).toEqual(manifest.data);
+  const custom = customResources(objects);
+  expect(custom.length).toBeGreaterThan(10);
+  // Definitions add defaults to what is said.
+  for (const manifest of custom) expect(found.get(title(manifest))!.spec).toMatchObject(manifest.spec);
 }
 
 /** Endpoints have the labels of their Service, and what a controller made has an owner. */
@@ -309,13 +300,6 @@ function labelsOfNamespace(): Record<string, string> {
   return cluster.get<Manifest>('namespace', PLATFORM_NAMESPACE).metadata.labels!;
 }
 
-function liveCustomResources(): string[] {
-  const plurals = Object.values(CUSTOM_RESOURCES.plurals).map(
-    (plural) => `${plural}.${CUSTOM_RESOURCES.group}`,
-  );
-  return cluster.get<{ items: Manifest[] }>(plurals.join(','), '--all-namespaces').items.map(title).sort();
-}
-
 /** Titles of the platform's Secrets; Helm's own come and go with the release. */
 function secrets(): string[] {
   return Object.keys(uids('secrets')).sort();
@@ -356,16 +340,15 @@ function versions(): Record<string, string | number> {
 }
 
 /**
- * Runs the program of a workload's first container as its pod would: the same arguments, the
+ * Runs the program of a Job's first container as its pod would: the same arguments, the
  * files of its ConfigMap as the cluster has them, and a token of its account.
- * @param kind a Deployment's runs until it says that it is ready
  * @throws when it ends with anything but 0
  */
-function runProgram(kind: 'job' | 'deployment', name: string): void {
-  const workload = cluster
-    .get<{ items: Manifest[] }>(kind, ...NAMESPACE)
+function runJob(name: string): void {
+  const job = cluster
+    .get<{ items: Manifest[] }>('jobs', ...NAMESPACE)
     .items.find(({ metadata }) => metadata.name.startsWith(name))!;
-  const pod = workload.spec.template.spec as PodSpec;
+  const pod = job.spec.template.spec as PodSpec;
   const [container] = pod.containers as [PodSpec['containers'][0]];
   const folder = join(base, name);
   const { configMap } = pod.volumes.find((volume) => volume.configMap)!;
@@ -377,9 +360,7 @@ function runProgram(kind: 'job' | 'deployment', name: string): void {
   for (const [file, text] of Object.entries({ ...(data as Record<string, string>), token, 'ca.crt': ca }))
     writeFileSync(join(folder, file), text);
   const [, ...args] = container.command.map((each) => each.replace(/^\/(program|plan|tmp)\//, `${folder}/`));
-  const program = ['timeout', '60', 'python3', '-c', AS_POD, folder, NODE_API, ...args];
-  if (kind === 'job') cluster.enter(...program);
-  else cluster.enter('sh', '-c', UNTIL_READY, `${folder}/ready`, ...program);
+  cluster.enter('timeout', '60', 'python3', '-c', AS_POD, folder, NODE_API, ...args);
 }
 
 interface PodSpec {
@@ -396,11 +377,4 @@ sys.path.insert(0, folder)
 import kubernetes_api
 kubernetes_api.api_server.__defaults__ = (pathlib.Path(folder), server, 30)
 runpy.run_path(sys.argv[0], run_name="__main__")
-`;
-
-const UNTIL_READY = `
-"$@" & program=$!
-until [ -e "$0" ]; do kill -0 $program || exit 1; sleep 0.1; done
-kill $program
-wait $program || true
 `;

@@ -38,24 +38,6 @@ test('every custom resource arrived', () => {
   report(`${wanted.length} custom resources`);
 });
 
-test('a custom resource that no ConfigMap holds any more is deleted, and comes back with it', () => {
-  const monitor = ['servicemonitor/triton', PLATFORM];
-  const key = 'monitoring.coreos.com_v1_servicemonitors_mlops-platform_triton.yaml';
-  const removal = JSON.stringify([{ op: 'remove', path: `/data/${key}` }]);
-  cluster.kubectl(
-    'patch',
-    PLATFORM,
-    'configmap/custom-resources-serving',
-    '--type=json',
-    `--patch=${removal}`,
-  );
-  cluster.kubectl('wait', ...monitor, '--for=delete', '--timeout=2m');
-  expect(there()).toEqual(wanted.filter((title) => title !== 'ServiceMonitor/triton'));
-  cluster.kubectl('apply', '--filename', LAPTOP);
-  cluster.kubectl('wait', ...monitor, '--for=create', '--timeout=2m');
-  expect(there()).toEqual(wanted);
-});
-
 test.each(['mlops-platform', 'mlops-steps'])('%s refuses a pod that is not restricted', (namespace) => {
   const image = '--image=docker.io/library/busybox:1.36.1';
   const { status, output } = cluster.try([
@@ -72,7 +54,7 @@ test.each(['mlops-platform', 'mlops-steps'])('%s refuses a pod that is not restr
 test('npm run status says what runs, where to open it, and where the password is, but no password', () => {
   const { stdout, status } = npm('status');
   expect(status).toBe(0);
-  expect(stdout).toMatch(/^\d+ of \d+ workloads are ready\.$/m);
+  expect(stdout).toMatch(/^The cluster runs 'laptop'\.\n\d+ of \d+ workloads are ready\.$/m);
   for (const page of ['airflow', 'mlflow', 'grafana', 'minio']) {
     expect(stdout).toContain(`  http://${page}.mlops.localhost  `);
   }
@@ -96,7 +78,7 @@ test('npm run deploy names what does not become ready, why, and the events of it
   expect(stderr).toContain('Failed to pull image');
 });
 
-/** Every custom resource in the cluster, once the program that applies them is content. */
+/** Every custom resource in the cluster. */
 function there(): string[] {
   const kinds = 'alertmanagers,podmonitors,prometheuses,prometheusrules,servicemonitors';
   return cluster

@@ -20,7 +20,6 @@ const PROGRAMS: [system: string, component: string, container?: string][] = [
   ['kube-state-metrics', 'exporter'],
   ['node-exporter', 'agent'],
   ['postgres', 'exporter'],
-  ['mlops-platform', 'custom-resources'],
 ];
 
 let runId: string;

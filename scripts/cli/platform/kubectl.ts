@@ -17,12 +17,13 @@ export function tryKubectl(...args: string[]): Ended {
 }
 
 /**
- * Creates an object from its JSON.
- * @throws Failure with what kubectl said, when it exits with anything but 0.
+ * Gives kubectl objects: `send(['create'], [pod])`.
+ * @returns what it printed
+ * @throws Failure with what it said, when it exits with anything but 0.
  */
-export function create(object: object): void {
-  const { status, stderr } = runKubectl(['create', '--filename', '-'], JSON.stringify(object));
-  if (status !== 0) throw new Failure(`kubectl create failed:\n${stderr.trim()}`);
+export function send(args: readonly string[], objects: readonly object[]): string {
+  const all = { apiVersion: 'v1', kind: 'List', items: objects };
+  return printed([...args, '--filename', '-'], JSON.stringify(all));
 }
 
 function runKubectl(args: string[], input = ''): Ended {
@@ -39,7 +40,11 @@ function runKubectl(args: string[], input = ''): Ended {
 
 /** @throws Failure with what kubectl said, when it exits with anything but 0. */
 export function kubectl(...args: string[]): string {
-  const { status, stdout, stderr } = tryKubectl(...args);
+  return printed(args);
+}
+
+function printed(args: string[], input?: string): string {
+  const { status, stdout, stderr } = runKubectl(args, input);
   const [away] = stderr.match(NO_CLUSTER) ?? [];
   if (status !== 0 && away !== undefined)
     throw new Failure(`kubectl reaches no cluster: ${away}\n${WAYS_OUT}`);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { Failure } from '../../command';
-import { create, kubectl, tryKubectl } from './kubectl';
+import { kubectl, send, tryKubectl } from './kubectl';
 import { appliedPipelines } from './models';
 
 /** A pipeline's spec, as far as it says how its steps run. */
@@ -68,7 +68,7 @@ export function specOf(pipeline: string): Spec {
 export async function runStep(step: Step): Promise<string> {
   const pod = stepPod(step, Date.now());
   const name = `pod/${pod.metadata.name}`;
-  create(pod);
+  send(['create'], [pod]);
   try {
     return await shownToItsEnd(name, step.signal);
   } finally {

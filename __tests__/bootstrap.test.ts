@@ -127,8 +127,10 @@ const releases = (arch: string, nodeState: string): Record<Tool, string | Buffer
 });
 
 class Machine {
-  readonly root = fs.mkdtempSync(path.join(os.tmpdir(), 'bootstrap-root-'));
-  private readonly stubs = fs.mkdtempSync(path.join(os.tmpdir(), 'bootstrap-stubs-'));
+  private readonly place = fs.mkdtempSync(path.join(os.tmpdir(), 'bootstrap-'));
+  private readonly kept = `${this.place}.kept`;
+  readonly root = path.join(this.place, 'root');
+  private readonly stubs = path.join(this.place, 'stubs');
   private readonly script = path.join(this.stubs, 'bootstrap.sh');
   private readonly callsFile = path.join(this.stubs, 'calls');
 
@@ -136,6 +138,7 @@ class Machine {
     readonly arch: 'amd64' | 'arm64' = 'amd64',
     nodeState = 'Ready',
   ) {
+    fs.mkdirSync(this.stubs);
     this.write('run/systemd/system/.keep', '');
     this.write('proc/version', 'Linux version 6.8.0-generic');
     this.write('proc/meminfo', 'MemTotal:       32768000 kB\n');
@@ -153,8 +156,17 @@ class Machine {
   }
 
   remove(): void {
-    fs.rmSync(this.root, { recursive: true, force: true });
-    fs.rmSync(this.stubs, { recursive: true, force: true });
+    fs.rmSync(this.place, { recursive: true, force: true });
+    fs.rmSync(this.kept, { recursive: true, force: true });
+  }
+
+  /** Keeps what the machine is now, for `restore`. */
+  keep(): void {
+    fs.cpSync(this.place, this.kept, { recursive: true });
+  }
+  restore(): void {
+    fs.rmSync(this.place, { recursive: true });
+    fs.cpSync(this.kept, this.place, { recursive: true });
   }
 
   stub(name: string, body: string): void {
@@ -281,6 +293,20 @@ afterEach(() => {
   for (const made of machines.splice(0)) made.remove();
 });
 
+let withK3s: Machine | undefined;
+/** A new machine on which the script ran once. One at a time: what it wrote names the folder it ran in. */
+const installed = (): Machine => {
+  if (withK3s) {
+    withK3s.restore();
+  } else {
+    withK3s = new Machine();
+    expect(withK3s.run()).toMatchObject({ code: 0, err: '' });
+    withK3s.keep();
+  }
+  return withK3s;
+};
+afterAll(() => withK3s?.remove());
+
 describe('scripts/bootstrap.sh', () => {
   it('is executable', () => {
     expect(fs.statSync(SCRIPT).mode & 0o111).toBe(0o111);
@@ -328,8 +354,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('prints what it would do to the service that it installed', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const before = target.snapshot();
       const plan = (...args: string[]) =>
         target
@@ -723,8 +748,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('nothing the second time, makes no request and says so', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const before = target.snapshot();
       const done = target.run();
       expect(done.code).toBe(0);
@@ -737,8 +761,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('again only the binary that was damaged since', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       fs.appendFileSync(target.at('usr/local/bin/helm'), 'damage');
       const done = target.run();
       expect(done.code).toBe(0);
@@ -747,8 +770,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('starts a k3s that is installed but stopped', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       fs.rmSync(target.at('active'));
       const done = target.run();
       expect(done.requests).toEqual([]);
@@ -770,8 +792,7 @@ describe('scripts/bootstrap.sh', () => {
 
     it('the proxy settings also when they are set or changed later, and keeps them when they are not', () => {
       const FILE = 'etc/systemd/system/k3s.service.env';
-      const target = machine();
-      target.run();
+      const target = installed();
       for (const proxy of ['http://proxy:3128', 'http://other:3128']) {
         const plan = target.run(['--dry-run'], { https_proxy: proxy });
         expect(plan.out).toContain(`would write the proxy settings to ${target.at(FILE)}\n`);
@@ -986,8 +1007,7 @@ describe('scripts/bootstrap.sh', () => {
       ['its owner took the line out', '# mlops-lifecycle: the cluster on this machine\numask 077\n'],
       ['its owner changed the line', `${LINES.replace('config', 'other')}umask 077\n`],
     ])('and takes out nothing else where %s', (_how, text) => {
-      const target = machine();
-      target.run();
+      const target = installed();
       target.write('home/ada/.bashrc', text);
       expect(target.run(['--uninstall', '--yes']).code).toBe(0);
       expect(target.read('home/ada/.bashrc')).toBe(text.slice(text.indexOf('\n') + 1));
@@ -1031,8 +1051,7 @@ describe('scripts/bootstrap.sh', () => {
         'Type next:\n  set -gx KUBECONFIG $HOME/.kube/config\n  kubectl apply',
       );
 
-      const appended = machine();
-      appended.run();
+      const appended = installed();
       fs.appendFileSync(appended.at('home/ada/.bashrc'), 'export KUBECONFIG=~/work\n');
       expect(appended.run().out).toContain(HINT);
     });
@@ -1052,8 +1071,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('that it wrote itself and its owner changed since', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       fs.appendFileSync(target.at('home/ada/.kube/config'), 'namespace: mine\n');
       const before = target.snapshot();
       expect(target.run().code).toBe(0);
@@ -1063,8 +1081,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('unless it is unchanged and the cluster has a new one', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       target.write('etc/rancher/k3s/k3s.yaml', 'new certificates\n');
       target.run();
       expect(target.read('home/ada/.kube/config')).toBe('new certificates\n');
@@ -1112,8 +1129,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('only what --only names, and the rest later', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const done = target.run(['--uninstall', '--yes', '--only', 'helm']);
       expect(done.calls).toEqual([]);
       expect(fs.readdirSync(target.at('usr/local/bin')).sort()).toEqual(['k3s', 'k9s', 'kubectl']);
@@ -1139,8 +1155,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('nothing in a dry run', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const before = target.snapshot();
       const done = target.run(['--uninstall', '--dry-run'], { STUB_UID: '1000' });
       expect(done.code).toBe(0);
@@ -1159,8 +1174,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('the mounts, network interfaces and firewall rules of k3s, not those of others', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const pod = target.at('var/lib/kubelet/pods/1/volumes/a');
       const shm = target.at('run/k3s/containerd/2/shm');
       target.write(
@@ -1182,8 +1196,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('deletes nothing while a volume cannot be unmounted', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       target.write('var/lib/kubelet/pods/1/data', 'precious');
       target.write('proc/mounts', `nas ${target.at('var/lib/kubelet/pods/1')} nfs rw 0 0\n`);
       const done = target.run(['--uninstall', '--yes'], { STUB_BUSY: '1' });
@@ -1194,8 +1207,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('nothing without ps and umount, and names the packages that bring them', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       for (const name of ['ps', 'umount']) target.unstub(name);
       const before = target.snapshot();
       const done = target.run(['--uninstall', '--yes']);
@@ -1208,8 +1220,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('the containers that outlive the service, and no other process', async () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const [shim, child, other] = [spawn('sleep', ['60']), spawn('sleep', ['60']), spawn('sleep', ['60'])];
       const ended = (process: ChildProcess) =>
         new Promise((resolve) => process.once('exit', (_c, signal) => resolve(signal)));

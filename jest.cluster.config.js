@@ -1,5 +1,6 @@
+const { maxWorkers: _, ...withoutCluster } = require('./jest.config.js');
 const common = {
-  ...require('./jest.config.js'),
+  ...withoutCluster,
   testPathIgnorePatterns: [],
   setupFilesAfterEnv: ['<rootDir>/__tests__/cluster/support/timeout.js'],
 };

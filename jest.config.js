@@ -1,5 +1,7 @@
 /** `npm test`: Node alone, no network, no cluster. With `--ci` it writes no snapshot. */
 module.exports = {
+  // Jest leaves a core to itself, which on two cores is half of the machine.
+  maxWorkers: '100%',
   testEnvironment: 'node',
   testMatch: ['**/*.test.ts'],
   roots: ['<rootDir>/__tests__'],

@@ -138,8 +138,10 @@ esac
 });
 
 class Machine {
-  readonly root = fs.mkdtempSync(path.join(os.tmpdir(), 'bootstrap-root-'));
-  private readonly stubs = fs.mkdtempSync(path.join(os.tmpdir(), 'bootstrap-stubs-'));
+  private readonly place = fs.mkdtempSync(path.join(os.tmpdir(), 'bootstrap-'));
+  private readonly kept = `${this.place}.kept`;
+  readonly root = path.join(this.place, 'root');
+  private readonly stubs = path.join(this.place, 'stubs');
   private readonly script = path.join(this.stubs, 'scripts', 'bootstrap.sh');
   /** Beside the script, as in a checkout. */
   readonly definitions = path.join(this.stubs, 'dist', '00-crds.yaml');
@@ -149,6 +151,7 @@ class Machine {
     readonly arch: 'amd64' | 'arm64' = 'amd64',
     nodeState = 'Ready',
   ) {
+    fs.mkdirSync(this.stubs);
     this.write('run/systemd/system/.keep', '');
     this.write('proc/version', 'Linux version 6.8.0-generic');
     this.write('proc/meminfo', 'MemTotal:       32768000 kB\n');
@@ -166,8 +169,17 @@ class Machine {
   }
 
   remove(): void {
-    fs.rmSync(this.root, { recursive: true, force: true });
-    fs.rmSync(this.stubs, { recursive: true, force: true });
+    fs.rmSync(this.place, { recursive: true, force: true });
+    fs.rmSync(this.kept, { recursive: true, force: true });
+  }
+
+  /** Keeps what the machine is now, for `restore`. */
+  keep(): void {
+    fs.cpSync(this.place, this.kept, { recursive: true });
+  }
+  restore(): void {
+    fs.rmSync(this.place, { recursive: true });
+    fs.cpSync(this.kept, this.place, { recursive: true });
   }
 
   stub(name: string, body: string): void {
@@ -301,6 +313,20 @@ afterEach(() => {
   for (const made of machines.splice(0)) made.remove();
 });
 
+let withK3s: Machine | undefined;
+/** A new machine on which the script ran once. One at a time: what it wrote names the folder it ran in. */
+const installed = (): Machine => {
+  if (withK3s) {
+    withK3s.restore();
+  } else {
+    withK3s = new Machine();
+    expect(withK3s.run()).toMatchObject({ code: 0, err: '' });
+    withK3s.keep();
+  }
+  return withK3s;
+};
+afterAll(() => withK3s?.remove());
+
 describe('scripts/bootstrap.sh', () => {
   it('is executable', () => {
     expect(fs.statSync(SCRIPT).mode & 0o111).toBe(0o111);
@@ -348,8 +374,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('prints what it would do to the service that it installed', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const before = target.snapshot();
       const plan = (...args: string[]) =>
         target
@@ -792,8 +817,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('nothing the second time, makes no request and says so', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const before = target.snapshot();
       const done = target.run();
       expect(done.code).toBe(0);
@@ -806,8 +830,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('again only the binary that was damaged since', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       fs.appendFileSync(target.at('usr/local/bin/helm'), 'damage');
       const done = target.run();
       expect(done.code).toBe(0);
@@ -816,8 +839,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('starts a k3s that is installed but stopped', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       fs.rmSync(target.at('active'));
       const done = target.run();
       expect(done.requests).toEqual([]);
@@ -839,8 +861,7 @@ describe('scripts/bootstrap.sh', () => {
 
     it('the proxy settings also when they are set or changed later, and keeps them when they are not', () => {
       const FILE = 'etc/systemd/system/k3s.service.env';
-      const target = machine();
-      target.run();
+      const target = installed();
       for (const proxy of ['http://proxy:3128', 'http://other:3128']) {
         const plan = target.run(['--dry-run'], { https_proxy: proxy });
         expect(plan.out).toContain(`would write the proxy settings to ${target.at(FILE)}\n`);
@@ -1055,8 +1076,7 @@ describe('scripts/bootstrap.sh', () => {
       ['its owner took the line out', '# mlops-lifecycle: the cluster on this machine\numask 077\n'],
       ['its owner changed the line', `${LINES.replace('config', 'other')}umask 077\n`],
     ])('and takes out nothing else where %s', (_how, text) => {
-      const target = machine();
-      target.run();
+      const target = installed();
       target.write('home/ada/.bashrc', text);
       expect(target.run(['--uninstall', '--yes']).code).toBe(0);
       expect(target.read('home/ada/.bashrc')).toBe(text.slice(text.indexOf('\n') + 1));
@@ -1100,8 +1120,7 @@ describe('scripts/bootstrap.sh', () => {
         'Type next:\n  set -gx KUBECONFIG $HOME/.kube/config\n  kubectl apply',
       );
 
-      const appended = machine();
-      appended.run();
+      const appended = installed();
       fs.appendFileSync(appended.at('home/ada/.bashrc'), 'export KUBECONFIG=~/work\n');
       expect(appended.run().out).toContain(HINT);
     });
@@ -1121,8 +1140,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('that it wrote itself and its owner changed since', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       fs.appendFileSync(target.at('home/ada/.kube/config'), 'namespace: mine\n');
       const before = target.snapshot();
       expect(target.run().code).toBe(0);
@@ -1132,8 +1150,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('unless it is unchanged and the cluster has a new one', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       target.write('etc/rancher/k3s/k3s.yaml', 'new certificates\n');
       target.run();
       expect(target.read('home/ada/.kube/config')).toBe('new certificates\n');
@@ -1181,8 +1198,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('only what --only names, and the rest later', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const done = target.run(['--uninstall', '--yes', '--only', 'helm']);
       expect(done.calls).toEqual([]);
       expect(fs.readdirSync(target.at('usr/local/bin')).sort()).toEqual(['k3s', 'k9s', 'kubectl']);
@@ -1208,8 +1224,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('nothing in a dry run', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const before = target.snapshot();
       const done = target.run(['--uninstall', '--dry-run'], { STUB_UID: '1000' });
       expect(done.code).toBe(0);
@@ -1228,8 +1243,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('the mounts, network interfaces and firewall rules of k3s, not those of others', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const pod = target.at('var/lib/kubelet/pods/1/volumes/a');
       const shm = target.at('run/k3s/containerd/2/shm');
       target.write(
@@ -1251,8 +1265,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('deletes nothing while a volume cannot be unmounted', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       target.write('var/lib/kubelet/pods/1/data', 'precious');
       target.write('proc/mounts', `nas ${target.at('var/lib/kubelet/pods/1')} nfs rw 0 0\n`);
       const done = target.run(['--uninstall', '--yes'], { STUB_BUSY: '1' });
@@ -1263,8 +1276,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('nothing without ps and umount, and names the packages that bring them', () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       for (const name of ['ps', 'umount']) target.unstub(name);
       const before = target.snapshot();
       const done = target.run(['--uninstall', '--yes']);
@@ -1277,8 +1289,7 @@ describe('scripts/bootstrap.sh', () => {
     });
 
     it('the containers that outlive the service, and no other process', async () => {
-      const target = machine();
-      target.run();
+      const target = installed();
       const [shim, child, other] = [spawn('sleep', ['60']), spawn('sleep', ['60']), spawn('sleep', ['60'])];
       const ended = (process: ChildProcess) =>
         new Promise((resolve) => process.once('exit', (_c, signal) => resolve(signal)));

@@ -60,7 +60,10 @@ function isMessage(quoted: string): boolean {
 
 /** Whether one file has the message's fixed parts, in order and close together. */
 function printsIt(message: string): boolean {
-  const fragments = message.split('…').map((fragment) => fragment.trim());
+  const fragments = message
+    .split('…')
+    .map((fragment) => fragment.trim())
+    .filter((fragment) => fragment !== '');
   if (fragments.join('').length < 5) return false;
   const pattern = new RegExp(
     fragments.map((fragment) => fragment.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('[^]{0,120}?'),

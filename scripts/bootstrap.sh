@@ -477,26 +477,33 @@ require_tools() {
 # somebody else's answers.
 readonly K3S_PORTS=(6443 6444 10010 10248 10249 10250 10256 10257 10258 10259)
 
-port_taken() { # port
+# Prints those of the ports that a program listens on.
+ports_taken() { # port...
   # Ports stand in hexadecimal in /proc/net/tcp, and state 0A is listening.
-  local table hex
-  hex="$(printf '%04X' "$1")"
+  local table tables=()
   for table in "$ROOT/proc/net/tcp" "$ROOT/proc/net/tcp6"; do
-    [[ -r $table ]] && awk -v port=":$hex\$" '$2 ~ port && $4 == "0A" { taken = 1 } END { exit !taken }' "$table" && return 0
+    [[ ! -r $table ]] || tables+=("$table")
   done
-  return 1
+  ((${#tables[@]} == 0)) || awk -v ports="$*" '
+    $4 == "0A" { sub(/.*:/, "", $2); taken[$2] = 1 }
+    END {
+      count = split(ports, port, " ")
+      for (i = 1; i <= count; i++) if (sprintf("%04X", port[i]) in taken) print port[i]
+    }' "${tables[@]}"
 }
 
 check_ports() {
-  local port taken=()
+  local port listening taken=()
+  listening="$(ports_taken "${K3S_PORTS[@]}" 80 443)"
+  listening=" ${listening//$'\n'/ } "
   for port in "${K3S_PORTS[@]}"; do
-    ! port_taken "$port" || taken+=("$port")
+    [[ $listening != *" $port "* ]] || taken+=("$port")
   done
   ((${#taken[@]} == 0)) ||
     stop_unless_dry $E_PREFLIGHT "port ${taken[*]} is taken by another program, and k3s needs it (another Kubernetes is" \
       "the usual cause). See which: sudo ss -ltnp 'sport = :${taken[0]}'. Stop it, then run this again."
   for port in 80 443; do
-    ! port_taken "$port" ||
+    [[ $listening != *" $port "* ]] ||
       warn "port $port is taken by another program. The pages of the platform are served there; see which:" \
         "sudo ss -ltnp 'sport = :$port'. Without it they can be reached by kubectl port-forward only."
   done

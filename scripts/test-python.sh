@@ -82,7 +82,9 @@ export MINIO UV
 # By module: the scripts beside it still name the folder the environment was built in.
 tool() { "$environment/bin/python" -m "$@"; }
 scratch=$(mktemp -d)
-export PYTHONDONTWRITEBYTECODE=1
+# What is compiled once is there for each process of each run, and never in the work tree.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX=$environment/cache/bytecode
 export RUFF_CACHE_DIR=$environment/cache/ruff MYPY_CACHE_DIR=$environment/cache/mypy
 export COVERAGE_FILE=$scratch/coverage
 

@@ -19,7 +19,11 @@ export function filesOf(folder: string): Record<string, string> {
   );
 }
 
+const applied = new Map<string, Manifest[]>();
+
 /** The objects of one environment as `kubectl apply` sees them. */
-export function objectsOf(environment: string): Manifest[] {
-  return appliedObjects(join(DIST, environment));
+export function objectsOf(environment: string): readonly Manifest[] {
+  const objects = applied.get(environment) ?? appliedObjects(join(DIST, environment));
+  applied.set(environment, objects);
+  return objects;
 }

@@ -29,6 +29,8 @@ const ajv = new Ajv({
   strict: true,
   allowUnionTypes: true,
   strictTypes: false,
+  // What a schema runs once is not worth a pass over the code that checks it.
+  code: { optimize: false },
 });
 ajv.addKeyword({
   keyword: 'uniqueBy',

@@ -1,21 +1,33 @@
 import cronParser from 'cron-parser';
 import type { Cron } from './rules';
 
-/** The longest time between two of a schedule's turns within a year, in seconds. */
+const DAY = 24 * 3600;
+
+// Fixed years, so that the same input gives the same bytes: a leap day, common years, and the next leap day.
+const FIRST_DAY = Date.UTC(2024, 0, 1) / 1000;
+const LAST_DAY = Date.UTC(2028, 1, 29) / 1000;
+
+const gaps = new Map<Cron, number>();
+
+/** The longest time between two runs of a schedule, in seconds, from one leap day to the next. */
 export function longestGapSeconds(cron: Cron): number {
-  // A fixed year, for the same input gives the same bytes.
-  const turns = cronParser.parse(cron, {
-    currentDate: '2024-01-01T00:00:00Z',
-    endDate: '2025-02-01T00:00:00Z',
-    tz: 'UTC',
-  });
-  let longest = 0;
-  for (let before: number | undefined; ;) {
-    if (!turns.hasNext()) return longest;
-    const turn = turns.next().getTime() / 1000;
-    if (before !== undefined) longest = Math.max(longest, turn - before);
-    before = turn;
-    // A year of minutes tells no more than a week of them.
-    if (longest > 0 && longest < 3600) return longest;
+  const gap = gaps.get(cron) ?? longestGap(cron);
+  gaps.set(cron, gap);
+  return gap;
+}
+
+/** Day by day, because the runs of a day are at the same times on each day that has any. */
+function longestGap(cron: Cron): number {
+  const schedule = cronParser.parse(cron, { tz: 'UTC' });
+  const { hour, minute } = schedule.fields;
+  const times = hour.values.flatMap((h) => minute.values.map((m) => h * 3600 + m * 60));
+  const [first, last] = [times[0]!, times.at(-1)!];
+  let longest = Math.max(0, ...times.slice(1).map((time, i) => time - times[i]!));
+  let before: number | undefined;
+  for (let day = FIRST_DAY; day <= LAST_DAY; day += DAY) {
+    if (!schedule.includesDate(new Date((day + first) * 1000))) continue;
+    if (before !== undefined) longest = Math.max(longest, day + first - (before + last));
+    before = day;
   }
+  return longest;
 }

@@ -1,4 +1,4 @@
-import { type SyntaxNode } from '@lezer/common';
+import { type SyntaxNode, type Tree } from '@lezer/common';
 import { parser } from '@prometheus-io/lezer-promql';
 import { children, typeError } from './promql-types';
 
@@ -39,7 +39,16 @@ function findings(expr: string, problemAt: (node: SyntaxNode) => string | undefi
 }
 
 function visit(expr: string, enter: (node: SyntaxNode) => void): void {
-  parser.parse(withoutVariables(expr)).iterate({ enter: ({ node }) => enter(node) });
+  treeOf(expr).iterate({ enter: ({ node }) => enter(node) });
+}
+
+// Environments and pipelines share most expressions, and each is visited for several questions.
+const trees = new Map<string, Tree>();
+
+function treeOf(expr: string): Tree {
+  const tree = trees.get(expr) ?? parser.parse(withoutVariables(expr));
+  trees.set(expr, tree);
+  return tree;
 }
 
 // Every stand-in is as long as its variable, so that positions are those of the original.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import psycopg2
 import pytest
 from botocore.config import Config
@@ -19,6 +20,15 @@ from file_server import FileServer, serving_files
 from kubernetes_api import Call, api_server
 from processes import running_minio, wait_until
 from small_api_server import SmallApiServer, serving
+
+
+@pytest.fixture(scope="session", autouse=True)
+def botocore_loader() -> Iterator[None]:
+    """What botocore knows of each service, megabytes of JSON, is read once and not by each new client."""
+    loader = botocore.session.create_loader()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(botocore.session, "create_loader", lambda *_: loader)
+        yield
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ class SidecarProcess(Process):
         super().__init__(
             [sys.executable, "-m", "lifecycle.sidecar"],
             folder / "sidecar.log",
-            {**os.environ, **settings, **environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            {**os.environ, **settings, **environ},
         )
 
 

@@ -1,9 +1,8 @@
 /** `npm run chart`: writes an environment as a Helm chart. */
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Environment, loadPipelines, mistake } from '../../lib';
+import type { Environment } from '../../lib';
 import { PLATFORM_NAMESPACE } from '../../lib/kubernetes/namespaces';
-import { MAX_RELEASE_BYTES, writeChart } from '../../lib/synth/chart';
 import { version } from '../../package.json';
 import { environmentFolder } from './platform/environments';
 import { Failure, run } from '../command';
@@ -24,9 +23,9 @@ void run(async () => {
   if (values.help) return console.log(HELP);
   const [name = 'workstation', ...more] = positionals;
   if (more.length > 0) throw new Failure(`name one environment, got '${positionals.join(' ')}'\n\n${HELP}`);
-  const { objects, releaseBytes } = await write(name, values.outdir);
+  const { objects, releaseBytes, maxReleaseBytes } = await write(name, values.outdir);
   const shown = relative(process.cwd(), values.outdir) || '.';
-  console.log(`${shown}: ${name}, ${objects} objects; a release takes at most ${releaseBytes} of ${MAX_RELEASE_BYTES} bytes
+  console.log(`${shown}: ${name}, ${objects} objects; a release takes at most ${releaseBytes} of ${maxReleaseBytes} bytes
 
   helm install mlops-platform ${shown} --namespace ${PLATFORM_NAMESPACE} --create-namespace
   helm upgrade mlops-platform ${shown} --namespace ${PLATFORM_NAMESPACE}`);
@@ -47,17 +46,23 @@ function options() {
 }
 
 async function write(name: string, outdir: string) {
+  // Not at the top: they take a second, which is too long before a word on a wrong option.
+  const [{ loadPipelines, mistake }, { MAX_RELEASE_BYTES, writeChart }] = await Promise.all([
+    import('../../lib'),
+    import('../../lib/synth/chart'),
+  ]);
   try {
     // Not at the top, so that a mistake in an environment is told as one in a pipeline is.
     const { environments } = await import('../../environments');
     const folder = environmentFolder(name, Object.keys(environments));
-    return writeChart({
+    const written = writeChart({
       name,
       environment: (environments as Record<string, Environment>)[folder]!,
       pipelines: loadPipelines(join(ROOT, 'pipelines')),
       version,
       outdir,
     });
+    return { ...written, maxReleaseBytes: MAX_RELEASE_BYTES };
   } catch (error) {
     const told = mistake(error);
     if (told === undefined) throw error;

@@ -1,7 +1,6 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadPipelines, mistake, synthesize } from '../../../lib';
 
 const PIPELINES = join(__dirname, '../../../pipelines');
 
@@ -12,6 +11,8 @@ const PIPELINES = join(__dirname, '../../../pipelines');
 export async function stale(dist: string): Promise<string | undefined> {
   const scratch = mkdtempSync(join(tmpdir(), 'dist-'));
   const fresh = join(scratch, 'dist');
+  // Not at the top: it takes a second, which is too long before a word on a name that is misspelt.
+  const { loadPipelines, mistake, synthesize } = await import('../../../lib');
   try {
     const { environments } = await import('../../../environments');
     synthesize({ environments, pipelines: loadPipelines(PIPELINES), outdir: fresh });

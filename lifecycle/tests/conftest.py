@@ -21,6 +21,12 @@ from processes import running_minio, wait_until
 from small_api_server import SmallApiServer, serving
 
 
+def pytest_report_header() -> str:
+    """Which of the two backends Triton serves with: scripts/cluster/README.md."""
+    backend = os.environ.get("ONNXRUNTIME_BACKEND") or "the stand-in in Python"
+    return f"Triton's ONNX Runtime backend: {backend}"
+
+
 @pytest.fixture
 def server() -> Iterator[SmallApiServer]:
     with serving(SmallApiServer()) as started:

@@ -9,16 +9,16 @@ import {
   ObjectStore,
   SecretRef,
 } from '../lib';
-import { type Pod, podsOf } from '../lib/contract/manifests';
-import { type Connection, outsideEndpoint } from '../lib/core/connection';
-import { Firewall } from '../lib/core/firewall';
-import { NodeAgent } from '../lib/core/node-agent';
-import { Page, type PagesProps, pageUrl } from '../lib/core/page';
-import { waitContainer } from '../lib/core/pod-defaults';
-import { Stage } from '../lib/core/stage';
-import { Claim, ConfigFiles, scratch } from '../lib/core/volume';
-import { Workload } from '../lib/core/workload';
-import type { WorkloadProps } from '../lib/core/workload-props';
+import { type Pod, podsOf } from '../lib/validation/manifests';
+import { type Connection, outsideEndpoint } from '../lib/kubernetes/connection';
+import { NetworkPolicy } from '../lib/kubernetes/network-policy';
+import { NodeAgent } from '../lib/kubernetes/node-agent';
+import { Ingress, type IngressSettings, ingressUrl } from '../lib/kubernetes/ingress';
+import { waitContainer } from '../lib/kubernetes/pod-defaults';
+import { ManifestFile } from '../lib/kubernetes/manifest-file';
+import { PersistentVolumeClaim, ConfigFiles, emptyDir } from '../lib/kubernetes/volume';
+import { Workload } from '../lib/kubernetes/workload';
+import type { WorkloadProps } from '../lib/kubernetes/workload-props';
 import type { IDatabase } from '../lib/foundation/database';
 import { MinIO } from '../lib/foundation/minio';
 import type { IObjectStore } from '../lib/foundation/object-store';
@@ -40,7 +40,7 @@ const GPU = 'nvidia.com/gpu';
 
 describe('Workload', () => {
   test('needs a name, an image, a user and its resources, and asks for nothing else', () => {
-    const { find, objects } = build((stage) => web(stage));
+    const { find, objects } = build((scope) => web(scope));
     const { spec } = find('Deployment', 'web');
     expect(objects.map(({ kind }) => kind).sort()).toEqual(['Deployment', 'NetworkPolicy', 'ServiceAccount']);
     expect(spec).toMatchObject({ replicas: 1, strategy: { type: 'RollingUpdate' } });
@@ -56,7 +56,7 @@ describe('Workload', () => {
   });
 
   test('takes everything a pod may need', () => {
-    const { find } = build((stage) => web(stage, EVERYTHING));
+    const { find } = build((scope) => web(scope, EVERYTHING));
     const { spec } = find('StatefulSet', 'web').spec.template;
     const [container] = spec.containers;
     expect(container).toMatchObject({
@@ -82,7 +82,7 @@ describe('Workload', () => {
   });
 
   test('runs as a user without rights, on a file system that nobody writes to', () => {
-    const pod = podSpec(build((stage) => web(stage, EVERYTHING)).find('StatefulSet', 'web'));
+    const pod = podSpec(build((scope) => web(scope, EVERYTHING)).find('StatefulSet', 'web'));
     expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 1000, fsGroup: 1000 });
     for (const { securityContext } of [...pod.containers, ...pod.initContainers]) {
       expect(securityContext).toEqual(RESTRICTED);
@@ -90,8 +90,8 @@ describe('Workload', () => {
   });
 
   test('asks for a GPU and for its runtime class, both or neither', () => {
-    const { find } = build((stage) =>
-      web(stage, { accelerator: Accelerator.nvidia(), strategy: 'Recreate' }),
+    const { find } = build((scope) =>
+      web(scope, { accelerator: Accelerator.nvidia(), strategy: 'Recreate' }),
     );
     const { strategy, template } = find('Deployment', 'web').spec;
     expect(template.spec.containers[0].resources).toMatchObject({
@@ -101,14 +101,14 @@ describe('Workload', () => {
     expect(template.spec).toMatchObject({ runtimeClassName: 'nvidia', tolerations: [{ key: GPU }] });
     expect(strategy).toEqual({ type: 'Recreate' });
 
-    const without = build((stage) => web(stage, { accelerator: Accelerator.none() }));
+    const without = build((scope) => web(scope, { accelerator: Accelerator.none() }));
     expect(podSpec(without.find('Deployment', 'web'))).not.toHaveProperty('runtimeClassName');
     expect(JSON.stringify(without.objects)).not.toContain('nvidia');
   });
 
   test('spells amounts as the API server keeps them', () => {
-    const { find } = build((stage) =>
-      web(stage, {
+    const { find } = build((scope) =>
+      web(scope, {
         cpu: { request: '1000m', limit: '2500m' },
         memory: { request: '1024Mi', limit: '1048576Mi' },
       }),
@@ -120,7 +120,7 @@ describe('Workload', () => {
   });
 
   test('stops at the memory it asked for, and at no CPU, by default', () => {
-    const { find } = build((stage) => web(stage));
+    const { find } = build((scope) => web(scope));
     expect(podSpec(find('Deployment', 'web')).containers[0].resources).toEqual({
       requests: { cpu: '100m', memory: '64Mi' },
       limits: { memory: '64Mi' },
@@ -128,26 +128,26 @@ describe('Workload', () => {
   });
 
   test('stays available and spreads over nodes where it is more than one', () => {
-    const { find } = build((stage) => web(stage, { replicas: 2 }));
+    const { find } = build((scope) => web(scope, { replicas: 2 }));
     const { selector, replicas } = find('Deployment', 'web').spec;
     expect(replicas).toBe(2);
     expect(find('PodDisruptionBudget', 'web').spec).toEqual({ maxUnavailable: 1, selector });
     expect(podSpec(find('Deployment', 'web')).topologySpreadConstraints).toMatchObject([
       { topologyKey: 'kubernetes.io/hostname', labelSelector: selector },
     ]);
-    const alone = build((stage) => web(stage));
+    const alone = build((scope) => web(scope));
     expect(alone.objects.map(({ kind }) => kind)).not.toContain('PodDisruptionBudget');
     expect(podSpec(alone.find('Deployment', 'web'))).not.toHaveProperty('topologySpreadConstraints');
   });
 
   test('as a Job is another one for another content, and only then', () => {
     const nameOf = (props: Partial<WorkloadProps>) =>
-      build((stage) => web(stage, { kind: 'Job', ...props })).objects.find(({ kind }) => kind === 'Job')!
+      build((scope) => web(scope, { kind: 'Job', ...props })).objects.find(({ kind }) => kind === 'Job')!
         .metadata.name;
     const withFile = (content: string) =>
-      build((stage) => {
-        const files = new ConfigFiles(stage, 'files', { name: 'files', files: { 'run.sh': content } });
-        web(stage, { kind: 'Job', mounts: [files.mountAt('/files')] });
+      build((scope) => {
+        const files = new ConfigFiles(scope, 'files', { name: 'files', files: { 'run.sh': content } });
+        web(scope, { kind: 'Job', mounts: [files.mountAt('/files')] });
       }).objects.find(({ kind }) => kind === 'Job')!.metadata.name;
 
     expect(nameOf({})).toMatch(/^web-[0-9a-f]{12}$/);
@@ -160,17 +160,17 @@ describe('Workload', () => {
 
   test('restarts where a file it reads has changed, and only then', () => {
     const annotationsWith = (content: string) =>
-      build((stage) => {
-        const files = new ConfigFiles(stage, 'files', { name: 'files', files: { a: content } });
-        web(stage, { mounts: [files.mountAt('/files')] });
+      build((scope) => {
+        const files = new ConfigFiles(scope, 'files', { name: 'files', files: { a: content } });
+        web(scope, { mounts: [files.mountAt('/files')] });
       }).find('Deployment', 'web').spec.template.metadata.annotations;
     expect(annotationsWith('a')).toEqual(annotationsWith('a'));
     expect(annotationsWith('a')).not.toEqual(annotationsWith('b'));
   });
 
   test('has containers beside it, each with its own image and wiring', () => {
-    const { find } = build((stage) =>
-      web(stage, {
+    const { find } = build((scope) =>
+      web(scope, {
         ports: { http: 80 },
         sidecars: [
           {
@@ -201,10 +201,10 @@ describe('Workload', () => {
     expect(find('Service', 'web').spec.ports.map(({ port }: Json) => port)).toEqual([80, 81]);
   });
 
-  test('is wired in one statement: variables, both firewalls, and a wait before its start', () => {
-    const { find } = build((stage) => {
-      const server = web(stage, { name: 'db', ports: { sql: 5432 } });
-      web(stage, { name: 'client', system: 'client' }).uses(connectionTo(server));
+  test('is wired in one statement: variables, both NetworkPolicies, and a wait before its start', () => {
+    const { find } = build((scope) => {
+      const server = web(scope, { name: 'db', ports: { sql: 5432 } });
+      web(scope, { name: 'client', system: 'client' }).uses(connectionTo(server));
     });
     const pod = podSpec(find('Deployment', 'client'));
     expect(pod.containers[0].env).toEqual([{ name: 'DB_HOST', value: 'db.mlops-platform.svc' }]);
@@ -224,9 +224,9 @@ describe('Workload', () => {
   });
 
   test('is not wired to two things that set the same variable', () => {
-    build((stage) => {
-      const [a, b] = ['a', 'b'].map((name) => web(stage, { name, ports: { sql: 5432 } }));
-      const client = web(stage, { name: 'client' });
+    build((scope) => {
+      const [a, b] = ['a', 'b'].map((name) => web(scope, { name, ports: { sql: 5432 } }));
+      const client = web(scope, { name: 'client' });
       expect(() => client.uses(connectionTo(a!), connectionTo(b!))).toThrow(
         'workload \'client\': is wired to two things that set the same environment variable, got "DB_HOST"',
       );
@@ -234,17 +234,17 @@ describe('Workload', () => {
   });
 
   test('has no endpoint that it has no port for', () => {
-    build((stage) => {
+    build((scope) => {
       const problem = 'workload \'web\': has the ports http, got "https"';
-      expect(() => web(stage, { ports: { http: 80 } }).endpoint('https')).toThrow(problem);
-      expect(() => web(stage, { name: 'b' }).endpoint('http')).toThrow('has the ports (none)');
+      expect(() => web(scope, { ports: { http: 80 } }).endpoint('https')).toThrow(problem);
+      expect(() => web(scope, { name: 'b' }).endpoint('http')).toThrow('has the ports (none)');
     });
   });
 
   test('sees the Kubernetes API only where it was granted something', () => {
     const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }];
-    const { find } = build((stage) =>
-      web(stage, { grants: [{ namespace: 'mlops-steps', rules }, { rules }] }),
+    const { find } = build((scope) =>
+      web(scope, { grants: [{ namespace: 'mlops-steps', rules }, { rules }] }),
     );
     expect(podSpec(find('Deployment', 'web')).automountServiceAccountToken).toBe(true);
     expect(find('Role', 'web')).toMatchObject({ metadata: { namespace: 'mlops-steps' }, rules });
@@ -256,19 +256,19 @@ describe('Workload', () => {
   });
 });
 
-describe('Firewall', () => {
-  const firewall = (stage: Stage, name: string, pods = { app: name }) =>
-    new Firewall(stage, name, { name, namespace: 'mlops-platform', pods });
+describe('NetworkPolicy', () => {
+  const networkPolicy = (scope: ManifestFile, name: string, pods = { app: name }) =>
+    new NetworkPolicy(scope, name, { name, namespace: 'mlops-platform', pods });
 
   test('lets pods ask DNS, and nothing else, by default', () => {
-    const { spec } = build((stage) => firewall(stage, 'a')).find('NetworkPolicy', 'a');
+    const { spec } = build((scope) => networkPolicy(scope, 'a')).find('NetworkPolicy', 'a');
     expect(spec.policyTypes).toEqual(['Egress', 'Ingress']);
     expect(spec).not.toHaveProperty('ingress');
     expect(portsOf(spec.egress)).toEqual([53, 53]);
   });
 
   test('opens an edge at both of its ends', () => {
-    const { find } = build((stage) => firewall(stage, 'a').allowTo(firewall(stage, 'b'), 80));
+    const { find } = build((scope) => networkPolicy(scope, 'a').allowTo(networkPolicy(scope, 'b'), 80));
     expect(find('NetworkPolicy', 'a').spec.egress[1].to[0].podSelector.matchLabels).toEqual({ app: 'b' });
     expect(find('NetworkPolicy', 'b').spec.ingress[0].from[0].podSelector.matchLabels).toEqual({ app: 'a' });
     expect(find('NetworkPolicy', 'b').spec.ingress[0].ports).toEqual([{ port: 80, protocol: 'TCP' }]);
@@ -276,8 +276,8 @@ describe('Firewall', () => {
 
   test('is the same in whatever order its edges are opened', () => {
     const opened = (ports: number[]) =>
-      build((stage) => {
-        const [a, b, c] = [firewall(stage, 'a'), firewall(stage, 'b'), firewall(stage, 'c')];
+      build((scope) => {
+        const [a, b, c] = [networkPolicy(scope, 'a'), networkPolicy(scope, 'b'), networkPolicy(scope, 'c')];
         for (const port of ports) (port % 2 ? b : c).allowTo(a, port);
         for (const port of ports) a.allowToOutside(port);
       }).find('NetworkPolicy', 'a').spec;
@@ -285,8 +285,8 @@ describe('Firewall', () => {
   });
 
   test('opens to a namespace, to anywhere, and around every pod', () => {
-    const { spec } = build((stage) => {
-      const all = firewall(stage, 'a', {} as { app: string });
+    const { spec } = build((scope) => {
+      const all = networkPolicy(scope, 'a', {} as { app: string });
       all.allowFromNamespace('kube-system', 80);
       all.allowFromAnywhere(443);
     }).find('NetworkPolicy', 'a');
@@ -326,32 +326,42 @@ describe('Accelerator', () => {
   });
 });
 
-describe('Claim, ConfigFiles and Page', () => {
+describe('PersistentVolumeClaim, ConfigFiles and Ingress', () => {
   test('a claim takes the default storage class, and an amount as the API server keeps it', () => {
-    const { spec } = build((stage) => new Claim(stage, 'claim', { name: 'data', size: '2048Mi' })).find(
-      'PersistentVolumeClaim',
-      'data',
-    );
+    const { spec } = build(
+      (scope) => new PersistentVolumeClaim(scope, 'claim', { name: 'data', size: '2048Mi' }),
+    ).find('PersistentVolumeClaim', 'data');
     expect(spec).toEqual({ accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '2Gi' } } });
   });
 
   test('a claim takes a storage class', () => {
     const props = { name: 'data', size: '1Gi', storageClass: 'fast' } as const;
-    const { made, find } = build((stage) => new Claim(stage, 'claim', props));
+    const { made, find } = build((scope) => new PersistentVolumeClaim(scope, 'claim', props));
     expect(find('PersistentVolumeClaim', 'data').spec.storageClassName).toBe('fast');
     expect(made.mountAt('/data').volume.persistentVolumeClaim).toEqual({ claimName: 'data' });
   });
 
   test('files are read, never written', () => {
     const { made, find } = build(
-      (stage) => new ConfigFiles(stage, 'files', { name: 'files', files: { a: 'b' }, labels: { l: 'm' } }),
+      (scope) => new ConfigFiles(scope, 'files', { name: 'files', files: { a: 'b' }, labels: { l: 'm' } }),
     );
     expect(find('ConfigMap', 'files')).toMatchObject({ data: { a: 'b' }, metadata: { labels: { l: 'm' } } });
     expect(made.mountAt('/files')).toMatchObject({ path: '/files', readOnly: true });
+    expect(made.mountAt('/files').volume.configMap).toEqual({ name: 'files' });
+  });
+
+  test('a file in a folder is in that folder for whoever mounts it', () => {
+    const files = { 'a.py': '1', 'b/c.py': '2' };
+    const { made, find } = build((stage) => new ConfigFiles(stage, 'files', { name: 'files', files }));
+    expect(find('ConfigMap', 'files').data).toEqual({ 'a.py': '1', 'b.c.py': '2' });
+    expect(made.mountAt('/files').volume.configMap?.items).toEqual([
+      { key: 'a.py', path: 'a.py' },
+      { key: 'b.c.py', path: 'b/c.py' },
+    ]);
   });
 
   test('a page opens to the ingress controller alone', () => {
-    const { made, find } = build((stage) => page(stage, PAGES));
+    const { made, find } = build((scope) => page(scope, PAGES));
     expect(made.host).toBe('web.ml.example');
     expect(find('Ingress', 'web').metadata.annotations).toEqual({
       'mlops-lifecycle/login-user': 'admin',
@@ -369,30 +379,30 @@ describe('Claim, ConfigFiles and Page', () => {
         ports: [{ port: 80 }],
       },
     ]);
-    expect(pageUrl('web', PAGES)).toBe('http://web.ml.example');
+    expect(ingressUrl('web', PAGES)).toBe('http://web.ml.example');
   });
 
   test('a page takes a class, a certificate and a name of its own', () => {
     const props = { ...PAGES, ingressClass: 'nginx', tlsSecretName: 'tls' };
-    const { find } = build((stage) => page(stage, props, 'shop'));
+    const { find } = build((scope) => page(scope, props, 'shop'));
     expect(find('Ingress', 'shop').spec).toMatchObject({
       ingressClassName: 'nginx',
       tls: [{ hosts: ['shop.ml.example'], secretName: 'tls' }],
     });
-    expect(pageUrl('shop', props)).toBe('https://shop.ml.example');
+    expect(ingressUrl('shop', props)).toBe('https://shop.ml.example');
   });
 
-  function page(stage: Stage, pages: PagesProps, name?: string) {
-    const workload = web(stage, { ports: { http: 80 } });
+  function page(scope: ManifestFile, ingress: IngressSettings, name?: string) {
+    const workload = web(scope, { ports: { http: 80 } });
     const login = { user: 'admin', password: LOGIN.key('password') };
-    return new Page(stage, 'page', { pages, workload, port: 'http', login, name });
+    return new Ingress(scope, 'ingress', { ingress, workload, port: 'http', login, name });
   }
 });
 
 describe('Secrets', () => {
   test('are planned in the cluster, and no value is known here', () => {
-    const { made, find, objects } = build((stage) => {
-      const secrets = new Secrets(stage, 'secrets');
+    const { made, find, objects } = build((scope) => {
+      const secrets = new Secrets(scope, 'secrets');
       secrets.generate('b', { key: 'fernet', name: { literal: 'admin' } });
       return {
         secrets,
@@ -413,8 +423,8 @@ describe('Secrets', () => {
   });
 
   test('are made by a Job that may read only what it must copy', () => {
-    const { objects } = build((stage) => {
-      const secrets = new Secrets(stage, 'secrets');
+    const { objects } = build((scope) => {
+      const secrets = new Secrets(scope, 'secrets');
       secrets.generate('own', { password: 'password' });
       secrets.generate('shared', { password: 'password' }, ['mlops-platform', 'mlops-steps']);
     });
@@ -426,8 +436,8 @@ describe('Secrets', () => {
 
   test('are made again, by another Job, where one is added', () => {
     const jobWith = (names: string[]) =>
-      build((stage) => {
-        const secrets = new Secrets(stage, 'secrets');
+      build((scope) => {
+        const secrets = new Secrets(scope, 'secrets');
         for (const name of names) secrets.generate(name, { password: 'password' });
       }).objects.find(({ kind }) => kind === 'Job')!.metadata.name;
     expect(jobWith(['a', 'b'])).toBe(jobWith(['b', 'a']));
@@ -435,8 +445,8 @@ describe('Secrets', () => {
   });
 
   test('are refused a second time under one name', () => {
-    build((stage) => {
-      const secrets = new Secrets(stage, 'secrets');
+    build((scope) => {
+      const secrets = new Secrets(scope, 'secrets');
       secrets.generate('a', { password: 'password' });
       expect(() => secrets.generate('a', { password: 'password' })).toThrow(
         'secrets: already generates a Secret of this name, got "a"',
@@ -447,9 +457,9 @@ describe('Secrets', () => {
 
 describe('Database', () => {
   test('in the cluster is Postgres on a disk of 10Gi, a role and a wait for each client', () => {
-    const { made, find } = build((stage) => {
-      const database = Database.inCluster().bind(stage, ground(stage));
-      web(stage).uses(database.client('shop'));
+    const { made, find } = build((scope) => {
+      const database = Database.inCluster().bind(scope, shared(scope));
+      web(scope).uses(database.client('shop'));
       return database;
     });
     expect(made).toBeInstanceOf(Postgres);
@@ -464,8 +474,8 @@ describe('Database', () => {
   });
 
   test('in the cluster takes a size and a storage class', () => {
-    const { find } = build((stage) =>
-      Database.inCluster({ storage: '1Ti' }).bind(stage, { ...ground(stage), storageClass: 'fast' }),
+    const { find } = build((scope) =>
+      Database.inCluster({ storage: '1Ti' }).bind(scope, { ...shared(scope), storageClass: 'fast' }),
     );
     expect(find('PersistentVolumeClaim', 'postgres-data').spec).toMatchObject({
       storageClassName: 'fast',
@@ -474,10 +484,10 @@ describe('Database', () => {
   });
 
   test('of somebody else makes no object, and refers to the declared Secret', () => {
-    const { find, objects } = build((stage) => {
+    const { find, objects } = build((scope) => {
       const database = Database.external({ host: 'db.example', port: 6432, credentials: { shop: LOGIN } });
       expect(database.externalSecrets).toEqual([LOGIN]);
-      web(stage).uses(database.bind(stage, ground(stage)).client('shop'));
+      web(scope).uses(database.bind(scope, shared(scope)).client('shop'));
     });
     expect(JSON.stringify(objects)).not.toMatch(/"name":"postgres/);
     expect(env(podSpec(find('Deployment', 'web')).containers[0])).toEqual({
@@ -493,9 +503,9 @@ describe('Database', () => {
 
 describe('ObjectStore', () => {
   test('in the cluster is MinIO on a disk of 50Gi, a key and a policy for each client', () => {
-    const { made, find, objects } = build((stage) => {
-      const store = ObjectStore.inCluster().bind(stage, ground(stage));
-      web(stage).uses(store.client({ name: 'shop', buckets: { data: 'read' } }));
+    const { made, find, objects } = build((scope) => {
+      const store = ObjectStore.inCluster().bind(scope, shared(scope));
+      web(scope).uses(store.client({ name: 'shop', buckets: { data: 'read' } }));
       return store;
     });
     expect(made).toBeInstanceOf(MinIO);
@@ -517,15 +527,15 @@ describe('ObjectStore', () => {
   });
 
   test('of somebody else makes no object, and refers to the declared Secret', () => {
-    const { find, objects } = build((stage) => {
+    const { find, objects } = build((scope) => {
       const store = ObjectStore.external({
         endpoint: 'https://s3.example',
         region: 'eu-central-1',
         bucketPrefix: 'acme-',
         credentials: { shop: KEY },
-      }).bind(stage, ground(stage));
+      }).bind(scope, shared(scope));
       expect(store.bucket('models')).toBe('acme-models');
-      web(stage).uses(store.client({ name: 'shop', buckets: { data: 'write', models: 'read' } }));
+      web(scope).uses(store.client({ name: 'shop', buckets: { data: 'write', models: 'read' } }));
     });
     expect(JSON.stringify(objects)).not.toMatch(/"name":"minio/);
     const pod = podSpec(find('Deployment', 'web'));
@@ -540,9 +550,9 @@ describe('ObjectStore', () => {
   });
 
   test('is in us-east-1, without a prefix, by default', () => {
-    build((stage) => {
+    build((scope) => {
       const props = { endpoint: 'http://s3.example:9000', credentials: { shop: KEY } };
-      const store = ObjectStore.external(props).bind(stage, ground(stage));
+      const store = ObjectStore.external(props).bind(scope, shared(scope));
       const { env } = store.client({ name: 'shop', buckets: {} });
       expect(store.bucket('data')).toBe('data');
       expect(env).toMatchObject({
@@ -555,7 +565,7 @@ describe('ObjectStore', () => {
 
 describe('Airflow', () => {
   test('is one of each component, and eight tasks at a time', () => {
-    const { find } = room((app, ground) => new Airflow(app, 'airflow', ground));
+    const { find } = inModule((app, shared) => new Airflow(app, 'airflow', shared));
     for (const component of ['api-server', 'scheduler', 'dag-processor', 'triggerer']) {
       const deployment = find('Deployment', `airflow-${component}`);
       expect(deployment.spec.replicas).toBe(1);
@@ -570,8 +580,8 @@ describe('Airflow', () => {
   });
 
   test('takes more api-servers and more tasks', () => {
-    const { find } = room((app, ground) => {
-      return new Airflow(app, 'airflow', { ...ground, apiServerReplicas: 2, parallelism: 64 });
+    const { find } = inModule((app, shared) => {
+      return new Airflow(app, 'airflow', { ...shared, apiServerReplicas: 2, parallelism: 64 });
     });
     expect(find('PodDisruptionBudget', 'airflow-api-server').spec.maxUnavailable).toBe(1);
     expect(env(podSpec(find('Deployment', 'airflow-scheduler')).containers[0])).toMatchObject({
@@ -581,8 +591,8 @@ describe('Airflow', () => {
   });
 
   test('runs its steps with an account that may do nothing', () => {
-    const { made, find, objects } = room((app, ground) => {
-      const airflow = new Airflow(app, 'airflow', ground);
+    const { made, find, objects } = inModule((app, shared) => {
+      const airflow = new Airflow(app, 'airflow', shared);
       airflow.stepPods.uses({ endpoint: outsideEndpoint('s3.example', 9000), env: { A: 'b' } });
       return airflow.stepPods.spec({ name: 'trip', configMap: 'pipeline-trip' }).pod;
     });
@@ -612,8 +622,8 @@ describe('Airflow', () => {
 });
 
 test('a built image for the steps needs no volume and installs nothing', () => {
-  const { made, objects } = room((app, ground) => {
-    const airflow = new Airflow(app, 'airflow', { ...ground, stepImage: 'example.org/steps:1' });
+  const { made, objects } = inModule((app, shared) => {
+    const airflow = new Airflow(app, 'airflow', { ...shared, stepImage: 'example.org/steps:1' });
     return airflow.stepPods.spec().pod.spec.containers[0]!;
   });
   expect(made.image).toBe('example.org/steps:1');
@@ -623,7 +633,7 @@ test('a built image for the steps needs no volume and installs nothing', () => {
 
 describe('MLflow', () => {
   test('is one server behind a login, with artifacts in the object store', () => {
-    const { made, find } = room((app, ground) => new MLflow(app, 'mlflow', ground));
+    const { made, find } = inModule((app, shared) => new MLflow(app, 'mlflow', shared));
     expect(find('Deployment', 'mlflow').spec.replicas).toBe(1);
     expect(podSpec(find('Deployment', 'mlflow')).containers[0].args).toContain(
       '--default-artifact-root=s3://acme-mlflow/artifacts',
@@ -636,7 +646,7 @@ describe('MLflow', () => {
   });
 
   test('takes more servers', () => {
-    const { find } = room((app, ground) => new MLflow(app, 'mlflow', { ...ground, replicas: 2 }));
+    const { find } = inModule((app, shared) => new MLflow(app, 'mlflow', { ...shared, replicas: 2 }));
     expect(find('Deployment', 'mlflow').spec.replicas).toBe(2);
     expect(find('PodDisruptionBudget', 'mlflow').spec.maxUnavailable).toBe(1);
   });
@@ -644,8 +654,8 @@ describe('MLflow', () => {
 
 describe('Triton', () => {
   test('computes on the CPU where there is no GPU, and surges', () => {
-    const { find, objects } = room((app, ground) => {
-      return new Triton(app, 'triton', { ...ground, accelerator: Accelerator.none() });
+    const { find, objects } = inModule((app, shared) => {
+      return new Triton(app, 'triton', { ...shared, accelerator: Accelerator.none() });
     });
     expect(find('Deployment', 'triton').spec.strategy.type).toBe('RollingUpdate');
     expect(podSpec(find('Deployment', 'triton'))).not.toHaveProperty('runtimeClassName');
@@ -653,8 +663,8 @@ describe('Triton', () => {
   });
 
   test('runs on jemalloc: what Triton does to traced requests would break it on another allocator', () => {
-    const { find } = room((app, ground) => {
-      return new Triton(app, 'triton', { ...ground, accelerator: Accelerator.none() });
+    const { find } = inModule((app, shared) => {
+      return new Triton(app, 'triton', { ...shared, accelerator: Accelerator.none() });
     });
     const [server, sidecar] = podSpec(find('Deployment', 'triton')).containers;
     expect(env(server)).toMatchObject({ LD_PRELOAD: 'libjemalloc.so.2' });
@@ -662,10 +672,10 @@ describe('Triton', () => {
   });
 
   test('takes GPUs, and makes room before it starts anew', () => {
-    const { made, find } = room((app, ground) => {
+    const { made, find } = inModule((app, shared) => {
       const accelerator = Accelerator.nvidia({ count: 2 });
       const resources = { cpu: { request: '2' }, memory: { request: '8Gi' } } as const;
-      return new Triton(app, 'triton', { ...ground, accelerator, replicas: 3, ...resources });
+      return new Triton(app, 'triton', { ...shared, accelerator, replicas: 3, ...resources });
     });
     const { replicas, strategy } = find('Deployment', 'triton').spec;
     const pod = podSpec(find('Deployment', 'triton'));
@@ -680,8 +690,8 @@ describe('Triton', () => {
   });
 
   test('has a sidecar with the key of the object store, which the server does not get', () => {
-    const { find } = room((app, ground) => {
-      return new Triton(app, 'triton', { ...ground, accelerator: Accelerator.none() });
+    const { find } = inModule((app, shared) => {
+      return new Triton(app, 'triton', { ...shared, accelerator: Accelerator.none() });
     });
     const [server, sidecar] = podSpec(find('Deployment', 'triton')).containers;
     expect(env(server)).not.toHaveProperty('AWS_ACCESS_KEY_ID');
@@ -695,12 +705,12 @@ describe('Triton', () => {
   });
 
   test('reaches no package index where its sidecar comes in a built image', () => {
-    const { find } = room((app, ground) => {
+    const { find } = inModule((app, shared) => {
       const objectStore = {
-        ...ground.objectStore,
+        ...shared.objectStore,
         client: () => ({ endpoint: outsideEndpoint('s3', 9000), env: {} }),
       };
-      const props = { ...ground, objectStore, sidecarImage: 'example.org/steps:1' };
+      const props = { ...shared, objectStore, sidecarImage: 'example.org/steps:1' };
       return new Triton(app, 'triton', { ...props, accelerator: Accelerator.none() });
     });
     expect(podSpec(find('Deployment', 'triton')).containers[1].image).toBe('example.org/steps:1');
@@ -710,8 +720,8 @@ describe('Triton', () => {
 
 describe('Monitoring', () => {
   test('keeps samples for 15 days on 10Gi, and watches no GPU where there is none', () => {
-    const { find, objects } = room((app, ground) => {
-      return new Monitoring(app, 'monitoring', { ...ground, accelerator: Accelerator.none() });
+    const { find, objects } = inModule((app, shared) => {
+      return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
     });
     const { spec } = find('Prometheus', 'prometheus');
     expect(spec.retention).toBe('15d');
@@ -722,8 +732,8 @@ describe('Monitoring', () => {
 
   test('takes a retention, a size and a storage class, and watches GPUs', () => {
     const props = { retention: '30d', storage: '1Ti', storageClass: 'fast' } as const;
-    const { find } = room((app, ground) => {
-      return new Monitoring(app, 'monitoring', { ...ground, ...props, accelerator: Accelerator.nvidia() });
+    const { find } = inModule((app, shared) => {
+      return new Monitoring(app, 'monitoring', { ...shared, ...props, accelerator: Accelerator.nvidia() });
     });
     const { spec } = find('Prometheus', 'prometheus');
     expect(spec.retention).toBe('30d');
@@ -740,8 +750,8 @@ describe('Monitoring', () => {
   });
 
   test('gives Grafana one writer, and a dashboard a ConfigMap', () => {
-    const { find, objects } = room((app, ground) => {
-      return new Monitoring(app, 'monitoring', { ...ground, accelerator: Accelerator.none() });
+    const { find, objects } = inModule((app, shared) => {
+      return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
     });
     expect(find('Deployment', 'grafana').spec).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } });
     const dashboards = objects.filter(({ metadata }) => metadata.name.startsWith('dashboard-'));
@@ -752,7 +762,7 @@ describe('Monitoring', () => {
 
 describe('NodeAgent', () => {
   test('is one pod a node, in the namespace of the nodes, without rights', () => {
-    const { find } = build((stage) => new NodeAgent(stage, 'agent', AGENT));
+    const { find } = build((scope) => new NodeAgent(scope, 'agent', AGENT));
     const daemonSet = find('DaemonSet', 'agent');
     expect(daemonSet.metadata.namespace).toBe('mlops-nodes');
     expect(podSpec(daemonSet)).toMatchObject({
@@ -769,8 +779,8 @@ describe('NodeAgent', () => {
 
   test('takes what it needs of its node', () => {
     const { find, objects } = build(
-      (stage) =>
-        new NodeAgent(stage, 'agent', {
+      (scope) =>
+        new NodeAgent(scope, 'agent', {
           ...AGENT,
           args: ['--all'],
           env: [{ name: 'A', value: 'b' }],
@@ -797,7 +807,7 @@ describe('NodeAgent', () => {
 
 describe('Pipeline', () => {
   const build = (trainer: object, accelerator: Accelerator, trainingGpus = 0, other: object = {}) =>
-    room((app, { objectStore }) => {
+    inModule((app, { objectStore }) => {
       const change = { trainer, ...other };
       const stepPods = { namespace: 'mlops-steps', spec: (steps?: object) => ({ ...steps }) };
       const source = { definition: definePipeline({ ...TRIP, ...change }), model: '# mine\n' };
@@ -944,8 +954,8 @@ const EVERYTHING: Partial<WorkloadProps> = {
   args: ['--fast'],
   ports: { http: 8080 },
   env: { MODE: 'fast', PASSWORD: LOGIN.key('password'), POD_IP: { fieldPath: 'status.podIP' } },
-  mounts: [scratch('tmp', '/tmp', '1024Mi')],
-  initSteps: [{ name: 'migrate', args: ['up'] }],
+  mounts: [emptyDir('tmp', '/tmp', '1024Mi')],
+  initContainers: [{ name: 'migrate', args: ['up'] }],
   readinessProbe: { exec: { command: ['true'] } },
   terminationGracePeriodSeconds: 60,
 };
@@ -958,16 +968,16 @@ const AGENT = {
   securityContext: { allowPrivilegeEscalation: false },
 } as const;
 
-/** What a stage holds, once it was filled. */
-function build<T>(fill: (stage: Stage) => T) {
+/** What a scope holds, once it was filled. */
+function build<T>(fill: (scope: ManifestFile) => T) {
   const app = new App({ outdir: 'unused' });
-  return { made: fill(new Stage(app, 'stage', { file: 'test' })), ...rendered(app.node.findAll()) };
+  return { made: fill(new ManifestFile(app, 'scope', { file: 'test' })), ...rendered(app.node.findAll()) };
 }
 
-/** What a room holds, given a stand-in for everything before it. */
-function room<T>(fill: (app: App, before: Ground) => T) {
+/** What a module holds, given a stand-in for everything before it. */
+function inModule<T>(fill: (app: App, before: Shared) => T) {
   const app = new App({ outdir: 'unused' });
-  const before = ground(new Stage(app, 'before', { file: 'before' }));
+  const before = shared(new ManifestFile(app, 'before', { file: 'before' }));
   const made = fill(app, before);
   const all = app.node.findAll().filter(({ node }) => !node.path.startsWith('before'));
   return { made, ...rendered(all) };
@@ -983,9 +993,9 @@ function rendered(constructs: ReturnType<App['node']['findAll']>) {
   return { objects, find };
 }
 
-type Ground = ReturnType<typeof ground>;
+type Shared = ReturnType<typeof shared>;
 
-function ground(stage: Stage) {
+function shared(scope: ManifestFile) {
   const database: IDatabase = {
     client: () => ({ endpoint: outsideEndpoint('db.example', 5432), env: { PGHOST: 'db.example' } }),
   };
@@ -996,13 +1006,13 @@ function ground(stage: Stage) {
       env: { AWS_ACCESS_KEY_ID: name },
     }),
   };
-  const secrets = new Secrets(stage, 'secrets');
-  return { database, objectStore, secrets, observability: new Observability(), pages: PAGES };
+  const secrets = new Secrets(scope, 'secrets');
+  return { database, objectStore, secrets, observability: new Observability(), ingress: PAGES };
 }
 
-function web(stage: Stage, props: Partial<WorkloadProps> = {}): Workload {
+function web(scope: ManifestFile, props: Partial<WorkloadProps> = {}): Workload {
   const name = props.name ?? 'web';
-  return new Workload(stage, name, {
+  return new Workload(scope, name, {
     name,
     system: name,
     component: 'server',

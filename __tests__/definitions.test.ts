@@ -9,8 +9,8 @@ import {
   type PipelineProps,
   SecretRef,
 } from '../lib';
-import { Stage } from '../lib/core/stage';
-import { Workload } from '../lib/core/workload';
+import { ManifestFile } from '../lib/kubernetes/manifest-file';
+import { Workload } from '../lib/kubernetes/workload';
 import { render } from '../lib/synth/render';
 
 /** What is wrong; how it is defined; where the error points; the value it shows; the way out it gives. */
@@ -353,7 +353,7 @@ const SHAPE: Refusal[] = [
     '{"a":1,"b":2}',
     "'a', 'b'; its keys are metric, better",
   ],
-  ['a key of another room', serving({ memory: 1 }), 'serving', '{"memory":1}', 'its keys are maxBatchSize'],
+  ['a key of another module', serving({ memory: 1 }), 'serving', '{"memory":1}', 'its keys are maxBatchSize'],
   ['nothing', () => definePipeline(undefined as never), SELF, 'nothing', 'is required'],
   ['null', () => definePipeline(null as never), SELF, 'null', 'must be an object'],
   ['a list', () => definePipeline([MINIMAL] as never), SELF, '[{"name":"trip"', 'must be an object'],
@@ -645,7 +645,7 @@ describe('an environment', () => {
       ingressNamespace: 'kube-system',
       metricsRetention: '15d',
       metricsStorage: '10Gi',
-      pages: { domain: 'mlops.localhost', controllerNamespace: 'kube-system' },
+      ingress: { domain: 'mlops.localhost', controllerNamespace: 'kube-system' },
       trainingGpus: 0,
       externalSecrets: [],
     });
@@ -716,8 +716,8 @@ test('wrong wiring does not compile', () => {
     () => definePipeline({ ...MINIMAL, schema: { ...MINIMAL.schema, features: { a: { type: 'string' } } } }),
     // @ts-expect-error a connection is an object, never an address
     () => workload().uses('postgres:5432'),
-    // @ts-expect-error an edge ends at a firewall, never at a name
-    () => workload().firewall.allowTo('postgres', 5432),
+    // @ts-expect-error an edge ends at a NetworkPolicy, never at a name
+    () => workload().networkPolicy.allowTo('postgres', 5432),
     // @ts-expect-error a variable's value is text, never a number
     () => workload().setEnv('PORT', 8080),
     // @ts-expect-error a pipeline is a definition with its model, never a name
@@ -852,7 +852,7 @@ function renderTwice() {
 }
 
 function workload() {
-  return new Workload(new Stage(new App({ outdir: 'unused' }), 'stage', { file: 'test' }), 'web', {
+  return new Workload(new ManifestFile(new App({ outdir: 'unused' }), 'scope', { file: 'test' }), 'web', {
     name: 'web',
     system: 'web',
     component: 'server',

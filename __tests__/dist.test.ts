@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { environments } from '../environments';
 import { loadPipelines, synthesize } from '../lib';
-import { podsOf, strings, title } from '../lib/contract/manifests';
-import { images } from '../lib/core/images';
-import { lifecycleProgram } from '../lib/core/program';
+import { podsOf, strings, title } from '../lib/validation/manifests';
+import { images } from '../lib/kubernetes/images';
+import { pythonFile } from '../lib/kubernetes/program';
 import { customResources, DIST } from '../scripts/platform/manifests';
 import { ENVIRONMENTS, filesOf, objectsOf } from './support/dist';
 import { randomTokens } from './support/secret-scan';
@@ -32,8 +32,8 @@ test('dist is what a fresh synth writes', () => {
 });
 
 test('the code of the steps has every step, and no code lacks a module that it imports', () => {
-  const [, named] = /^STEPS = \((.*)\)$/m.exec(lifecycleProgram('lifecycle/__main__.py'))!;
-  const steps = [...named!.matchAll(/"(\w+)"/g)].map(([, step]) => `${step}.py`);
+  const [, named] = /^STEPS = \((.*)\)$/m.exec(pythonFile('lifecycle/__main__.py'))!;
+  const steps = [...named!.matchAll(/"(\w+)"/g)].map(([, step]) => `steps.${step}.py`);
   const codes = objects
     .get('laptop')!
     .filter(({ kind, metadata }) => kind === 'ConfigMap' && /^lifecycle-.*-code$/.test(metadata.name))
@@ -42,9 +42,15 @@ test('the code of the steps has every step, and no code lacks a module that it i
   expect(Object.keys(codes.find((files) => '__main__.py' in files)!)).toEqual(expect.arrayContaining(steps));
   for (const files of codes) {
     const imported = Object.values(files).flatMap((text) =>
-      [...text.matchAll(/\b(?:from|import) lifecycle\.(\w+)/g)].map(([, module]) => `${module}.py`),
+      [...text.matchAll(/\b(?:from|import) lifecycle\.([\w.]+)(?: import (.*))?/g)].flatMap(
+        ([, module, names]) =>
+          `${module}.__init__.py` in files
+            ? [...names!.matchAll(/\w+/g)].map(([name]) => `${module}.${name}.py`)
+            : `${module}.py`,
+      ),
     );
-    expect(Object.keys(files)).toEqual(expect.arrayContaining([...new Set(imported)]));
+    const packages = Object.keys(files).map((file) => file.replace(/[^.]+\.py$/, '__init__.py'));
+    expect(Object.keys(files)).toEqual(expect.arrayContaining([...new Set([...imported, ...packages])]));
   }
 });
 
@@ -77,7 +83,7 @@ describe.each(ENVIRONMENTS)('dist/%s', (environment) => {
     expect(suspicious).toEqual([]);
   });
 
-  test('every image is one of lib/core/images.ts', () => {
+  test('every image is one of lib/kubernetes/images.ts', () => {
     const known: readonly string[] = Object.values(images);
     expect(
       containers.map(({ container }) => container.image).filter((image) => !known.includes(image)),

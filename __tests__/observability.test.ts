@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiObject, App } from 'cdk8s';
-import { metricNames, promqlErrors } from '../lib/contract/promql';
-import { SecretRef } from '../lib/core/secret-ref';
-import { Stage } from '../lib/core/stage';
-import { Workload } from '../lib/core/workload';
+import { metricNames, promqlErrors } from '../lib/validation/promql';
+import { SecretRef } from '../lib/definitions/secret-ref';
+import { ManifestFile } from '../lib/kubernetes/manifest-file';
+import { Workload } from '../lib/kubernetes/workload';
 import { postgresConnection } from '../lib/foundation/database';
 import { minioObservability } from '../lib/foundation/minio-observability';
 import { postgresObservability } from '../lib/foundation/postgres-observability';
@@ -15,7 +15,7 @@ import {
   nodeObservability,
 } from '../lib/monitoring/kubernetes-observability';
 import { modelObservability } from '../lib/monitoring/model-observability';
-import { Observation } from '../lib/monitoring/observation';
+import { ModelMonitoring } from '../lib/monitoring/model-monitoring';
 import { overviewDashboard } from '../lib/monitoring/overview-dashboard';
 import { prometheusObservability } from '../lib/monitoring/prometheus-observability';
 import { type Dashboard, dashboardJson } from '../lib/observability/dashboard';
@@ -220,11 +220,11 @@ function unknown(expr: string, observability: Observability): string[] {
   return metricNames(expr).filter((name) => !observability.knownMetrics.has(name));
 }
 
-/** Every room's say, with stand-ins for what the rooms would build. */
+/** Every module's say, with stand-ins for what the modules would build. */
 function everything() {
-  const stage = new Stage(new App({ outdir: '/tmp/unused' }), 'stage', { file: 'stage' });
+  const scope = new ManifestFile(new App({ outdir: '/tmp/unused' }), 'scope', { file: 'scope' });
   const observability = new Observability();
-  const postgres = standIn(stage, 'postgres', 'server', { postgres: 5432 });
+  const postgres = standIn(scope, 'postgres', 'server', { postgres: 5432 });
   const password = new SecretRef('postgres-monitoring', ['password']).key('password');
   const database = {
     monitoringClient: () =>
@@ -234,29 +234,29 @@ function everything() {
         password,
       }),
   };
-  postgresObservability(stage, { observability, database });
-  minioObservability(stage, { observability, server: standIn(stage, 'minio', 'server', { s3: 9000 }) });
-  airflowObservability(stage, { observability });
-  mlflowObservability(stage, { observability, server: standIn(stage, 'mlflow', 'server', { http: 5000 }) });
-  tritonObservability(stage, {
+  postgresObservability(scope, { observability, database });
+  minioObservability(scope, { observability, server: standIn(scope, 'minio', 'server', { s3: 9000 }) });
+  airflowObservability(scope, { observability });
+  mlflowObservability(scope, { observability, server: standIn(scope, 'mlflow', 'server', { http: 5000 }) });
+  tritonObservability(scope, {
     observability,
-    server: standIn(stage, 'triton', 'server', { metrics: 8002, status: 9101 }),
+    server: standIn(scope, 'triton', 'server', { metrics: 8002, status: 9101 }),
   });
-  prometheusObservability(stage, {
+  prometheusObservability(scope, {
     observability,
-    operator: standIn(stage, 'prometheus-operator', 'operator', { http: 8080 }),
+    operator: standIn(scope, 'prometheus-operator', 'operator', { http: 8080 }),
   });
-  kubernetesObservability(stage, {
+  kubernetesObservability(scope, {
     observability,
-    kubeStateMetrics: standIn(stage, 'kube-state-metrics', 'exporter', { http: 8080 }),
+    kubeStateMetrics: standIn(scope, 'kube-state-metrics', 'exporter', { http: 8080 }),
   });
-  modelObservability(stage, { observability });
+  modelObservability(scope, { observability });
   const model = definePipeline({ ...TRIP, retraining: { onError: 10 } });
-  new Observation(stage, 'observation', { ...model, observability });
-  nodeObservability(stage, { observability });
-  gpuObservability(stage, { observability });
-  grafanaObservability(stage, { observability, server: standIn(stage, 'grafana', 'server', { http: 3000 }) });
-  const objects = stage.node
+  new ModelMonitoring(scope, 'monitoring', { ...model, observability });
+  nodeObservability(scope, { observability });
+  gpuObservability(scope, { observability });
+  grafanaObservability(scope, { observability, server: standIn(scope, 'grafana', 'server', { http: 3000 }) });
+  const objects = scope.node
     .findAll()
     .filter((construct) => ApiObject.isApiObject(construct))
     .map((object) => (object as ApiObject).toJson());
@@ -274,8 +274,13 @@ function everything() {
   };
 }
 
-function standIn(stage: Stage, system: string, component: string, ports: Record<string, number>): Workload {
-  return new Workload(stage, system, {
+function standIn(
+  scope: ManifestFile,
+  system: string,
+  component: string,
+  ports: Record<string, number>,
+): Workload {
+  return new Workload(scope, system, {
     name: system,
     system,
     component,

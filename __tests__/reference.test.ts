@@ -43,7 +43,7 @@ test('docs/reference.md is what `npm run reference` writes', () => {
   expect(readFileSync(REFERENCE, 'utf8')).toBe(page(all));
 });
 
-test('it has the props of every room', () => {
+test('it has the props of every module', () => {
   expect(all.map(({ name }) => name)).toEqual(
     expect.arrayContaining(['PipelineProps', 'HttpSource', 'Column', 'Gate', 'EnvironmentProps', 'Bytes']),
   );

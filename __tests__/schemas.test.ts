@@ -1,4 +1,4 @@
-import { metricNames, promqlErrors } from '../lib/contract/promql';
+import { metricNames, promqlErrors } from '../lib/validation/promql';
 import { cleanManifests, type Json } from './support/clean-manifests';
 import { validate } from './support/schema-validator';
 

@@ -11,8 +11,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
 import { Accelerator, defineEnvironment, definePipeline, synthesize } from '../lib';
-import type { Manifest } from '../lib/contract/manifests';
-import { CUSTOM_RESOURCES, CUSTOM_RESOURCES_LABEL } from '../lib/core/custom-resource';
+import type { Manifest } from '../lib/validation/manifests';
+import { CUSTOM_RESOURCES, CUSTOM_RESOURCES_LABEL } from '../lib/kubernetes/custom-resource';
 import { packCustomResources, yaml } from '../lib/synth/custom-resources';
 import { replaceFolder } from '../lib/synth/replace-folder';
 import { TRIP } from './support/trip';
@@ -68,8 +68,8 @@ describe('a synth', () => {
   test('of one pipeline more adds one file an environment, and of one less takes it away again', () => {
     synth(['trip']);
     const first = snapshot(outdir);
-    const rooms = ['00-crds', '10-foundation', '20-workflow', '30-training', '40-serving', '50-monitoring'];
-    const names = [...rooms, '60-pipeline-trip'].map((name) => `${name}.yaml`);
+    const modules = ['00-crds', '10-foundation', '20-workflow', '30-training', '40-serving', '50-monitoring'];
+    const names = [...modules, '60-pipeline-trip'].map((name) => `${name}.yaml`);
     expect(Object.keys(first)).toEqual([...names, ...names.map((name) => `laptop/${name}`)].sort());
 
     synth(['fare', 'trip']);

@@ -14,7 +14,7 @@ describe('troubleshooting quotes what the code prints', () => {
 });
 
 test('troubleshooting knows the words that a step ends with', () => {
-  const exits = readFileSync(join(root, 'lifecycle/lifecycle/exits.py'), 'utf8');
+  const exits = readFileSync(join(root, 'python/lifecycle/exits.py'), 'utf8');
   const words = [...exits.matchAll(/^ {4}word = "(\w+)"$/gm)].map(([, word]) => word!);
   const told = [...text['docs/troubleshooting.md']!.matchAll(/^\| `(\w+):` \|/gm)].map(([, word]) => word!);
   expect(told).toEqual(words);
@@ -70,7 +70,7 @@ function printsIt(message: string): boolean {
 
 /** The programs: what runs here and what runs in the cluster, without tests and without the tests' cluster. */
 function sources(): string[] {
-  return ['lib', 'scripts', 'lifecycle'].flatMap((folder) =>
+  return ['lib', 'scripts', 'python'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
       .filter(
         (file) => /\.(ts|py|sh)$/.test(file) && !/(^|\/)(tests|cluster|\.venv|node_modules)\//.test(file),

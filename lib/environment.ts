@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { Accelerator } from './core/accelerator';
-import type { PagesProps } from './core/page';
-import { parse } from './core/parse';
-import type { Bytes } from './core/quantity';
-import { rules, type Span } from './core/rules';
-import { SecretRef } from './core/secret-ref';
+import { Accelerator } from './definitions/accelerator';
+import type { IngressSettings } from './kubernetes/ingress';
+import { parse } from './definitions/parse';
+import type { Bytes } from './definitions/quantity';
+import { rules, type Duration } from './definitions/rules';
+import { SecretRef } from './definitions/secret-ref';
 import { Database } from './foundation/database';
 import { ObjectStore } from './foundation/object-store';
 
@@ -90,7 +90,7 @@ export interface EnvironmentProps {
 
   /**
    * An image that holds every package of the steps and of Triton's sidecar, as
-   * `lifecycle/Dockerfile` makes it: `registry.example.com/mlops/steps:1`.
+   * `python/Dockerfile` makes it: `registry.example.com/mlops/steps:1`.
    * @default - Python and uv, which install the locked packages from the public index
    */
   readonly stepImage?: string;
@@ -99,7 +99,7 @@ export interface EnvironmentProps {
    * How long Prometheus keeps samples.
    * @default 15d
    */
-  readonly metricsRetention?: Span;
+  readonly metricsRetention?: Duration;
 
   /**
    * Size of Prometheus' volume.
@@ -133,7 +133,7 @@ const schema = z
     tlsSecretName: rules.dnsLabel(63).optional(),
     storageClass: rules.dnsLabel(63).optional(),
     stepImage: rules.image().optional(),
-    metricsRetention: rules.span().default('15d'),
+    metricsRetention: rules.duration().default('15d'),
     metricsStorage: rules.bytes().default('10Gi'),
   })
   .refine(
@@ -150,7 +150,7 @@ const schema = z
 
 /** A cluster whose every value is checked and whose defaults are filled in. */
 export interface Environment extends z.output<typeof schema> {
-  readonly pages: PagesProps;
+  readonly ingress: IngressSettings;
   /** GPUs that Triton leaves to training. */
   readonly trainingGpus: number;
   /** Secrets that the cluster's owner must have put there. */
@@ -163,7 +163,7 @@ export function defineEnvironment(props: EnvironmentProps): Environment {
   const triton = values.accelerator.count * values.tritonReplicas;
   return {
     ...values,
-    pages: {
+    ingress: {
       domain: values.domain,
       controllerNamespace: values.ingressNamespace,
       ingressClass: values.ingressClass,

@@ -1,6 +1,6 @@
-export { Accelerator, type NvidiaProps } from './core/accelerator';
-export { DefinitionError, DefinitionErrors, mistake } from './core/definition-error';
-export { SecretRef } from './core/secret-ref';
+export { Accelerator, type NvidiaProps } from './definitions/accelerator';
+export { DefinitionError, DefinitionErrors, mistake } from './definitions/definition-error';
+export { SecretRef } from './definitions/secret-ref';
 export { type Environment, defineEnvironment, type EnvironmentProps } from './environment';
 export { Database } from './foundation/database';
 export { ObjectStore } from './foundation/object-store';

@@ -2,7 +2,7 @@ import type { App } from 'cdk8s';
 import { Foundation } from './foundation/foundation';
 import { Monitoring } from './monitoring/monitoring';
 import { Observability } from './observability/observability';
-import { Pipeline, type PipelineSource } from './pipeline/pipeline';
+import { Pipeline, type LoadedPipeline } from './pipeline/pipeline';
 import { Triton } from './serving/triton';
 import { MLflow } from './training/mlflow';
 import { Airflow } from './workflow/airflow';
@@ -17,24 +17,24 @@ export class Platform {
   readonly serving: Triton;
   readonly monitoring: Monitoring;
 
-  constructor(app: App, environment: Environment, pipelines: readonly PipelineSource[]) {
+  constructor(app: App, environment: Environment, pipelines: readonly LoadedPipeline[]) {
     const { observability } = this;
-    const { pages } = environment;
+    const { ingress } = environment;
 
-    this.foundation = new Foundation(app, 'foundation', { ...environment, observability, pages });
+    this.foundation = new Foundation(app, 'foundation', { ...environment, observability, ingress });
     const { secrets, database, objectStore } = this.foundation;
-    const ground = { secrets, database, objectStore, observability, pages };
+    const shared = { secrets, database, objectStore, observability, ingress };
 
     this.workflow = new Airflow(app, 'workflow', {
-      ...ground,
+      ...shared,
       apiServerReplicas: environment.airflowApiServerReplicas,
       parallelism: environment.parallelism,
       stepImage: environment.stepImage,
       storageClass: environment.storageClass,
     });
-    this.tracking = new MLflow(app, 'training', { ...ground, replicas: environment.mlflowReplicas });
+    this.tracking = new MLflow(app, 'training', { ...shared, replicas: environment.mlflowReplicas });
     this.serving = new Triton(app, 'serving', {
-      ...ground,
+      ...shared,
       accelerator: environment.accelerator,
       replicas: environment.tritonReplicas,
       sidecarImage: environment.stepImage,
@@ -61,7 +61,7 @@ export class Platform {
     }
 
     this.monitoring = new Monitoring(app, 'monitoring', {
-      ...ground,
+      ...shared,
       accelerator: environment.accelerator,
       retention: environment.metricsRetention,
       storage: environment.metricsStorage,

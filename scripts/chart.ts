@@ -2,7 +2,7 @@
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Environment, loadPipelines, mistake } from '../lib';
-import { PLATFORM_NAMESPACE } from '../lib/core/stage';
+import { PLATFORM_NAMESPACE } from '../lib/kubernetes/namespaces';
 import { MAX_RELEASE_BYTES, writeChart } from '../lib/synth/chart';
 import { version } from '../package.json';
 import { environmentFolder } from './platform/environments';

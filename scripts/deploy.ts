@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { NAMESPACES } from '../lib/core/stage';
+import { NAMESPACES } from '../lib/kubernetes/namespaces';
 import { environmentFolder } from './platform/environments';
 import { Failure, kubectl, list, run, tryKubectl } from './platform/kubectl';
 import { appliedObjects, customResources, DIST } from './platform/manifests';

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { rules } from '../lib/core/rules';
+import { rules } from '../lib/definitions/rules';
 import { Failure, run } from './platform/kubectl';
 
 const HELP = `usage: npm run new-pipeline NAME [-- --folder FOLDER]

@@ -1,7 +1,7 @@
 /** `npm run status`: what runs and serves, where to open it, and with which user. */
 import { parseArgs } from 'node:util';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../lib/core/stage';
-import { LOGIN_ANNOTATIONS } from '../lib/core/page';
+import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../lib/kubernetes/namespaces';
+import { LOGIN_ANNOTATIONS } from '../lib/kubernetes/ingress';
 import { firingAlerts } from './platform/alerts';
 import { list, run } from './platform/kubectl';
 import { models } from './platform/models';

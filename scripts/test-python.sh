@@ -2,10 +2,10 @@
 # Formatting, lint, types and tests of the Python programs, on the Python that
 # $PYTHON names (python3 unless it is set; 3.11 or newer).
 #
-# The tools are those that lifecycle/requirements-dev.txt locks. They and every
+# The tools are those that python/requirements-dev.txt locks. They and every
 # cache live outside the work tree, below $MLOPS_CACHE.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../lifecycle"
+cd "$(dirname "${BASH_SOURCE[0]}")/../python"
 
 python=${PYTHON:-python3}
 cache=${MLOPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mlops-lifecycle}

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Manifest } from '../../lib/contract/manifests';
+import type { Manifest } from '../../lib/validation/manifests';
 import { appliedObjects, DIST } from '../../scripts/platform/manifests';
 
 /** Folder of each environment below `dist/`. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rules } from '../core/rules';
+import { rules } from '../definitions/rules';
 
 /** A column and what a good value in it is. A row that breaks it is quarantined. */
 export interface Column {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rules } from '../core/rules';
+import { rules } from '../definitions/rules';
 
 /** What every source has: when a period's data is there, and until when there is any. */
 interface Timed {
@@ -24,7 +24,7 @@ export interface HttpSource extends Timed {
   /**
    * Address of one batch's file. `{{ year }}`, `{{ month }}` (2024-01), `{{ date }}`
    * (2024-01-31) and `{{ hour }}` (2024-01-31T05) stand for the batch's period, in UTC.
-   * On port 80 or 443, which the step pods' firewall opens, and without a password or token.
+   * On port 80 or 443, which the step pods' NetworkPolicy opens, and without a password or token.
    */
   readonly url: string;
 
@@ -71,7 +71,7 @@ export interface SqlSource extends Timed {
   readonly secretName: string;
 
   /**
-   * Port of the database, which the firewall of the step `collect` opens.
+   * Port of the database, which the NetworkPolicy of the step `collect` opens.
    * @default 5432
    */
   readonly port?: number;

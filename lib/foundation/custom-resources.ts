@@ -1,11 +1,11 @@
 import type { Construct } from 'constructs';
-import { images } from '../core/images';
-import { commandProbe } from '../core/probe';
-import { lifecycleProgram } from '../core/program';
-import { NAMESPACES, PLATFORM_NAMESPACE } from '../core/stage';
-import { ConfigFiles, scratch } from '../core/volume';
-import { Workload } from '../core/workload';
-import { CUSTOM_RESOURCES, customResourceKey } from '../core/custom-resource';
+import { images } from '../kubernetes/images';
+import { commandProbe } from '../kubernetes/probe';
+import { pythonFile } from '../kubernetes/program';
+import { NAMESPACES, PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
+import { ConfigFiles, emptyDir } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
+import { CUSTOM_RESOURCES, customResourceKey } from '../kubernetes/custom-resource';
 
 const READY_FILE = '/tmp/ready';
 
@@ -17,8 +17,8 @@ export function customResources(scope: Construct): Workload {
   const program = new ConfigFiles(scope, 'custom-resources-program', {
     name: 'custom-resources-program',
     files: {
-      'apply_custom_resources.py': lifecycleProgram('apply_custom_resources.py'),
-      'kubernetes_api.py': lifecycleProgram('kubernetes_api.py'),
+      'apply_custom_resources.py': pythonFile('programs/apply_custom_resources.py'),
+      'kubernetes_api.py': pythonFile('programs/kubernetes_api.py'),
     },
   });
   const { group, plurals } = CUSTOM_RESOURCES;
@@ -35,7 +35,7 @@ export function customResources(scope: Construct): Workload {
     command: ['python3', '/program/apply_custom_resources.py', PLATFORM_NAMESPACE, READY_FILE, ...kinds],
     cpu: { request: '10m' },
     memory: { request: '32Mi', limit: '128Mi' },
-    mounts: [program.mountAt('/program'), scratch('tmp', '/tmp', '16Mi')],
+    mounts: [program.mountAt('/program'), emptyDir('tmp', '/tmp', '16Mi')],
     readinessProbe: commandProbe(['test', '-e', READY_FILE], { periodSeconds: 5 }),
     terminationGracePeriodSeconds: 5,
     grants: NAMESPACES.map((namespace) => ({

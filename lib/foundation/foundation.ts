@@ -1,7 +1,8 @@
 import { k8s } from 'cdk8s-plus-28';
 import type { Construct } from 'constructs';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, Stage, STEPS_NAMESPACE } from '../core/stage';
-import type { PagesProps } from '../core/page';
+import { ManifestFile } from '../kubernetes/manifest-file';
+import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
+import type { IngressSettings } from '../kubernetes/ingress';
 import type { Observability } from '../observability/observability';
 import type { Database, IDatabase } from './database';
 import type { IObjectStore, ObjectStore } from './object-store';
@@ -12,13 +13,13 @@ export interface FoundationProps {
   readonly database: Database;
   readonly objectStore: ObjectStore;
   readonly observability: Observability;
-  readonly pages: PagesProps;
+  readonly ingress: IngressSettings;
   /** @default - the cluster's default storage class */
   readonly storageClass?: string;
 }
 
 /** The ground a model's life stands on: namespaces, secrets, a database and an object store. */
-export class Foundation extends Stage {
+export class Foundation extends ManifestFile {
   readonly secrets: Secrets;
   readonly database: IDatabase;
   readonly objectStore: IObjectStore;
@@ -36,7 +37,7 @@ export class Foundation extends Stage {
     this.objectStore = props.objectStore.bind(this, { ...props, secrets: this.secrets });
   }
 
-  /** A namespace where nothing may talk to anything until a firewall opens an edge. */
+  /** A namespace where nothing may talk to anything until a NetworkPolicy opens an edge. */
   private declareNamespace(name: string, podSecurity: 'restricted' | 'privileged'): void {
     new k8s.KubeNamespace(this, name, {
       metadata: {

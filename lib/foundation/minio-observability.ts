@@ -1,5 +1,5 @@
 import type { Construct } from 'constructs';
-import type { Workload } from '../core/workload';
+import type { Workload } from '../kubernetes/workload';
 import type { Alert } from '../observability/alert';
 import { type Dashboard, isUp } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import type { Connection } from '../core/connection';
-import { images } from '../core/images';
-import { Page } from '../core/page';
-import type { Bytes } from '../core/quantity';
-import { Claim, contentHash, scratch } from '../core/volume';
-import { Workload } from '../core/workload';
+import type { Connection } from '../kubernetes/connection';
+import { images } from '../kubernetes/images';
+import { Ingress } from '../kubernetes/ingress';
+import type { Bytes } from '../definitions/quantity';
+import { PersistentVolumeClaim, contentHash, emptyDir } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
 import { minioObservability } from './minio-observability';
 import {
   type BucketAccess,
@@ -42,7 +42,7 @@ export class MinIO extends Construct implements IObjectStore {
   ) {
     super(scope, id);
     const root = props.secrets.generate('minio-root', { password: 'password' });
-    const claim = new Claim(this, 'data', {
+    const claim = new PersistentVolumeClaim(this, 'data', {
       name: 'minio-data',
       size: props.storage,
       storageClass: props.storageClass,
@@ -68,13 +68,13 @@ export class MinIO extends Construct implements IObjectStore {
       env: {
         MINIO_ROOT_USER: ROOT,
         MINIO_ROOT_PASSWORD: root.key('password'),
-        // Metrics without a token: the firewall lets Prometheus alone ask for them.
+        // Metrics without a token: the NetworkPolicy lets Prometheus alone ask for them.
         MINIO_PROMETHEUS_AUTH_TYPE: 'public',
         MINIO_UPDATE: 'off',
       },
       cpu: { request: '100m' },
       memory: { request: '256Mi', limit: '1Gi' },
-      mounts: [claim.mountAt('/data'), scratch('tmp', '/tmp', '64Mi')],
+      mounts: [claim.mountAt('/data'), emptyDir('tmp', '/tmp', '64Mi')],
       startupProbe: {
         httpGet: { path: LIVE, port: k8s.IntOrString.fromString('s3') },
         periodSeconds: 2,
@@ -87,8 +87,8 @@ export class MinIO extends Construct implements IObjectStore {
         timeoutSeconds: 5,
       },
     });
-    new Page(this, 'page', {
-      pages: props.pages,
+    new Ingress(this, 'ingress', {
+      ingress: props.ingress,
       workload: this.server,
       port: 'console',
       login: { user: ROOT, password: root.key('password') },
@@ -146,7 +146,7 @@ export class MinIO extends Construct implements IObjectStore {
       // One mc takes about 100Mi; at 128Mi it was killed.
       memory: { request: '32Mi', limit: '256Mi' },
       mounts: [
-        scratch('tmp', '/tmp', '16Mi'),
+        emptyDir('tmp', '/tmp', '16Mi'),
         {
           path: '/provision',
           readOnly: true,

@@ -1,15 +1,15 @@
 import type { Construct } from 'constructs';
 import { z } from 'zod';
-import { type Connection, type Endpoint, outsideEndpoint } from '../core/connection';
-import { DefinitionError } from '../core/definition-error';
-import { images } from '../core/images';
-import { parse } from '../core/parse';
-import { waitContainer } from '../core/pod-defaults';
-import type { Bytes } from '../core/quantity';
-import { rules } from '../core/rules';
-import { type SecretKey, type SecretRef, secretRefs } from '../core/secret-ref';
-import { PLATFORM_NAMESPACE } from '../core/stage';
-import type { PagesProps } from '../core/page';
+import { type Connection, type Endpoint, outsideEndpoint } from '../kubernetes/connection';
+import { DefinitionError } from '../definitions/definition-error';
+import { images } from '../kubernetes/images';
+import { parse } from '../definitions/parse';
+import { waitContainer } from '../kubernetes/pod-defaults';
+import type { Bytes } from '../definitions/quantity';
+import { rules } from '../definitions/rules';
+import { type SecretKey, type SecretRef, secretRefs } from '../definitions/secret-ref';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
+import type { IngressSettings } from '../kubernetes/ingress';
 import type { Observability } from '../observability/observability';
 import { MinIO } from './minio';
 import type { Secrets } from './secrets';
@@ -42,7 +42,7 @@ export interface IObjectStore {
 export interface ObjectStoreContext {
   readonly secrets: Secrets;
   readonly observability: Observability;
-  readonly pages: PagesProps;
+  readonly ingress: IngressSettings;
   /** @default - the cluster's default storage class */
   readonly storageClass?: string;
 }

@@ -1,8 +1,8 @@
 import type { Construct } from 'constructs';
-import type { Connection } from '../core/connection';
-import { images } from '../core/images';
-import { httpProbe } from '../core/probe';
-import { Workload } from '../core/workload';
+import type { Connection } from '../kubernetes/connection';
+import { images } from '../kubernetes/images';
+import { httpProbe } from '../kubernetes/probe';
+import { Workload } from '../kubernetes/workload';
 import type { Alert } from '../observability/alert';
 import { type Dashboard, isUp } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';

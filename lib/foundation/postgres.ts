@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import type { Connection } from '../core/connection';
-import { images } from '../core/images';
-import type { Bytes } from '../core/quantity';
-import type { SecretRef } from '../core/secret-ref';
-import { Claim, ConfigFiles, scratch } from '../core/volume';
-import { Workload } from '../core/workload';
+import type { Connection } from '../kubernetes/connection';
+import { images } from '../kubernetes/images';
+import type { Bytes } from '../definitions/quantity';
+import type { SecretRef } from '../definitions/secret-ref';
+import { PersistentVolumeClaim, ConfigFiles, emptyDir } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
 import { type DatabaseContext, type IDatabase, postgresConnection } from './database';
 import { postgresObservability } from './postgres-observability';
 
@@ -33,7 +33,7 @@ export class Postgres extends Construct implements IDatabase {
   ) {
     super(scope, id);
     this.superuser = props.secrets.generate('postgres-superuser', { password: 'password' });
-    const claim = new Claim(this, 'data', {
+    const claim = new PersistentVolumeClaim(this, 'data', {
       name: 'postgres-data',
       size: props.storage,
       storageClass: props.storageClass,
@@ -56,8 +56,8 @@ export class Postgres extends Construct implements IDatabase {
       memory: { request: '256Mi', limit: '1Gi' },
       mounts: [
         claim.mountAt(DATA),
-        scratch('run', '/var/run/postgresql', '16Mi'),
-        scratch('tmp', '/tmp', '256Mi'),
+        emptyDir('run', '/var/run/postgresql', '16Mi'),
+        emptyDir('tmp', '/tmp', '256Mi'),
         {
           path: '/dev/shm',
           volume: {
@@ -114,7 +114,7 @@ export class Postgres extends Construct implements IDatabase {
       command: ['sh', '/provision/provision.sh'],
       cpu: { request: '10m' },
       memory: { request: '32Mi', limit: '128Mi' },
-      mounts: [scratch('tmp', '/tmp', '16Mi'), files.mountAt('/provision')],
+      mounts: [emptyDir('tmp', '/tmp', '16Mi'), files.mountAt('/provision')],
     });
     job.uses(
       postgresConnection(this.server.endpoint('postgres'), {

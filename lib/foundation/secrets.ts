@@ -1,13 +1,13 @@
 import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import { DefinitionError } from '../core/definition-error';
-import { images } from '../core/images';
-import { lifecycleProgram } from '../core/program';
-import { SecretRef } from '../core/secret-ref';
-import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../core/stage';
-import { contentHash } from '../core/volume';
-import { Workload } from '../core/workload';
+import { DefinitionError } from '../definitions/definition-error';
+import { images } from '../kubernetes/images';
+import { pythonFile } from '../kubernetes/program';
+import { SecretRef } from '../definitions/secret-ref';
+import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
+import { contentHash } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
 
 /**
  * How a value is made. `password`: 32 letters and digits, safe in a URL.
@@ -109,6 +109,6 @@ export class Secrets extends Construct {
 const CREATE: k8s.PolicyRule = { apiGroups: [''], resources: ['secrets'], verbs: ['create'] };
 
 const PROGRAMS = {
-  'generate_secrets.py': lifecycleProgram('generate_secrets.py'),
-  'kubernetes_api.py': lifecycleProgram('kubernetes_api.py'),
+  'generate_secrets.py': pythonFile('programs/generate_secrets.py'),
+  'kubernetes_api.py': pythonFile('programs/kubernetes_api.py'),
 };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rules, type Span } from '../core/rules';
+import { rules, type Duration } from '../definitions/rules';
 
 /** When the world has moved: the population stability index of live features against the baseline. */
 export interface Drift {
@@ -12,7 +12,7 @@ export interface Drift {
    * How much of the recent past is compared.
    * @default 1h
    */
-  readonly window?: Span;
+  readonly window?: Duration;
   /**
    * Rows of sampled requests in the window below which nothing is said.
    * @default 500
@@ -25,7 +25,7 @@ export const driftSchema = z.strictObject({
     .finite()
     .refine((value) => value > 0 && value <= 10, 'must be above 0 and at most 10; 0.2 is usual')
     .default(0.2),
-  window: rules.span().default('1h'),
+  window: rules.duration().default('1h'),
   minSamples: rules.whole(1, 1_000_000).default(500),
 });
 

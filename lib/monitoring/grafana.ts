@@ -1,11 +1,11 @@
 import { Construct } from 'constructs';
-import { images } from '../core/images';
-import { Page, type PagesProps, pageUrl } from '../core/page';
-import { httpProbe } from '../core/probe';
-import type { Bytes } from '../core/quantity';
-import { Claim, ConfigFiles, type Mount, scratch } from '../core/volume';
-import { Workload } from '../core/workload';
-import { metricNames } from '../contract/promql';
+import { images } from '../kubernetes/images';
+import { Ingress, type IngressSettings, ingressUrl } from '../kubernetes/ingress';
+import { httpProbe } from '../kubernetes/probe';
+import type { Bytes } from '../definitions/quantity';
+import { PersistentVolumeClaim, ConfigFiles, type Mount, emptyDir } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
+import { metricNames } from '../validation/promql';
 import type { Secrets } from '../foundation/secrets';
 import { type Dashboard, dashboardJson } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';
@@ -15,7 +15,7 @@ import { OVERVIEW_UID, overviewDashboard } from './overview-dashboard';
 export interface GrafanaProps {
   readonly secrets: Secrets;
   readonly observability: Observability;
-  readonly pages: PagesProps;
+  readonly ingress: IngressSettings;
   /** @default 1Gi */
   readonly storage?: Bytes;
   /** @default - the cluster's default storage class */
@@ -35,7 +35,7 @@ export class Grafana extends Construct {
   ) {
     super(scope, id);
     const login = props.secrets.generate('grafana-admin', { password: 'password' });
-    const claim = new Claim(this, 'data', {
+    const claim = new PersistentVolumeClaim(this, 'data', {
       name: 'grafana-data',
       size: props.storage ?? '1Gi',
       storageClass: props.storageClass,
@@ -53,7 +53,7 @@ export class Grafana extends Construct {
       ports: { http: 3000 },
       env: {
         GF_SECURITY_ADMIN_PASSWORD: login.key('password'),
-        GF_SERVER_ROOT_URL: pageUrl('grafana', props.pages),
+        GF_SERVER_ROOT_URL: ingressUrl('grafana', props.ingress),
         GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: `${DASHBOARDS}/${OVERVIEW_UID}/${OVERVIEW_UID}.json`,
         GF_ANALYTICS_REPORTING_ENABLED: 'false',
         GF_ANALYTICS_CHECK_FOR_UPDATES: 'false',
@@ -66,7 +66,7 @@ export class Grafana extends Construct {
       memory: { request: '128Mi', limit: '512Mi' },
       mounts: [
         claim.mountAt('/var/lib/grafana'),
-        scratch('tmp', '/tmp', '128Mi'),
+        emptyDir('tmp', '/tmp', '128Mi'),
         this.file('grafana-datasources', 'datasources.yaml', dataSources(props.observability)).mountAt(
           '/etc/grafana/provisioning/datasources',
         ),
@@ -79,9 +79,9 @@ export class Grafana extends Construct {
       readinessProbe: httpProbe('/api/health', 'http', { periodSeconds: 10 }),
       livenessProbe: httpProbe('/api/health', 'http', { periodSeconds: 20, failureThreshold: 5 }),
     });
-    props.observability.prometheus().open(this.server.firewall);
-    new Page(this, 'page', {
-      pages: props.pages,
+    props.observability.prometheus().open(this.server.networkPolicy);
+    new Ingress(this, 'ingress', {
+      ingress: props.ingress,
       workload: this.server,
       port: 'http',
       login: { user: 'admin', password: login.key('password') },

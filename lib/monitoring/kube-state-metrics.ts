@@ -1,8 +1,8 @@
 import type { Construct } from 'constructs';
-import { images } from '../core/images';
-import { httpProbe } from '../core/probe';
-import { NAMESPACES } from '../core/stage';
-import { Workload } from '../core/workload';
+import { images } from '../kubernetes/images';
+import { httpProbe } from '../kubernetes/probe';
+import { NAMESPACES } from '../kubernetes/namespaces';
+import { Workload } from '../kubernetes/workload';
 
 const READ = ['list', 'watch'];
 

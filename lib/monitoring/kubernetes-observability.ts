@@ -1,7 +1,7 @@
 import type { Construct } from 'constructs';
 import { ServiceMonitor } from '../../imports/monitoring.coreos.com';
-import { STEPS_NAMESPACE } from '../core/stage';
-import type { Workload } from '../core/workload';
+import { STEPS_NAMESPACE } from '../kubernetes/namespaces';
+import type { Workload } from '../kubernetes/workload';
 import type { Alert } from '../observability/alert';
 import { type Dashboard, isUp } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';
@@ -21,7 +21,7 @@ export function kubernetesObservability(scope: Construct, props: KubernetesObser
   const { observability, kubeStateMetrics } = props;
   const { name, selector } = kubeStateMetrics;
   observability.scraped.push({
-    firewall: kubeStateMetrics.firewall,
+    networkPolicy: kubeStateMetrics.networkPolicy,
     port: kubeStateMetrics.endpoint('http').port,
   });
   new ServiceMonitor(scope, `monitor-${name}`, {

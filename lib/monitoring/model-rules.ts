@@ -1,5 +1,5 @@
 import { batchPeriod, type SourceDefinition } from '../collection/source';
-import { longestGapSeconds } from '../core/cron';
+import { longestGapSeconds } from '../definitions/cron';
 import type { Alert } from '../observability/alert';
 import type { RecordingRule } from '../observability/observability';
 import type { GateDefinition } from '../registry/gate';

@@ -1,8 +1,8 @@
 import type { Construct } from 'constructs';
-import type { Accelerator } from '../core/accelerator';
-import type { PagesProps } from '../core/page';
-import type { Bytes } from '../core/quantity';
-import { Stage } from '../core/stage';
+import type { Accelerator } from '../definitions/accelerator';
+import type { IngressSettings } from '../kubernetes/ingress';
+import type { Bytes } from '../definitions/quantity';
+import { ManifestFile } from '../kubernetes/manifest-file';
 import type { Secrets } from '../foundation/secrets';
 import type { Observability } from '../observability/observability';
 import { Grafana } from './grafana';
@@ -17,7 +17,7 @@ import { prometheusOperator } from './prometheus-operator';
 export interface MonitoringProps {
   readonly secrets: Secrets;
   readonly observability: Observability;
-  readonly pages: PagesProps;
+  readonly ingress: IngressSettings;
   /** The GPUs of the cluster's nodes, or none. */
   readonly accelerator: Accelerator;
   /** @default 15d */
@@ -28,8 +28,8 @@ export interface MonitoringProps {
   readonly storageClass?: string;
 }
 
-/** Watches everything that came before it, and shows it. The last room: it hears what all others measure. */
-export class Monitoring extends Stage {
+/** Watches everything that came before it, and shows it. The last module: it hears what all others measure. */
+export class Monitoring extends ManifestFile {
   readonly grafana: Grafana;
   readonly prometheus: Prometheus;
 
@@ -44,14 +44,14 @@ export class Monitoring extends Stage {
     nodeObservability(this, { observability });
     if (props.accelerator.present) {
       devicePlugin(this, props.accelerator);
-      const { firewall } = dcgmExporter(this, props.accelerator);
-      observability.scraped.push({ firewall: firewall!, port: DCGM_EXPORTER_PORT });
+      const { networkPolicy } = dcgmExporter(this, props.accelerator);
+      observability.scraped.push({ networkPolicy: networkPolicy!, port: DCGM_EXPORTER_PORT });
       gpuObservability(this, { observability });
     }
     this.grafana = new Grafana(this, 'grafana', {
       secrets: props.secrets,
       observability,
-      pages: props.pages,
+      ingress: props.ingress,
       storageClass: props.storageClass,
     });
     this.prometheus = new Prometheus(this, 'prometheus', props);

@@ -3,7 +3,7 @@ import {
   PodMonitor,
   PodMonitorSpecPodMetricsEndpointsRelabelingsAction as Action,
 } from '../../imports/monitoring.coreos.com';
-import { NODES_NAMESPACE } from '../core/stage';
+import { NODES_NAMESPACE } from '../kubernetes/namespaces';
 
 /** Node agents have no Service: their pods are scraped by their label. */
 export function nodeAgentMonitor(scope: Construct, agent: string): void {

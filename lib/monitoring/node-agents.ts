@@ -1,9 +1,9 @@
 import type { Construct } from 'constructs';
 import { type k8s } from 'cdk8s-plus-28';
-import type { Accelerator } from '../core/accelerator';
-import { images } from '../core/images';
-import { NodeAgent } from '../core/node-agent';
-import { httpProbe } from '../core/probe';
+import type { Accelerator } from '../definitions/accelerator';
+import { images } from '../kubernetes/images';
+import { NodeAgent } from '../kubernetes/node-agent';
+import { httpProbe } from '../kubernetes/probe';
 
 /** Says what a node's CPUs, memory, disks and network do. */
 export function nodeExporter(scope: Construct): NodeAgent {

@@ -1,6 +1,6 @@
 import { Construct } from 'constructs';
 import { ServiceMonitor } from '../../imports/monitoring.coreos.com';
-import type { Workload } from '../core/workload';
+import type { Workload } from '../kubernetes/workload';
 import type { Alert } from '../observability/alert';
 import { type Dashboard, isUp } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';

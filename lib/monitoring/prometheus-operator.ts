@@ -1,8 +1,8 @@
 import type { Construct } from 'constructs';
-import { images } from '../core/images';
-import { httpProbe } from '../core/probe';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../core/stage';
-import { Workload } from '../core/workload';
+import { images } from '../kubernetes/images';
+import { httpProbe } from '../kubernetes/probe';
+import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
+import { Workload } from '../kubernetes/workload';
 
 const NAMESPACES = [PLATFORM_NAMESPACE, STEPS_NAMESPACE, NODES_NAMESPACE];
 const READ = ['get', 'list', 'watch'];

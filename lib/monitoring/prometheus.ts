@@ -11,12 +11,12 @@ import {
   PrometheusSpecResourcesRequests,
   PrometheusSpecStorageVolumeClaimTemplateSpecResourcesRequests,
 } from '../../imports/monitoring.coreos.com';
-import { Firewall } from '../core/firewall';
-import { images } from '../core/images';
-import { restrictedPod } from '../core/pod-defaults';
-import type { Bytes } from '../core/quantity';
-import { ServiceIdentity } from '../core/service-identity';
-import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../core/stage';
+import { NetworkPolicy } from '../kubernetes/network-policy';
+import { images } from '../kubernetes/images';
+import { restrictedPod } from '../kubernetes/pod-defaults';
+import type { Bytes } from '../definitions/quantity';
+import { ServiceAccount } from '../kubernetes/service-account';
+import { NODES_NAMESPACE, PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
 import { type Observability, PROMETHEUS } from '../observability/observability';
 
 export interface PrometheusProps {
@@ -48,8 +48,8 @@ const ALERTMANAGER_PORT = 9093;
 
 /** Prometheus and Alertmanager, run by the operator from what stands here. */
 export class Prometheus extends Construct {
-  readonly firewall: Firewall;
-  readonly alertmanagerFirewall: Firewall;
+  readonly networkPolicy: NetworkPolicy;
+  readonly alertmanagerNetworkPolicy: NetworkPolicy;
 
   constructor(
     scope: Construct,
@@ -57,12 +57,12 @@ export class Prometheus extends Construct {
     private readonly props: PrometheusProps,
   ) {
     super(scope, id);
-    this.firewall = new Firewall(this, 'firewall', {
+    this.networkPolicy = new NetworkPolicy(this, 'network-policy', {
       name: 'prometheus',
       namespace: PLATFORM_NAMESPACE,
       pods: PODS,
     });
-    this.alertmanagerFirewall = new Firewall(this, 'alertmanager-firewall', {
+    this.alertmanagerNetworkPolicy = new NetworkPolicy(this, 'alertmanager-network-policy', {
       name: 'alertmanager',
       namespace: PLATFORM_NAMESPACE,
       pods: ALERTMANAGER_PODS,
@@ -76,19 +76,21 @@ export class Prometheus extends Construct {
 
   private openEdges(): void {
     // Finding targets, and node-exporter on the nodes' own addresses.
-    this.firewall.allowToKubernetesApi();
-    this.firewall.allowToOutside(9100);
-    this.firewall.allowTo(this.alertmanagerFirewall, ALERTMANAGER_PORT);
+    this.networkPolicy.allowToKubernetesApi();
+    this.networkPolicy.allowToOutside(9100);
+    this.networkPolicy.allowTo(this.alertmanagerNetworkPolicy, ALERTMANAGER_PORT);
     // Both are scraped themselves.
-    this.firewall.allowTo(this.firewall, PROMETHEUS.port);
-    for (const { firewall, port } of this.props.observability.scraped) this.firewall.allowTo(firewall, port);
-    for (const caller of this.props.observability.callers) caller.allowTo(this.firewall, PROMETHEUS.port);
+    this.networkPolicy.allowTo(this.networkPolicy, PROMETHEUS.port);
+    for (const { networkPolicy, port } of this.props.observability.scraped)
+      this.networkPolicy.allowTo(networkPolicy, port);
+    for (const caller of this.props.observability.callers)
+      caller.allowTo(this.networkPolicy, PROMETHEUS.port);
     // Its routing sends mail or chat messages to wherever it is told.
-    this.alertmanagerFirewall.allowToOutside(443);
+    this.alertmanagerNetworkPolicy.allowToOutside(443);
   }
 
   private server(): void {
-    const identity = new ServiceIdentity(this, 'identity', {
+    const serviceAccount = new ServiceAccount(this, 'service-account', {
       name: 'prometheus',
       namespace: PLATFORM_NAMESPACE,
       grants: [PLATFORM_NAMESPACE, STEPS_NAMESPACE, NODES_NAMESPACE].map((namespace) => ({
@@ -106,7 +108,7 @@ export class Prometheus extends Construct {
         image: images.prometheus,
         version: version(images.prometheus),
         replicas: 1,
-        serviceAccountName: identity.name,
+        serviceAccountName: serviceAccount.name,
         podMetadata: { labels: PODS },
         securityContext: restrictedPod(USER),
         // Every monitor and rule of the platform's namespaces, without labels to know.
@@ -155,7 +157,7 @@ export class Prometheus extends Construct {
   }
 
   private alertmanager(): void {
-    const identity = new ServiceIdentity(this, 'alertmanager-identity', {
+    const serviceAccount = new ServiceAccount(this, 'alertmanager-service-account', {
       name: 'alertmanager',
       namespace: PLATFORM_NAMESPACE,
       grants: [],
@@ -166,7 +168,7 @@ export class Prometheus extends Construct {
         image: images.alertmanager,
         version: version(images.alertmanager),
         replicas: 1,
-        serviceAccountName: identity.name,
+        serviceAccountName: serviceAccount.name,
         automountServiceAccountToken: false,
         podMetadata: { labels: ALERTMANAGER_PODS },
         securityContext: restrictedPod(USER),

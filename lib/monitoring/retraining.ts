@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rules, type Span } from '../core/rules';
+import { rules, type Duration } from '../definitions/rules';
 
 /** What starts a retraining besides the schedule. */
 export interface Retraining {
@@ -17,25 +17,25 @@ export interface Retraining {
    * After a retraining, how long none is started by an alert, however many fire.
    * @default 24h
    */
-  readonly cooldown?: Span;
+  readonly cooldown?: Duration;
   /**
    * How often the alerts are looked at.
    * @default 5m
    */
-  readonly every?: Span;
+  readonly every?: Duration;
   /**
    * How often the live model's error is measured and the report for people is written.
    * @default 24h
    */
-  readonly reportEvery?: Span;
+  readonly reportEvery?: Duration;
 }
 
 export const retrainingSchema = z.strictObject({
   onDrift: z.boolean().default(true),
   onError: rules.finite().optional(),
-  cooldown: rules.span().default('24h'),
-  every: rules.span().default('5m'),
-  reportEvery: rules.span().default('24h'),
+  cooldown: rules.duration().default('24h'),
+  every: rules.duration().default('5m'),
+  reportEvery: rules.duration().default('24h'),
 });
 
 /** Checked, with its defaults filled in. */

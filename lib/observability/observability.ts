@@ -4,11 +4,11 @@ import {
   PrometheusRuleSpecGroupsRulesExpr,
   ServiceMonitor,
 } from '../../imports/monitoring.coreos.com';
-import type { Endpoint } from '../core/connection';
-import type { Firewall } from '../core/firewall';
-import { PLATFORM_NAMESPACE } from '../core/stage';
-import type { SecretKey } from '../core/secret-ref';
-import type { Workload } from '../core/workload';
+import type { Endpoint } from '../kubernetes/connection';
+import type { NetworkPolicy } from '../kubernetes/network-policy';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
+import type { SecretKey } from '../definitions/secret-ref';
+import type { Workload } from '../kubernetes/workload';
 import { type Alert, alertingRule } from './alert';
 import type { Dashboard } from './dashboard';
 
@@ -52,7 +52,7 @@ export interface RecordingRule {
   readonly expr: string;
 }
 
-/** Where Prometheus answers and takes OTLP; the monitoring room puts it there. */
+/** Where Prometheus answers and takes OTLP; the module monitoring puts it there. */
 export const PROMETHEUS = {
   service: 'prometheus',
   port: 9090,
@@ -60,17 +60,17 @@ export const PROMETHEUS = {
 } as const;
 
 /**
- * How any room says what it measures. Rooms come before monitoring in a model's
+ * How any module says what it measures. Modules come before monitoring in a model's
  * life, so what they say is gathered here and monitoring makes it happen.
  */
 export class Observability {
   readonly dashboards: Dashboard[] = [];
-  /** Who is scraped, and who pushes: the edges of Prometheus' own firewall. */
-  readonly scraped: { firewall: Firewall; port: number }[] = [];
-  readonly callers: Firewall[] = [];
+  /** Who is scraped, and who pushes: the edges of Prometheus' own NetworkPolicy. */
+  readonly scraped: { networkPolicy: NetworkPolicy; port: number }[] = [];
+  readonly callers: NetworkPolicy[] = [];
   private readonly metrics = new Set<string>(BUILT_IN_METRICS);
 
-  /** Scrapes, alerts and a dashboard for one system, in the room's own chart. */
+  /** Scrapes, alerts and a dashboard for one system, in the module's own chart. */
   watch(scope: Construct, props: WatchProps): void {
     const watched = new Construct(scope, `watch-${props.system}`);
     for (const scrape of props.scrapes ?? []) this.scrape(watched, props.system, scrape);
@@ -102,7 +102,7 @@ export class Observability {
   private scrape(scope: Construct, system: string, scrape: Scrape): void {
     const { workload } = scrape;
     const port = workload.endpoint(scrape.port).port;
-    this.scraped.push({ firewall: workload.firewall, port });
+    this.scraped.push({ networkPolicy: workload.networkPolicy, port });
     this.knows(scrape.metrics);
     new ServiceMonitor(scope, `${workload.name}-${scrape.port}`, {
       metadata: { name: scrape.job ?? workload.name, namespace: workload.namespace },

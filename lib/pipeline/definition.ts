@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { type DataSchema, dataSchemaSchema } from '../collection/schema';
 import { type Source, sourceSchema } from '../collection/source';
-import { parse } from '../core/parse';
-import { show } from '../core/definition-error';
-import { type Cron, rules } from '../core/rules';
+import { parse } from '../definitions/parse';
+import { show } from '../definitions/definition-error';
+import { type Cron, rules } from '../definitions/rules';
 import { type Drift, driftSchema } from '../monitoring/drift';
 import { type Retraining, retrainingSchema } from '../monitoring/retraining';
 import { type Gate, gateSchema } from '../registry/gate';

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { DefinitionErrors, show } from '../core/definition-error';
+import { DefinitionErrors, show } from '../definitions/definition-error';
 import type { Source } from '../collection/source';
 import { definePipeline, type PipelineDefinition } from './definition';
-import type { PipelineSource } from './pipeline';
+import type { LoadedPipeline } from './pipeline';
 
 /** The two functions that only a model's owner can write. */
 const OWNERS_FUNCTIONS = ['features', 'train'];
@@ -13,7 +13,7 @@ const OWNERS_FUNCTIONS = ['features', 'train'];
  * exports `pipeline`, beside `model.py`.
  * @throws DefinitionErrors for an empty folder, a missing file or function, or a name that is not its folder's.
  */
-export function loadPipelines(folder: string): PipelineSource[] {
+export function loadPipelines(folder: string): LoadedPipeline[] {
   const names = existsSync(folder)
     ? readdirSync(folder, { withFileTypes: true })
         .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
@@ -29,7 +29,7 @@ export function loadPipelines(folder: string): PipelineSource[] {
   return names.map((name) => load(resolve(folder, name), join(shown, name), name));
 }
 
-function load(folder: string, shown: string, name: string): PipelineSource {
+function load(folder: string, shown: string, name: string): LoadedPipeline {
   const problems: string[] = [];
   const missing = ['pipeline.ts', 'model.py'].filter((file) => !existsSync(join(folder, file)));
   for (const file of missing) problems.push(`${join(shown, file)}: is required, got no such file`);

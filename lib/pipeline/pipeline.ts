@@ -1,15 +1,16 @@
 import type { Construct } from 'constructs';
-import { Collection } from '../collection/collection';
-import type { Accelerator } from '../core/accelerator';
-import { DefinitionError } from '../core/definition-error';
-import { PLATFORM_NAMESPACE, Stage } from '../core/stage';
-import { ConfigFiles } from '../core/volume';
+import { DataCollection } from '../collection/data-collection';
+import type { Accelerator } from '../definitions/accelerator';
+import { DefinitionError } from '../definitions/definition-error';
+import { ManifestFile } from '../kubernetes/manifest-file';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
+import { ConfigFiles } from '../kubernetes/volume';
 import type { IObjectStore } from '../foundation/object-store';
-import { Observation } from '../monitoring/observation';
+import { ModelMonitoring } from '../monitoring/model-monitoring';
 import type { Observability } from '../observability/observability';
-import { Registration } from '../registry/registration';
-import { Deployment } from '../serving/deployment';
-import { Training } from '../training/training';
+import { ModelRegistration } from '../registry/model-registration';
+import { ModelDeployment } from '../serving/model-deployment';
+import { ModelTraining } from '../training/model-training';
 import type { StepRuntime } from '../workflow/step-pods';
 import type { PipelineDefinition } from './definition';
 
@@ -25,40 +26,40 @@ export interface PipelineContext {
 }
 
 /** A definition beside the code that only its owner can write. */
-export interface PipelineSource {
+export interface LoadedPipeline {
   readonly definition: PipelineDefinition;
   /** The text of model.py. */
   readonly model: string;
 }
 
-/** One model's whole life: what the rooms offer, put together for one definition. */
-export class Pipeline extends Stage {
-  readonly collection: Collection;
-  readonly training: Training;
-  readonly registration: Registration;
-  readonly deployment: Deployment;
-  readonly observation: Observation;
+/** One model's whole life: what the modules offer, put together for one definition. */
+export class Pipeline extends ManifestFile {
+  readonly collection: DataCollection;
+  readonly training: ModelTraining;
+  readonly registration: ModelRegistration;
+  readonly deployment: ModelDeployment;
+  readonly monitoring: ModelMonitoring;
 
-  constructor(scope: Construct, source: PipelineSource, context: PipelineContext) {
+  constructor(scope: Construct, source: LoadedPipeline, context: PipelineContext) {
     const { definition, model } = source;
     super(scope, `pipeline-${definition.name}`, { file: `60-pipeline-${definition.name}` });
 
-    this.collection = new Collection(this, 'collection', {
+    this.collection = new DataCollection(this, 'collection', {
       ...definition,
       bucket: context.objectStore.bucket('data'),
       namespace: context.stepPods.namespace,
     });
-    this.training = new Training(this, 'training', {
+    this.training = new ModelTraining(this, 'training', {
       ...definition,
       accelerator: trainingAccelerator(definition, context),
     });
-    this.registration = new Registration(this, 'registration', definition);
-    this.deployment = new Deployment(this, 'deployment', {
+    this.registration = new ModelRegistration(this, 'registration', definition);
+    this.deployment = new ModelDeployment(this, 'deployment', {
       ...definition,
       bucket: context.objectStore.bucket('models'),
       accelerator: context.accelerator,
     });
-    this.observation = new Observation(this, 'observation', {
+    this.monitoring = new ModelMonitoring(this, 'monitoring', {
       ...definition,
       observability: context.observability,
     });
@@ -74,7 +75,7 @@ export class Pipeline extends Stage {
       training: this.training.spec,
       registry: this.registration.spec,
       serving: this.deployment.spec,
-      monitoring: this.observation.spec,
+      monitoring: this.monitoring.spec,
       steps: context.stepPods.spec({ name: definition.name, configMap: name }),
     };
     const files = { 'spec.json': `${JSON.stringify(spec, null, 2)}\n` };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rules } from '../core/rules';
+import { rules } from '../definitions/rules';
 
 /**
  * What a challenger must show before it becomes champion. Both are measured on

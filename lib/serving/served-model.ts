@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rules } from '../core/rules';
+import { rules } from '../definitions/rules';
 
 /**
  * How Triton serves a model. A version keeps what it was trained with: a change comes into force

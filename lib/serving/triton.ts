@@ -1,16 +1,16 @@
 import type { Construct } from 'constructs';
 import { k8s } from 'cdk8s-plus-28';
-import type { Accelerator } from '../core/accelerator';
-import type { Connection } from '../core/connection';
-import { images } from '../core/images';
-import { httpProbe } from '../core/probe';
-import type { Bytes, Cpu, Range } from '../core/quantity';
-import { Stage } from '../core/stage';
-import { scratch } from '../core/volume';
-import { Workload } from '../core/workload';
-import type { Sidecar } from '../core/workload-props';
-import { LifecycleCode } from '../core/lifecycle-code';
-import type { SecretKey } from '../core/secret-ref';
+import type { Accelerator } from '../definitions/accelerator';
+import type { Connection } from '../kubernetes/connection';
+import { images } from '../kubernetes/images';
+import { httpProbe } from '../kubernetes/probe';
+import type { Bytes, Cpu, Range } from '../definitions/quantity';
+import { ManifestFile } from '../kubernetes/manifest-file';
+import { emptyDir } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
+import type { Sidecar } from '../kubernetes/workload-props';
+import { LifecycleCode } from '../kubernetes/lifecycle-code';
+import type { SecretKey } from '../definitions/secret-ref';
 import type { IObjectStore } from '../foundation/object-store';
 import type { Secrets } from '../foundation/secrets';
 import type { Observability } from '../observability/observability';
@@ -54,12 +54,12 @@ export interface IServing {
 
 /**
  * `kubectl label namespace shop mlops-lifecycle/model-clients=true` lets the applications of
- * that namespace ask for predictions. There is no login: the firewall is the door.
+ * that namespace ask for predictions. There is no login: the NetworkPolicy is the door.
  */
 const CLIENTS_LABEL = 'mlops-lifecycle/model-clients';
 
 /** Triton Inference Server: serves every model, one server a node's GPUs. */
-export class Triton extends Stage implements IServing {
+export class Triton extends ManifestFile implements IServing {
   readonly server: Workload;
 
   constructor(scope: Construct, id: string, props: TritonProps) {
@@ -67,7 +67,7 @@ export class Triton extends Stage implements IServing {
     const code = new LifecycleCode(this, 'sidecar', {
       packages: 'sidecar',
       image: props.sidecarImage,
-      environments: scratch('environments', '/environments', '2Gi'),
+      environments: emptyDir('environments', '/environments', '2Gi'),
     });
     const admin = props.secrets.generate('triton-admin', { key: 'password' });
     this.server = new Workload(this, 'server', {
@@ -89,7 +89,7 @@ export class Triton extends Stage implements IServing {
       mounts: [
         { ...MODELS, readOnly: true },
         TRACES,
-        scratch('tmp', '/tmp', '1Gi'),
+        emptyDir('tmp', '/tmp', '1Gi'),
         {
           path: '/dev/shm',
           volume: {
@@ -107,8 +107,8 @@ export class Triton extends Stage implements IServing {
       terminationGracePeriodSeconds: PRE_STOP_SECONDS + EXIT_SECONDS + 10,
     });
     for (const port of ['http', 'grpc'])
-      this.server.firewall.allowFromNamespacesLabelled(CLIENTS_LABEL, this.server.endpoint(port).port);
-    if (code.installs) this.server.firewall.allowToOutside(443);
+      this.server.networkPolicy.allowFromNamespacesLabelled(CLIENTS_LABEL, this.server.endpoint(port).port);
+    if (code.installs) this.server.networkPolicy.allowToOutside(443);
     this.replicas();
     tritonObservability(this, { observability: props.observability, server: this.server });
   }
@@ -170,7 +170,7 @@ function modelSync(props: TritonProps, code: LifecycleCode, adminKey: SecretKey)
     ports: { status: STATUS_PORT },
     cpu: { request: '50m' },
     memory: { request: '128Mi', limit: '512Mi' },
-    mounts: [...code.mounts, MODELS, TRACES, scratch('sync-tmp', '/tmp', '1Gi')],
+    mounts: [...code.mounts, MODELS, TRACES, emptyDir('sync-tmp', '/tmp', '1Gi')],
     // The packages are installed first, where no image holds them.
     startupProbe: httpProbe('/status', 'status', { periodSeconds: 2, failureThreshold: 300 }),
     readinessProbe: httpProbe('/ready', 'status', { periodSeconds: 3 }),
@@ -180,9 +180,9 @@ function modelSync(props: TritonProps, code: LifecycleCode, adminKey: SecretKey)
 
 const REPLICAS = 'triton-replicas';
 const STATUS_PORT = 9101;
-const MODELS = scratch('models', '/models', '10Gi');
+const MODELS = emptyDir('models', '/models', '10Gi');
 /** What was asked and answered, sampled: gone with the pod, and bounded by the sidecar. */
-const TRACES = scratch('traces', '/traces', '1Gi');
+const TRACES = emptyDir('traces', '/traces', '1Gi');
 
 /**
  * jemalloc, which Triton's image brings and its documents offer. Triton unlocks the lock of a traced

@@ -1,11 +1,12 @@
 import { App } from 'cdk8s';
 import { Construct } from 'constructs';
-import type { Manifest } from '../contract/manifests';
-import { images } from '../core/images';
-import { lifecycleProgram } from '../core/program';
-import { PLATFORM_NAMESPACE, Stage } from '../core/stage';
-import { ConfigFiles } from '../core/volume';
-import { Workload } from '../core/workload';
+import type { Manifest } from '../validation/manifests';
+import { images } from '../kubernetes/images';
+import { pythonFile } from '../kubernetes/program';
+import { ManifestFile } from '../kubernetes/manifest-file';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
+import { ConfigFiles } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
 
 /**
  * What gives the release's own namespace its labels, Pod Security's among them.
@@ -13,9 +14,9 @@ import { Workload } from '../core/workload';
  * holds it too is refused: docs/decisions/0004.
  */
 export function namespaceLabels(namespace: Manifest): Manifest[] {
-  const stage = new Stage(new App({ outdir: 'unused' }), 'namespace', { file: '05-namespace' });
-  new NamespaceLabels(stage, 'labels', namespace.metadata.labels ?? {});
-  return stage.toJson() as Manifest[];
+  const file = new ManifestFile(new App({ outdir: 'unused' }), 'namespace', { file: '05-namespace' });
+  new NamespaceLabels(file, 'labels', namespace.metadata.labels ?? {});
+  return file.toJson() as Manifest[];
 }
 
 class NamespaceLabels extends Construct {
@@ -25,7 +26,7 @@ class NamespaceLabels extends Construct {
       name: 'label-namespace',
       files: {
         'label_namespace.py': PROGRAM,
-        'kubernetes_api.py': lifecycleProgram('kubernetes_api.py'),
+        'kubernetes_api.py': pythonFile('programs/kubernetes_api.py'),
         'labels.json': `${JSON.stringify({ metadata: { labels } }, null, 2)}\n`,
       },
     });

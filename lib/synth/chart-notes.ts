@@ -1,5 +1,5 @@
-import type { Manifest } from '../contract/manifests';
-import { PLATFORM_NAMESPACE } from '../core/stage';
+import type { Manifest } from '../validation/manifests';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 
 /** What ends an install that could not work, before it makes an object. */
 export function refusals(): string {

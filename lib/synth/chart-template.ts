@@ -1,4 +1,4 @@
-import type { Manifest } from '../contract/manifests';
+import type { Manifest } from '../validation/manifests';
 import { yaml } from './custom-resources';
 
 /** File name below `templates/`, without its ending, to the objects in it. */

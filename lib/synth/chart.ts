@@ -1,15 +1,15 @@
 import { gzipSync } from 'node:zlib';
 import { loadAll } from 'js-yaml';
-import type { Manifest } from '../contract/manifests';
-import { DefinitionErrors } from '../core/definition-error';
-import { PLATFORM_NAMESPACE } from '../core/stage';
+import type { Manifest } from '../validation/manifests';
+import { DefinitionErrors } from '../definitions/definition-error';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import type { Environment } from '../environment';
-import type { PipelineSource } from '../pipeline/pipeline';
+import type { LoadedPipeline } from '../pipeline/pipeline';
 import { namespaceLabels } from './chart-namespace';
 import { notes, refusals } from './chart-notes';
 import { templates } from './chart-template';
 import { packCustomResources, yaml } from './custom-resources';
-import { definitions } from './definitions';
+import { customResourceDefinitions } from './custom-resource-definitions';
 import { render } from './render';
 import { replaceFolder } from './replace-folder';
 
@@ -17,7 +17,7 @@ export interface ChartProps {
   /** What people call the environment. */
   readonly name: string;
   readonly environment: Environment;
-  readonly pipelines: readonly PipelineSource[];
+  readonly pipelines: readonly LoadedPipeline[];
   /** Of the chart: three numbers, `0.1.0`. */
   readonly version: string;
   /** The chart itself: replaced as a whole, and only once everything was rendered and checked. */
@@ -49,11 +49,13 @@ export function writeChart(props: ChartProps): WrittenChart {
   const files = new Map<string, string>([
     ['Chart.yaml', yaml(metadata(props) as unknown as Manifest)],
     ['values.yaml', '# There are none: what differs between clusters is an environment, in TypeScript.\n'],
-    ...(definitions().flatMap((text) => loadAll(text)) as Manifest[]).map((crd): [string, string] => [
-      // In one line, for Helm keeps it in every release.
-      `crds/${crd.metadata.name}.yaml`,
-      `${JSON.stringify(crd)}\n`,
-    ]),
+    ...(customResourceDefinitions().flatMap((text) => loadAll(text)) as Manifest[]).map(
+      (crd): [string, string] => [
+        // In one line, for Helm keeps it in every release.
+        `crds/${crd.metadata.name}.yaml`,
+        `${JSON.stringify(crd)}\n`,
+      ],
+    ),
     ...[...written].map(([name, text]): [string, string] => [`templates/${name}`, text]),
   ]);
   const releaseBytes = sizeOfRelease(files, all);
@@ -75,7 +77,7 @@ const HEADER = '# Written by `npm run chart`. Change the TypeScript it comes fro
 export function chartObjects(
   name: string,
   environment: Environment,
-  pipelines: readonly PipelineSource[],
+  pipelines: readonly LoadedPipeline[],
 ): Map<string, Manifest[]> {
   const files = new Map<string, Manifest[]>();
   for (const [file, rendered] of render(name, environment, pipelines)) {

@@ -1,8 +1,9 @@
 import { dump } from 'js-yaml';
-import { CUSTOM_RESOURCES, CUSTOM_RESOURCES_LABEL, customResourceKey } from '../core/custom-resource';
-import { DefinitionError } from '../core/definition-error';
-import { OWNERSHIP_LABELS, PLATFORM_NAMESPACE } from '../core/stage';
-import type { Manifest } from '../contract/manifests';
+import { CUSTOM_RESOURCES, CUSTOM_RESOURCES_LABEL, customResourceKey } from '../kubernetes/custom-resource';
+import { DefinitionError } from '../definitions/definition-error';
+import { OWNERSHIP_LABELS } from '../kubernetes/manifest-file';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
+import type { Manifest } from '../validation/manifests';
 
 /**
  * The objects of one file, its custom resources put into a ConfigMap, from which

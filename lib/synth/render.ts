@@ -1,17 +1,18 @@
 import { ApiObject, App } from 'cdk8s';
-import { checkContract } from '../contract/contract';
-import type { Manifest } from '../contract/manifests';
-import { DefinitionErrors, show } from '../core/definition-error';
-import { CLUSTER_SCOPED, type Stage } from '../core/stage';
+import { validate } from '../validation/validation';
+import type { Manifest } from '../validation/manifests';
+import { DefinitionErrors, show } from '../definitions/definition-error';
+import { type ManifestFile } from '../kubernetes/manifest-file';
+import { CLUSTER_SCOPED } from '../kubernetes/namespaces';
 import type { Environment } from '../environment';
-import type { PipelineSource } from '../pipeline/pipeline';
+import type { LoadedPipeline } from '../pipeline/pipeline';
 import { Platform } from '../platform';
 
 /** File name, without its ending, to the objects in it. */
 export type Rendered = Map<string, Manifest[]>;
 
 /**
- * One environment's objects, file by file, after every contract between them was checked.
+ * One environment's objects, file by file, after what must hold between them was checked.
  *
  * Linear in the number of objects. cdk8s' own `App.synth` resolves dependencies and
  * validates the whole app once for each chart; nothing here uses chart dependencies,
@@ -21,10 +22,10 @@ export type Rendered = Map<string, Manifest[]>;
 export function render(
   name: string,
   environment: Environment,
-  pipelines: readonly PipelineSource[],
+  pipelines: readonly LoadedPipeline[],
 ): Rendered {
   const subject = `environment '${name}'`;
-  refuseTwins(subject, pipelines);
+  refuseDuplicates(subject, pipelines);
   const app = new App({ outdir: 'unused' });
   const platform = new Platform(app, environment, pipelines);
 
@@ -33,14 +34,14 @@ export function render(
   for (const construct of app.node.findAll()) {
     invalid.push(...construct.node.validate());
     if (!ApiObject.isApiObject(construct)) continue;
-    const { file } = construct.chart as Stage;
+    const { file } = construct.chart as ManifestFile;
     const objects = files.get(file) ?? [];
     objects.push(manifestOf(construct));
     files.set(file, objects);
   }
   if (invalid.length > 0) throw new DefinitionErrors(`${subject} is invalid:`, invalid);
 
-  checkContract([...files.values()].flat(), {
+  validate([...files.values()].flat(), {
     subject,
     secrets: [...platform.foundation.secrets.generated, ...environment.externalSecrets],
     metrics: platform.observability.knownMetrics,
@@ -48,7 +49,7 @@ export function render(
   return files;
 }
 
-function refuseTwins(subject: string, pipelines: readonly PipelineSource[]): void {
+function refuseDuplicates(subject: string, pipelines: readonly LoadedPipeline[]): void {
   const names = pipelines.map(({ definition }) => definition.name);
   const twins = names.filter((name, i) => names.indexOf(name) !== i);
   if (twins.length === 0) return;

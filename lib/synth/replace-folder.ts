@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { DefinitionErrors } from '../core/definition-error';
+import { DefinitionErrors } from '../definitions/definition-error';
 
 /**
  * Puts a whole new folder in the place of an old one: written aside, then swapped,

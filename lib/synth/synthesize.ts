@@ -1,30 +1,30 @@
 import { join } from 'node:path';
-import { checkSizes } from '../contract/content';
-import { DefinitionErrors, show } from '../core/definition-error';
+import { checkSizes } from '../validation/content';
+import { DefinitionErrors, show } from '../definitions/definition-error';
 import type { Environment } from '../environment';
-import type { PipelineSource } from '../pipeline/pipeline';
+import type { LoadedPipeline } from '../pipeline/pipeline';
 import { packCustomResources, yaml } from './custom-resources';
-import { definitions } from './definitions';
+import { customResourceDefinitions } from './custom-resource-definitions';
 import { render } from './render';
 import { replaceFolder } from './replace-folder';
 
 export interface SynthesizeProps {
   /** Folder below `outdir` to environment; `.` is `outdir` itself. */
   readonly environments: Readonly<Record<string, Environment>>;
-  readonly pipelines: readonly PipelineSource[];
+  readonly pipelines: readonly LoadedPipeline[];
   /** Replaced as a whole, and only once everything was rendered and checked. */
   readonly outdir: string;
 }
 
 /**
- * Writes every environment as plain YAML, one file a room and one a pipeline.
+ * Writes every environment as plain YAML, one file a module and one a pipeline.
  * @throws DefinitionErrors with every violation; then nothing is written.
  */
 export function synthesize(props: SynthesizeProps): void {
   const files = new Map<string, string>();
   refuseFolders(Object.keys(props.environments));
   for (const [folder, environment] of Object.entries(props.environments)) {
-    files.set(join(folder, '00-crds.yaml'), HEADER + definitions().join(''));
+    files.set(join(folder, '00-crds.yaml'), HEADER + customResourceDefinitions().join(''));
     for (const [file, objects] of render(folder, environment, props.pipelines)) {
       const packed = packCustomResources(file, objects);
       const tooLarge = checkSizes(packed);

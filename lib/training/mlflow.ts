@@ -1,13 +1,14 @@
 import type { Construct } from 'constructs';
-import type { Connection, EnvValue } from '../core/connection';
-import { images } from '../core/images';
-import { Page, type PagesProps, pageUrl } from '../core/page';
-import { commandProbe, httpProbe } from '../core/probe';
-import { lifecycleProgram } from '../core/program';
-import type { SecretRef } from '../core/secret-ref';
-import { PLATFORM_NAMESPACE, Stage, STEPS_NAMESPACE } from '../core/stage';
-import { ConfigFiles, scratch } from '../core/volume';
-import { Workload } from '../core/workload';
+import type { Connection, EnvValue } from '../kubernetes/connection';
+import { images } from '../kubernetes/images';
+import { Ingress, type IngressSettings, ingressUrl } from '../kubernetes/ingress';
+import { commandProbe, httpProbe } from '../kubernetes/probe';
+import { pythonFile } from '../kubernetes/program';
+import type { SecretRef } from '../definitions/secret-ref';
+import { ManifestFile } from '../kubernetes/manifest-file';
+import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
+import { ConfigFiles, emptyDir } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
 import type { IDatabase } from '../foundation/database';
 import type { IObjectStore } from '../foundation/object-store';
 import type { Secrets } from '../foundation/secrets';
@@ -19,7 +20,7 @@ export interface MLflowProps {
   readonly database: IDatabase;
   readonly objectStore: IObjectStore;
   readonly observability: Observability;
-  readonly pages: PagesProps;
+  readonly ingress: IngressSettings;
 
   /** @default 1 */
   readonly replicas?: number;
@@ -32,7 +33,7 @@ export interface ITracking {
 }
 
 /** MLflow: every run tracked, every good model registered; both on Postgres and S3. */
-export class MLflow extends Stage implements ITracking {
+export class MLflow extends ManifestFile implements ITracking {
   readonly server: Workload;
   private readonly login: SecretRef;
 
@@ -48,8 +49,8 @@ export class MLflow extends Stage implements ITracking {
       name: 'mlflow-files',
       files: {
         'basic_auth.ini': BASIC_AUTH,
-        'migrate_mlflow.py': lifecycleProgram('migrate_mlflow.py'),
-        'mlflow_ready.py': lifecycleProgram('mlflow_ready.py'),
+        'migrate_mlflow.py': pythonFile('programs/migrate_mlflow.py'),
+        'mlflow_ready.py': pythonFile('programs/mlflow_ready.py'),
       },
     });
     this.server = new Workload(this, 'server', {
@@ -73,11 +74,11 @@ export class MLflow extends Stage implements ITracking {
         // A busy worker would be killed after five seconds.
         '--uvicorn-opts=--timeout-worker-healthcheck 60',
       ],
-      env: this.settings(props.pages, session),
-      initSteps: [{ name: 'migrate', command: ['python', '/files/migrate_mlflow.py'] }],
+      env: this.settings(props.ingress, session),
+      initContainers: [{ name: 'migrate', command: ['python', '/files/migrate_mlflow.py'] }],
       cpu: { request: '100m' },
       memory: { request: '512Mi', limit: '1536Mi' },
-      mounts: [scratch('tmp', '/tmp', '1Gi'), files.mountAt('/files')],
+      mounts: [emptyDir('tmp', '/tmp', '1Gi'), files.mountAt('/files')],
       startupProbe: httpProbe('/health', 'http', { periodSeconds: 2, failureThreshold: 150 }),
       readinessProbe: commandProbe(['python', '/files/mlflow_ready.py'], {
         periodSeconds: 15,
@@ -93,8 +94,8 @@ export class MLflow extends Stage implements ITracking {
       props.database.client('mlflow'),
       props.objectStore.client({ name: 'mlflow', buckets: { mlflow: 'write' } }),
     );
-    new Page(this, 'page', {
-      pages: props.pages,
+    new Ingress(this, 'ingress', {
+      ingress: props.ingress,
       workload: this.server,
       port: 'http',
       login: { user: ADMIN, password: this.login.key('password') },
@@ -118,7 +119,7 @@ export class MLflow extends Stage implements ITracking {
     };
   }
 
-  private settings(pages: PagesProps, session: SecretRef): Record<string, EnvValue> {
+  private settings(ingress: IngressSettings, session: SecretRef): Record<string, EnvValue> {
     return {
       HOME: '/tmp',
       // libpq finds host, role and password in the PG* variables.
@@ -127,8 +128,8 @@ export class MLflow extends Stage implements ITracking {
       MLFLOW_AUTH_ADMIN_USERNAME: this.login.key('username'),
       MLFLOW_AUTH_ADMIN_PASSWORD: this.login.key('password'),
       MLFLOW_FLASK_SERVER_SECRET_KEY: session.key('secret-key'),
-      MLFLOW_SERVER_ALLOWED_HOSTS: allowedHosts(`mlflow.${pages.domain}`).join(','),
-      MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: pageUrl('mlflow', pages),
+      MLFLOW_SERVER_ALLOWED_HOSTS: allowedHosts(`mlflow.${ingress.domain}`).join(','),
+      MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: ingressUrl('mlflow', ingress),
       // Its runner takes 240 MB, and nothing here uses it.
       MLFLOW_SERVER_ENABLE_JOB_EXECUTION: 'false',
       MLFLOW_DISABLE_TELEMETRY: 'true',

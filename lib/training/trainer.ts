@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Bytes, Cpu, Range } from '../core/quantity';
-import { rules, type Span } from '../core/rules';
+import type { Bytes, Cpu, Range } from '../definitions/quantity';
+import { rules, type Duration } from '../definitions/rules';
 
 /** What a training step gets. */
 export interface Trainer {
@@ -23,14 +23,14 @@ export interface Trainer {
    * After which a training run is stopped as failed.
    * @default 1h
    */
-  readonly timeout?: Span;
+  readonly timeout?: Duration;
 }
 
 export const trainerSchema = z.strictObject({
   cpu: rules.cpuRange().prefault({ request: '500m' }),
   memory: rules.bytesRange().prefault({ request: '1Gi', limit: '2Gi' }),
   gpu: rules.gpus().optional(),
-  timeout: rules.span().default('1h'),
+  timeout: rules.duration().default('1h'),
 });
 
 /** Checked, with its defaults filled in. */

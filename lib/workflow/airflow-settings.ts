@@ -1,10 +1,10 @@
-import type { Endpoint, EnvValue } from '../core/connection';
-import type { SecretRef } from '../core/secret-ref';
+import type { Endpoint, EnvValue } from '../kubernetes/connection';
+import type { SecretRef } from '../definitions/secret-ref';
 
 export interface AirflowSettings {
   readonly keys: SecretRef;
   /** Where a person opens Airflow. */
-  readonly pageUrl: string;
+  readonly ingressUrl: string;
   /** Where the other components reach the api-server. */
   readonly apiServer: string;
   /** Where a person opens MLflow. */
@@ -19,7 +19,7 @@ export function airflowSettings(settings: AirflowSettings): Record<string, EnvVa
   const { keys, prometheus } = settings;
   const prometheusUrl = `http://${prometheus.host}:${prometheus.port}`;
   return {
-    AIRFLOW__API__BASE_URL: settings.pageUrl,
+    AIRFLOW__API__BASE_URL: settings.ingressUrl,
     AIRFLOW__API__SECRET_KEY: keys.key('api-secret-key'),
     AIRFLOW__API__WORKERS: '1',
     // Unset, each process makes its own and tasks die of "Signature verification failed".

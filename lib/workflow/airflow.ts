@@ -1,16 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Construct } from 'constructs';
-import type { Connection, EnvValue } from '../core/connection';
-import { images } from '../core/images';
-import { Page, type PagesProps, pageUrl } from '../core/page';
-import { commandProbe, httpProbe } from '../core/probe';
-import { lifecycleProgram } from '../core/program';
-import type { Grant } from '../core/service-identity';
-import { PLATFORM_NAMESPACE, Stage, STEPS_NAMESPACE } from '../core/stage';
-import { ConfigFiles, type Mount, scratch } from '../core/volume';
-import { Workload } from '../core/workload';
-import type { Sidecar, WorkloadProps } from '../core/workload-props';
+import type { Connection, EnvValue } from '../kubernetes/connection';
+import { images } from '../kubernetes/images';
+import { Ingress, type IngressSettings, ingressUrl } from '../kubernetes/ingress';
+import { commandProbe, httpProbe } from '../kubernetes/probe';
+import { pythonFile } from '../kubernetes/program';
+import type { Grant } from '../kubernetes/service-account';
+import { ManifestFile } from '../kubernetes/manifest-file';
+import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
+import { ConfigFiles, type Mount, emptyDir } from '../kubernetes/volume';
+import { Workload } from '../kubernetes/workload';
+import type { Sidecar, WorkloadProps } from '../kubernetes/workload-props';
 import type { IDatabase } from '../foundation/database';
 import type { IObjectStore } from '../foundation/object-store';
 import type { Secrets } from '../foundation/secrets';
@@ -25,7 +26,7 @@ export interface AirflowProps {
   readonly database: IDatabase;
   readonly objectStore: IObjectStore;
   readonly observability: Observability;
-  readonly pages: PagesProps;
+  readonly ingress: IngressSettings;
 
   /**
    * Api-servers. The scheduler and the others stay at one.
@@ -50,7 +51,7 @@ export interface AirflowProps {
 }
 
 /** Runs every step of every model's life, on a schedule or on an event. */
-export class Airflow extends Stage {
+export class Airflow extends ManifestFile {
   readonly stepPods: StepPods;
   readonly apiServer: Workload;
   private readonly env: Readonly<Record<string, EnvValue>>;
@@ -65,15 +66,15 @@ export class Airflow extends Stage {
     });
     this.env = airflowSettings({
       keys,
-      pageUrl: pageUrl('airflow', props.pages),
+      ingressUrl: ingressUrl('airflow', props.ingress),
       apiServer: `http://${API_SERVER}.${this.namespace}.svc:${API_PORT}`,
-      mlflowPage: pageUrl('mlflow', props.pages),
+      mlflowPage: ingressUrl('mlflow', props.ingress),
       logBucket: props.objectStore.bucket('airflow-logs'),
       prometheus: props.observability.prometheus(),
       parallelism: props.parallelism ?? 8,
     });
     this.stepPods = new StepPods(this, 'step-pods', {
-      mlflowPage: pageUrl('mlflow', props.pages),
+      mlflowPage: ingressUrl('mlflow', props.ingress),
       image: props.stepImage,
       storageClass: props.storageClass,
     });
@@ -84,7 +85,7 @@ export class Airflow extends Stage {
       replicas: props.apiServerReplicas,
       env: { ADMIN_PASSWORD: keys.key('admin-password') },
       // `db migrate` holds a database-wide lock, so several api-servers may start at once.
-      initSteps: [
+      initContainers: [
         { name: 'migrate', args: ['db', 'migrate'] },
         { name: 'admin-user', args: ['bash', '-ec', ADMIN_USER] },
       ],
@@ -95,7 +96,7 @@ export class Airflow extends Stage {
     const database = props.database.client('airflow');
     const preimports = new ConfigFiles(this, 'preimports', {
       name: 'airflow-preimports',
-      files: { 'airflow_local_settings.py': lifecycleProgram('dags/airflow_local_settings.py') },
+      files: { 'airflow_local_settings.py': pythonFile('airflow/airflow_local_settings.py') },
     });
     const scheduler = this.component('scheduler', {
       ports: { health: 8974, logs: 8793 },
@@ -103,7 +104,7 @@ export class Airflow extends Stage {
       memory: { request: '1Gi', limit: '2Gi' },
       strategy: 'Recreate',
       // A task that finds no api-server fails, and the first run of a pipeline would begin with that.
-      initSteps: [
+      initContainers: [
         WAIT_FOR_MIGRATION,
         { name: 'wait-for-api-server', command: ['bash', '-c', WAIT_FOR_API_SERVER] },
       ],
@@ -116,7 +117,7 @@ export class Airflow extends Stage {
     });
     const probe = new ConfigFiles(this, 'probe', {
       name: 'airflow-probe',
-      files: { 'job_alive.py': lifecycleProgram('airflow_job_alive.py') },
+      files: { 'job_alive.py': pythonFile('programs/airflow_job_alive.py') },
     });
     const dagProcessor = this.component('dag-processor', {
       // Parsing bursts past 512Mi, where it would be killed for ever.
@@ -135,13 +136,13 @@ export class Airflow extends Stage {
     const logs = props.objectStore.client({ name: 'airflow', buckets: { 'airflow-logs': 'write' } });
     for (const workload of [this.apiServer, scheduler, dagProcessor, triggerer]) {
       workload.uses(database, logs);
-      props.observability.prometheus().open(workload.firewall);
-      if (workload !== this.apiServer) this.apiServer.endpoint('http').open(workload.firewall);
+      props.observability.prometheus().open(workload.networkPolicy);
+      if (workload !== this.apiServer) this.apiServer.endpoint('http').open(workload.networkPolicy);
     }
     // The api-server shows the logs of tasks that still run.
-    for (const worker of [scheduler, triggerer]) worker.endpoint('logs').open(this.apiServer.firewall);
-    new Page(this, 'page', {
-      pages: props.pages,
+    for (const worker of [scheduler, triggerer]) worker.endpoint('logs').open(this.apiServer.networkPolicy);
+    new Ingress(this, 'ingress', {
+      ingress: props.ingress,
       workload: this.apiServer,
       port: 'http',
       name: 'airflow',
@@ -177,7 +178,7 @@ export class Airflow extends Stage {
       user: AIRFLOW_USER,
       args: [component],
       cpu: { request: '100m' },
-      initSteps: [WAIT_FOR_MIGRATION],
+      initContainers: [WAIT_FOR_MIGRATION],
       terminationGracePeriodSeconds: 60,
       ...props,
       env: { ...this.env, ...props.env, POD_IP: { fieldPath: 'status.podIP' } },
@@ -194,7 +195,7 @@ const STARTUP = { periodSeconds: 2, failureThreshold: 150 };
 const LIVENESS = { periodSeconds: 20, failureThreshold: 5 };
 
 /** AIRFLOW_HOME receives airflow.cfg and logs; one emptyDir serves both paths. */
-const HOME: Mount[] = [scratch('home', '/opt/airflow', '2Gi'), scratch('home', '/tmp', '2Gi', 'tmp')];
+const HOME: Mount[] = [emptyDir('home', '/opt/airflow', '2Gi'), emptyDir('home', '/tmp', '2Gi', 'tmp')];
 
 const FORGET_OLD_LOOKS = readFileSync(join(__dirname, 'forget-old-looks.sh'), 'utf8');
 

@@ -1,12 +1,12 @@
 import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import { images } from '../core/images';
-import { commandProbe } from '../core/probe';
-import { lifecycleProgram } from '../core/program';
-import { PLATFORM_NAMESPACE } from '../core/stage';
-import { ConfigFiles, type Mount, scratch } from '../core/volume';
-import type { Sidecar } from '../core/workload-props';
+import { images } from '../kubernetes/images';
+import { commandProbe } from '../kubernetes/probe';
+import { pythonFile } from '../kubernetes/program';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
+import { ConfigFiles, type Mount, emptyDir } from '../kubernetes/volume';
+import type { Sidecar } from '../kubernetes/workload-props';
 import type { StepRuntime } from './step-pods';
 
 const NAME = 'airflow-dags';
@@ -28,19 +28,19 @@ export class DagFiles extends Construct {
       metadata: { name: NAME },
       data: {
         '.airflowignore': 'check_step.py\nlifecycle_*.py\n',
-        'check_step.py': lifecycleProgram('check_step.py'),
-        'lifecycle_dags.py': lifecycleProgram('dags/lifecycle_dags.py'),
-        'lifecycle_settings.py': lifecycleProgram('lifecycle_settings.py'),
-        'lifecycle_watching.py': lifecycleProgram('lifecycle_watching.py'),
-        'platform_check.py': lifecycleProgram('dags/platform_check.py'),
+        'check_step.py': pythonFile('programs/check_step.py'),
+        'lifecycle_dags.py': pythonFile('airflow/lifecycle_dags.py'),
+        'lifecycle_settings.py': pythonFile('airflow/lifecycle_settings.py'),
+        'lifecycle_watching.py': pythonFile('airflow/lifecycle_watching.py'),
+        'platform_check.py': pythonFile('airflow/platform_check.py'),
         'steps.json': Lazy.any({ produce: () => `${JSON.stringify(stepPods.spec(), null, 2)}\n` }),
       },
     });
     this.program = new ConfigFiles(this, 'program', {
       name: 'pipeline-dags-program',
       files: {
-        'kubernetes_api.py': lifecycleProgram('kubernetes_api.py'),
-        'pipeline_dags.py': lifecycleProgram('pipeline_dags.py'),
+        'kubernetes_api.py': pythonFile('programs/kubernetes_api.py'),
+        'pipeline_dags.py': pythonFile('programs/pipeline_dags.py'),
       },
     });
   }
@@ -71,6 +71,6 @@ export class DagFiles extends Construct {
   }
 
   private folder(): Mount {
-    return scratch('dag-folder', FOLDER, '256Mi');
+    return emptyDir('dag-folder', FOLDER, '256Mi');
   }
 }

@@ -1,11 +1,11 @@
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import type { Connection, EnvValue } from '../core/connection';
-import { Firewall } from '../core/firewall';
-import { LifecycleCode } from '../core/lifecycle-code';
-import { envVars, resources, restrictedContainer, restrictedPod } from '../core/pod-defaults';
-import { STEPS_NAMESPACE } from '../core/stage';
-import { Claim, type Mount, scratch } from '../core/volume';
+import type { Connection, EnvValue } from '../kubernetes/connection';
+import { NetworkPolicy } from '../kubernetes/network-policy';
+import { LifecycleCode } from '../kubernetes/lifecycle-code';
+import { envVars, resources, restrictedContainer, restrictedPod } from '../kubernetes/pod-defaults';
+import { STEPS_NAMESPACE } from '../kubernetes/namespaces';
+import { PersistentVolumeClaim, type Mount, emptyDir } from '../kubernetes/volume';
 
 /** As whom a step runs, where, and what it is wired to. */
 export interface StepRuntime {
@@ -40,7 +40,7 @@ export interface StepPodsProps {
 export class StepPods extends Construct implements StepRuntime {
   readonly namespace = STEPS_NAMESPACE;
   private readonly env: Record<string, EnvValue>;
-  private readonly firewall: Firewall;
+  private readonly networkPolicy: NetworkPolicy;
   private readonly code: LifecycleCode;
 
   constructor(scope: Construct, id: string, props: StepPodsProps) {
@@ -50,10 +50,14 @@ export class StepPods extends Construct implements StepRuntime {
       metadata: { name: ACCOUNT, namespace: this.namespace },
       automountServiceAccountToken: false,
     });
-    this.firewall = new Firewall(this, 'firewall', { name: 'steps', namespace: this.namespace, pods: {} });
+    this.networkPolicy = new NetworkPolicy(this, 'network-policy', {
+      name: 'steps',
+      namespace: this.namespace,
+      pods: {},
+    });
     // Where data and packages come from: http and https anywhere, because a source is an address on the internet.
-    this.firewall.allowToOutside(80);
-    this.firewall.allowToOutside(443);
+    this.networkPolicy.allowToOutside(80);
+    this.networkPolicy.allowToOutside(443);
     this.code = new LifecycleCode(this, 'code', {
       packages: 'steps',
       namespace: this.namespace,
@@ -66,7 +70,7 @@ export class StepPods extends Construct implements StepRuntime {
   uses(...connections: Connection[]): void {
     for (const connection of connections) {
       Object.assign(this.env, connection.env);
-      connection.endpoint.open(this.firewall);
+      connection.endpoint.open(this.networkPolicy);
     }
   }
 
@@ -83,8 +87,8 @@ export class StepPods extends Construct implements StepRuntime {
   private environments({ image, storageClass }: StepPodsProps): Mount {
     const path = '/environments';
     // A built image has them; the claim would stay empty.
-    if (image !== undefined) return scratch('environments', path, '1Gi');
-    const claim = new Claim(this, 'environments', {
+    if (image !== undefined) return emptyDir('environments', path, '1Gi');
+    const claim = new PersistentVolumeClaim(this, 'environments', {
       name: 'step-environments',
       namespace: this.namespace,
       size: '10Gi',
@@ -95,7 +99,7 @@ export class StepPods extends Construct implements StepRuntime {
 
   /** The container is named `base`, as Airflow's operator expects; it adds the arguments. */
   private pod(pipeline: StepsOfPipeline | undefined) {
-    const mounts = [...this.code.mounts, scratch('tmp', '/tmp', '20Gi')];
+    const mounts = [...this.code.mounts, emptyDir('tmp', '/tmp', '20Gi')];
     if (pipeline) {
       const volume = { name: 'pipeline', configMap: { name: pipeline.configMap } };
       mounts.push({ path: '/pipeline', readOnly: true, volume });

@@ -16,11 +16,11 @@ define() {
   source "$here/images/$1.sh"
 }
 
-# published KEY: the name that lib/core/images.ts gives the image.
+# published KEY: the name that lib/kubernetes/images.ts gives the image.
 published() {
   local name
-  name=$(sed -n "s/^  $1: '\(.*\)',\$/\1/p" "$here/../../lib/core/images.ts")
-  [ -n "$name" ] || die "lib/core/images.ts has no image '$1'"
+  name=$(sed -n "s/^  $1: '\(.*\)',\$/\1/p" "$here/../../lib/kubernetes/images.ts")
+  [ -n "$name" ] || die "lib/kubernetes/images.ts has no image '$1'"
   echo "$name"
 }
 

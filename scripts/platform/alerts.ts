@@ -1,4 +1,4 @@
-import { PLATFORM_NAMESPACE } from '../../lib/core/stage';
+import { PLATFORM_NAMESPACE } from '../../lib/kubernetes/namespaces';
 import { tryKubectl } from './kubectl';
 
 type Sample = { readonly metric: Readonly<Record<string, string>> };

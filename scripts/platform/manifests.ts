@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { load, loadAll } from 'js-yaml';
-import type { Manifest } from '../../lib/contract/manifests';
-import { CUSTOM_RESOURCES_LABEL } from '../../lib/core/custom-resource';
+import type { Manifest } from '../../lib/validation/manifests';
+import { CUSTOM_RESOURCES_LABEL } from '../../lib/kubernetes/custom-resource';
 import { Failure } from './kubectl';
 
 /** Where `npm run synth` writes; it reads the same variable. */

@@ -1,4 +1,4 @@
-import { PLATFORM_NAMESPACE } from '../../lib/core/stage';
+import { PLATFORM_NAMESPACE } from '../../lib/kubernetes/namespaces';
 import { list, tryKubectl } from './kubectl';
 
 /** What a replica's sidecar says of one model (docs/lifecycle.md). */

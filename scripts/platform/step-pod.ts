@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../lib/core/stage';
+import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../lib/kubernetes/namespaces';
 import { create, Failure, kubectl, tryKubectl } from './kubectl';
 import { appliedPipelines } from './models';
 
@@ -88,7 +88,7 @@ function stepPod({ pipeline, spec, name, args = [], asksSource = false }: Step, 
     metadata: {
       ...pod.metadata,
       name: `${pipeline}-${run}`,
-      // The firewall of a source that is a database opens for `collect`.
+      // The NetworkPolicy of a source that is a database opens for `collect`.
       labels: { ...pod.metadata.labels, 'mlops-lifecycle/step': asksSource ? 'collect' : name },
     },
     spec: {

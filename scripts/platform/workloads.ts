@@ -1,4 +1,4 @@
-import type { Manifest } from '../../lib/contract/manifests';
+import type { Manifest } from '../../lib/validation/manifests';
 import { list } from './kubectl';
 
 /** Something that runs pods, and whether they are as they should be. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { dump } from 'js-yaml';
-import type { Manifest } from '../../../lib/contract/manifests';
+import type { Manifest } from '../../../lib/validation/manifests';
 import { customResources, DIST } from '../../../scripts/platform/manifests';
 import { ENVIRONMENTS, objectsOf } from '../../support/dist';
 import { Cluster, report, timed } from '../support/cluster';

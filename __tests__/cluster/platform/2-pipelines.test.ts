@@ -1,4 +1,4 @@
-import { images } from '../../../lib/core/images';
+import { images } from '../../../lib/kubernetes/images';
 import { airflow, ended, firstRun, log, runs, type Task, tasks, trigger } from '../support/airflow';
 import { cluster, PLATFORM } from '../support/platform';
 import { report, timed } from '../support/cluster';

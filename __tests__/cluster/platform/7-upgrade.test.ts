@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { laptop } from '../../../environments/laptop';
 import { synthesize } from '../../../lib';
-import { images } from '../../../lib/core/images';
+import { images } from '../../../lib/kubernetes/images';
 import { wantedWorkloads } from '../../../scripts/platform/workloads';
 import { objectsOf } from '../../support/dist';
 import { report, timed } from '../support/cluster';
@@ -12,9 +12,9 @@ import { cluster, psql, WITHOUT_IMAGE } from '../support/platform';
 
 // The next release of everything: each image under a tag that it never had, so that what a synth
 // derives from an image (the name of a Job, say) is derived anew.
-jest.mock('../../../lib/core/images', () => {
+jest.mock('../../../lib/kubernetes/images', () => {
   const { images: released } = jest.requireActual<{ images: Record<string, string> }>(
-    '../../../lib/core/images',
+    '../../../lib/kubernetes/images',
   );
   return {
     images: Object.fromEntries(Object.entries(released).map(([key, image]) => [key, `${image}-next`])),

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { PipelineSource } from '../../../lib/pipeline/pipeline';
+import type { LoadedPipeline } from '../../../lib/pipeline/pipeline';
 import { ended, firstRun } from './airflow';
 import { applyPipeline, removePipeline as remove } from './pipelines';
 import { psql } from './platform';
@@ -43,7 +43,7 @@ export function versions(): number {
   return patient(() => Number(psql('mlflow', `SELECT count(*) FROM model_versions WHERE name = '${NAME}'`)));
 }
 
-function everBetter(): PipelineSource {
+function everBetter(): LoadedPipeline {
   const model = readFileSync(join(__dirname, `${NAME}.model.py`), 'utf8');
   const perfectAt = Math.round(Date.now() / 1000) + 5 * 3600;
   return {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { PLATFORM_NAMESPACE } from '../../../lib/core/stage';
+import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import type { Cluster } from './cluster';
 
 const SCRIPTS = join(__dirname, '../../../scripts');

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { images } from '../../../lib/core/images';
+import { images } from '../../../lib/kubernetes/images';
 import { NODE } from './pipelines';
 import { cluster } from './platform';
 import { until } from './prometheus';
 
-/** Not Postgres' own: the firewall of the step `collect` opens the one that the source names. */
+/** Not Postgres' own: the NetworkPolicy of the step `collect` opens the one that the source names. */
 export const PORT = 5433;
 
 const NAMESPACE = 'owners-database';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { laptop } from '../../../environments/laptop';
 import { definePipeline, loadPipelines, type PipelineProps, synthesize } from '../../../lib';
-import type { PipelineSource } from '../../../lib/pipeline/pipeline';
+import type { LoadedPipeline } from '../../../lib/pipeline/pipeline';
 import { cluster } from './platform';
 
 const ROOT = join(__dirname, '../../..');
@@ -22,8 +22,8 @@ export function serveFiles(): void {
 }
 
 /** The pipeline of this repository, but for where its data is and how long things take. */
-export function taxi(change: Partial<PipelineProps> = {}): PipelineSource {
-  const [{ definition, model }] = loadPipelines(join(ROOT, 'pipelines')) as [PipelineSource];
+export function taxi(change: Partial<PipelineProps> = {}): LoadedPipeline {
+  const [{ definition, model }] = loadPipelines(join(ROOT, 'pipelines')) as [LoadedPipeline];
   return {
     model,
     definition: definePipeline({
@@ -42,22 +42,22 @@ export function taxi(change: Partial<PipelineProps> = {}): PipelineSource {
 }
 
 /** Synthesizes the laptop with these pipelines, and returns its folder. */
-export function synthesizeLaptop(...pipelines: PipelineSource[]): string {
+export function synthesizeLaptop(...pipelines: LoadedPipeline[]): string {
   const outdir = mkdtempSync(join(tmpdir(), 'dist-'));
   synthesize({ environments: { laptop }, pipelines, outdir: join(outdir, 'dist') });
   return join(outdir, 'dist');
 }
 
 /** Applies what belongs to one pipeline alone. */
-export function applyPipeline(pipeline: PipelineSource): void {
+export function applyPipeline(pipeline: LoadedPipeline): void {
   cluster.kubectl('apply', '--filename', fileOf(pipeline));
 }
 
 /** Takes out what belongs to one pipeline alone; its data and its versions stay. */
-export function removePipeline(pipeline: PipelineSource): void {
+export function removePipeline(pipeline: LoadedPipeline): void {
   cluster.kubectl('delete', '--ignore-not-found', '--filename', fileOf(pipeline));
 }
 
-function fileOf(pipeline: PipelineSource): string {
+function fileOf(pipeline: LoadedPipeline): string {
   return join(synthesizeLaptop(pipeline), 'laptop', `60-pipeline-${pipeline.definition.name}.yaml`);
 }

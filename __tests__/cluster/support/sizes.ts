@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { definePipeline, type PipelineProps } from '../../../lib';
-import type { PipelineSource } from '../../../lib/pipeline/pipeline';
+import type { LoadedPipeline } from '../../../lib/pipeline/pipeline';
 
 /** A thing that was measured; `request` asked for its weight before it was known. */
 export interface Thing {
@@ -15,7 +15,7 @@ export interface Thing {
 export function sizes({
   requestId,
   ...props
-}: Pick<PipelineProps, 'name' | 'source'> & Partial<PipelineProps> & { requestId?: string }): PipelineSource {
+}: Pick<PipelineProps, 'name' | 'source'> & Partial<PipelineProps> & { requestId?: string }): LoadedPipeline {
   return {
     model: readFileSync(join(__dirname, 'sizes.model.py'), 'utf8'),
     definition: definePipeline({

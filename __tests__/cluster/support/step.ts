@@ -2,7 +2,7 @@ import { cluster } from './platform';
 
 const STEPS = '--namespace=mlops-steps';
 
-/** A pod is there before its firewall is: what is open at first is shut, and then opens for good. */
+/** A pod is there before its NetworkPolicy is: what is open at first is shut, and then opens for good. */
 const REACHED = `
 import os as _os, socket as _socket, time as _time
 _time.sleep(3)
@@ -38,7 +38,7 @@ interface Ended {
 
 /**
  * Starts a Python program as a step of a pipeline runs: in the same pod, with the same
- * packages, as the same account and behind the same firewall.
+ * packages, as the same account and behind the same NetworkPolicy.
  */
 export function startStep(pipeline: string, name: string, program: string, ...args: string[]): void {
   const { data } = cluster.get<{ data: { 'spec.json': string } }>(`configmap/pipeline-${pipeline}`, STEPS);

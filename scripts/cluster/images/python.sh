@@ -3,9 +3,9 @@
 # has no way out, so what steps and sidecars install lies in /wheels, and uv is
 # told to look nowhere else: what it runs and checks is what it would anywhere.
 
-# wheelhouse: the folder with the wheels of the locks in lifecycle/, for this platform.
+# wheelhouse: the folder with the wheels of the locks in python/, for this platform.
 wheelhouse() {
-  local locks=(../../lifecycle/requirements-steps.txt ../../lifecycle/requirements-sidecar.txt)
+  local locks=(../../python/requirements-steps.txt ../../python/requirements-sidecar.txt)
   artifact bin/wheels "$(hash "$(contents "${locks[@]}")" "$(declare -f from_locks)")" from_locks "${locks[@]}"
 }
 

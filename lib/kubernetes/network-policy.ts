@@ -1,0 +1,127 @@
+import { Lazy } from 'cdk8s';
+import { k8s } from 'cdk8s-plus-28';
+import { Construct } from 'constructs';
+
+export interface NetworkPolicyProps {
+  readonly name: string;
+  readonly namespace: string;
+  /** Labels of the pods it stands around; `{}` stands around every pod of the namespace. */
+  readonly pods: Record<string, string>;
+}
+
+interface Edge {
+  readonly ports: Set<number>;
+  readonly peer?: k8s.NetworkPolicyPeer;
+}
+
+/**
+ * What a set of pods may reach and who may reach them. Namespaces deny by
+ * default, so an edge that nobody opened does not exist.
+ */
+export class NetworkPolicy extends Construct {
+  readonly policy: k8s.KubeNetworkPolicy;
+  private readonly ingress = new Map<string, Edge>();
+  private readonly egress = new Map<string, Edge>();
+
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: NetworkPolicyProps,
+  ) {
+    super(scope, id);
+    this.policy = new k8s.KubeNetworkPolicy(this, 'policy', {
+      metadata: { name: props.name, namespace: props.namespace },
+      spec: {
+        podSelector: this.podSelector(),
+        policyTypes: ['Egress', 'Ingress'],
+        ingress: Lazy.any({ produce: () => orNothing(render(this.ingress, 'from')) }),
+        egress: Lazy.any({ produce: () => [DNS, ...render(this.egress, 'to')] }),
+      },
+    });
+  }
+
+  /** Opens exactly this edge, at both of its ends. */
+  allowTo(target: NetworkPolicy, port: number): void {
+    open(this.egress, target.node.path, port, target.asPeer());
+    open(target.ingress, this.node.path, port, this.asPeer());
+  }
+
+  /**
+   * Anything outside the cluster, by port. NetworkPolicies know no host names, so
+   * this is as narrow as an address that only DNS knows can be held.
+   */
+  allowToOutside(port: number): void {
+    open(this.egress, '~outside', port, { ipBlock: { cidr: '0.0.0.0/0' } });
+  }
+
+  /** The Kubernetes API: a node's address, so it can only be named by its ports. */
+  allowToKubernetesApi(): void {
+    this.allowToOutside(443);
+    this.allowToOutside(6443);
+  }
+
+  /** Every pod of a namespace may reach this port: an ingress controller, say. */
+  allowFromNamespace(namespace: string, port: number): void {
+    open(this.ingress, `~${namespace}`, port, {
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+    });
+  }
+
+  /** Every pod of the namespaces that somebody gave this label may reach this port. */
+  allowFromNamespacesLabelled(label: string, port: number): void {
+    open(this.ingress, `~${label}`, port, { namespaceSelector: { matchLabels: { [label]: 'true' } } });
+  }
+
+  /** Any address may reach this port: the API server calling a webhook, a node calling a pod. */
+  allowFromAnywhere(port: number): void {
+    open(this.ingress, '~anywhere', port);
+  }
+
+  private asPeer(): k8s.NetworkPolicyPeer {
+    return {
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': this.props.namespace } },
+      podSelector: this.podSelector(),
+    };
+  }
+
+  private podSelector(): k8s.LabelSelector {
+    // Empty maps are dropped by the API server, and an object it changed is never `unchanged`.
+    return Object.keys(this.props.pods).length > 0 ? { matchLabels: this.props.pods } : {};
+  }
+}
+
+/** CoreDNS as k3s, kubeadm and the large clouds label it. */
+const DNS = {
+  to: [
+    {
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } },
+      podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } },
+    },
+  ],
+  ports: [
+    { port: k8s.IntOrString.fromNumber(53), protocol: 'TCP' },
+    { port: k8s.IntOrString.fromNumber(53), protocol: 'UDP' },
+  ],
+};
+
+function open(edges: Map<string, Edge>, key: string, port: number, peer?: k8s.NetworkPolicyPeer): void {
+  const edge = edges.get(key) ?? { ports: new Set<number>(), peer };
+  edge.ports.add(port);
+  edges.set(key, edge);
+}
+
+function render(edges: Map<string, Edge>, side: 'to' | 'from') {
+  return [...edges.entries()]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, edge]) => ({
+      ...(edge.peer ? { [side]: [edge.peer] } : {}),
+      ports: [...edge.ports]
+        .sort((a, b) => a - b)
+        // The protocol is written out: the API server fills it in, and would then differ from the file.
+        .map((port) => ({ port: k8s.IntOrString.fromNumber(port), protocol: 'TCP' })),
+    }));
+}
+
+function orNothing<T>(list: T[]): T[] | undefined {
+  return list.length > 0 ? list : undefined;
+}

@@ -1,0 +1,55 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const FOLDER = join(__dirname, '../../python');
+
+/** The text of a file in `python/`: what runs in the cluster, and the locks of its packages. */
+export function pythonFile(name: string): string {
+  return readFileSync(join(FOLDER, name), 'utf8');
+}
+
+/**
+ * The modules of the package `lifecycle` that these need, themselves among them: path in the package to text.
+ * What is applied may hold 256 KiB, so a ConfigMap holds no module that its pods never import.
+ *
+ * @param modules as in `steps.collect`
+ */
+export function packageFiles(modules: readonly string[]): Record<string, string> {
+  const needed = new Set<string>();
+  const add = (module: string): void => {
+    if (needed.has(module)) return;
+    needed.add(module);
+    [...packagesAround(module), ...imported(pythonFile(moduleFile(module)))].forEach(add);
+  };
+  modules.forEach(add);
+  return Object.fromEntries(
+    [...needed].sort().map((module) => [`${pathOf(module)}.py`, pythonFile(moduleFile(module))]),
+  );
+}
+
+/** What Python imports before a module: `__init__` and `steps.__init__` before `steps.collect`. */
+function packagesAround(module: string): string[] {
+  const folders = module.split('.').slice(0, -1);
+  return ['', ...folders].map((_, depth) => [...folders.slice(0, depth), '__init__'].join('.'));
+}
+
+/** Modules of the package that a module's text imports, wherever it does. */
+function imported(text: string): string[] {
+  const whole = [...text.matchAll(/^\s*import lifecycle\.([\w.]+)/gm)].map(([, module]) => module!);
+  const parts = [...text.matchAll(/^\s*from lifecycle(?:\.([\w.]+))? import (?:\(([^)]*)\)|(.*))$/gm)];
+  return [
+    ...whole,
+    ...parts.flatMap(([, from, many, one]) => {
+      if (from !== undefined && existsSync(join(FOLDER, moduleFile(from)))) return from;
+      return (many ?? one)!.match(/\w+/g)!.map((name) => (from === undefined ? name : `${from}.${name}`));
+    }),
+  ];
+}
+
+function moduleFile(module: string): string {
+  return `lifecycle/${pathOf(module)}.py`;
+}
+
+function pathOf(module: string): string {
+  return module.replaceAll('.', '/');
+}

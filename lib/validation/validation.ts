@@ -1,0 +1,31 @@
+import { DefinitionErrors } from '../definitions/definition-error';
+import { checkAddresses } from './addresses';
+import { checkContent } from './content';
+import type { Manifest } from './manifests';
+import { checkMetrics } from './metrics';
+import { checkMonitors } from './monitors';
+import { checkReferences, type KnownSecret } from './references';
+import { checkServices } from './services';
+
+export interface ValidationContext {
+  /** Whose manifests these are: `environment 'laptop'`. */
+  readonly subject: string;
+  readonly secrets: readonly KnownSecret[];
+  readonly metrics: ReadonlySet<string>;
+}
+
+/**
+ * What must hold between the objects of one environment, whoever made them.
+ * @throws DefinitionErrors that names both ends of every violation.
+ */
+export function validate(manifests: readonly Manifest[], context: ValidationContext): void {
+  const violations = [
+    ...checkContent(manifests),
+    ...checkServices(manifests),
+    ...checkMonitors(manifests),
+    ...checkReferences(manifests, context.secrets),
+    ...checkAddresses(manifests),
+    ...checkMetrics(manifests, context.metrics),
+  ];
+  if (violations.length > 0) throw new DefinitionErrors(`${context.subject} is wired wrongly:`, violations);
+}

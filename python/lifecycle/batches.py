@@ -1,0 +1,153 @@
+"""Batches are periods, in UTC: `2024`, `2024-01`, `2024-01-31` and `2024-01-31T05`."""
+
+import calendar
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from lifecycle.exits import PermanentError
+from lifecycle.spec import Granularity, HttpSource, S3Source, Source
+
+FORMATS: dict[Granularity, str] = {"year": "%Y", "month": "%Y-%m", "date": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
+"""From the coarsest to the finest."""
+
+SHAPES: dict[Granularity, str] = {
+    "year": r"\d{4}",
+    "month": r"\d{4}-\d{2}",
+    "date": r"\d{4}-\d{2}-\d{2}",
+    "hour": r"\d{4}-\d{2}-\d{2}T\d{2}",
+}
+
+PLACEHOLDER = re.compile(r"\{\{ *(year|month|date|hour) *\}\}")
+
+
+@dataclass(frozen=True)
+class Period:
+    """From `start` up to, but not including, `end`; both in UTC."""
+
+    start: datetime
+    end: datetime
+    granularity: Granularity
+
+    @classmethod
+    def of(cls, batch: str) -> "Period":
+        """Return a batch's period.
+
+        Raises:
+            PermanentError: The batch is none.
+        """
+        for granularity, shape in SHAPES.items():
+            if re.fullmatch(shape, batch, re.ASCII):
+                try:
+                    moment = datetime.strptime(batch, FORMATS[granularity]).replace(tzinfo=UTC)
+                    return cls.around(moment, granularity)
+                except (ValueError, OverflowError) as error:
+                    raise PermanentError(f"there is no period {batch!r}: {error}") from error
+        raise PermanentError(
+            f"a batch is a period, as in 2024, 2024-01, 2024-01-31 or 2024-01-31T05; got {batch!r}"
+        )
+
+    @classmethod
+    def around(cls, moment: datetime, granularity: Granularity) -> "Period":
+        """Return the period that a moment lies in."""
+        start = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        if granularity == "hour":
+            return cls(start, start + timedelta(hours=1), granularity)
+        start = start.replace(hour=0)
+        if granularity == "date":
+            return cls(start, start + timedelta(days=1), granularity)
+        start = start.replace(day=1)
+        if granularity == "month":
+            return cls(start, later_by(start, 1), granularity)
+        start = start.replace(month=1)
+        return cls(start, start.replace(year=start.year + 1), granularity)
+
+    @property
+    def batch(self) -> str:
+        """The batch's id."""
+        # strftime writes the year 999 with three digits on some platforms.
+        return f"{self.start.year:04d}" + self.start.strftime(FORMATS[self.granularity][2:])
+
+    @property
+    def before(self) -> "Period":
+        """The period that ends where this one begins."""
+        return Period.around(self.start - timedelta(microseconds=1), self.granularity)
+
+    def render(self, template: str) -> str:
+        """Fill `{{ year }}`, `{{ month }}`, `{{ date }}` and `{{ hour }}` in."""
+
+        def filled(match: re.Match[str]) -> str:
+            return self.start.strftime(FORMATS[cast(Granularity, match[1])])
+
+        return PLACEHOLDER.sub(filled, template)
+
+
+def granularity_of(source: Source) -> Granularity:
+    """Return how long a batch of this source is: for a template, its finest placeholder.
+
+    Raises:
+        PermanentError: The template quotes no period.
+    """
+    if not isinstance(source, HttpSource | S3Source):
+        return source.period
+    template = source.url if isinstance(source, HttpSource) else source.prefix
+    quoted = set(PLACEHOLDER.findall(template))
+    finest = [granularity for granularity in FORMATS if granularity in quoted][-1:]
+    if not finest:
+        raise PermanentError(
+            f"{template!r} quotes no period, as in {{{{ month }}}}: every batch would be the same"
+        )
+    return finest[0]
+
+
+def batch_of(moment: datetime, source: Source) -> str:
+    """Return the newest batch that is published at a moment.
+
+    That is the newest period that ended at least `months_until_published`
+    months before, and never one newer than `until`.
+    """
+    months = source.months_until_published
+    granularity = granularity_of(source)
+    # Four days: the end of the 31st and two months is that of the 28th or the 29th as well.
+    period = Period.around(later_by(moment, -months) + timedelta(days=4), granularity)
+    while later_by(period.end, months) > moment:
+        period = period.before
+    return min(period, newest(source) or period, key=lambda each: each.start).batch
+
+
+def period_of(batch: str, source: Source) -> Period:
+    """Return a batch's period where the source has such batches.
+
+    Raises:
+        PermanentError: It is no batch, one of another length than the source's, or newer than the source's
+            last.
+    """
+    period = Period.of(batch)
+    wanted = granularity_of(source)
+    if period.granularity != wanted:
+        raise PermanentError(
+            f"batch {batch} is of the kind '{period.granularity}', this source has '{wanted}'"
+        )
+    last = newest(source)
+    if last is not None and period.start > last.start:
+        raise PermanentError(
+            f"batch {batch} is newer than the last one that the source will ever have: {last.batch}"
+        )
+    return period
+
+
+def newest(source: Source) -> Period | None:
+    """The last period that the source will ever have, or None."""
+    if source.until is None:
+        return None
+    end = Period.of(source.until).end
+    period = Period.around(end - timedelta(microseconds=1), granularity_of(source))
+    return period if period.end <= end else period.before
+
+
+def later_by(moment: datetime, months: int) -> datetime:
+    """The same day `months` later, or the month's last where it has no such day."""
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    day = min(moment.day, calendar.monthrange(year, month + 1)[1])
+    return moment.replace(year=year, month=month + 1, day=day)

@@ -1,0 +1,31 @@
+"""How a step ends when it does not simply succeed."""
+
+from typing import ClassVar
+
+
+class StepExit(Exception):
+    """A step's end that Airflow is told by the exit code `code`, and the log by a line that begins `word`."""
+
+    code: ClassVar[int]
+    word: ClassVar[str]
+
+
+class PermanentError(StepExit):
+    """It cannot pass, however often it is tried: bad data, a model that cannot be served."""
+
+    code = 65
+    word = "stopped"
+
+
+class RetryableError(StepExit):
+    """It may pass later: a server is away, a file is not yet published."""
+
+    code = 75
+    word = "later"
+
+
+class GateRejected(StepExit):
+    """The challenger lost the gate: the champion stays."""
+
+    code = 99
+    word = "kept"

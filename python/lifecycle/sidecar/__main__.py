@@ -1,0 +1,194 @@
+"""The program beside Triton: it makes Triton serve what the pointers say, and counts what is asked.
+
+MODELS_BUCKET and DATA_BUCKET name the buckets; the store's address and credentials are boto3's variables.
+TRITON_GRPC_URL and TRITON_ADMIN_KEY are Triton's; MODEL_REPOSITORY and TRACE_DIR are folders shared with it.
+TRACE_MAX_BYTES bounds the latter. REPLICA names this replica, PORT is where HTTP is served.
+"""
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from lifecycle.sidecar.downloader import Downloader, WatchedStore
+from lifecycle.sidecar.drift_counters import DriftCounters
+from lifecycle.sidecar.metrics import MetricsCollector
+from lifecycle.sidecar.model_cache import ModelCache
+from lifecycle.sidecar.payload_writer import PayloadWriter
+from lifecycle.sidecar.reconciler import Reconciler
+from lifecycle.sidecar.serving_state import ServingState
+from lifecycle.sidecar.shadow_scorer import ShadowScorer
+from lifecycle.sidecar.trace_reader import MOST_BYTES, TraceReader
+from lifecycle.sidecar.triton_client import TritonClient
+from lifecycle.store import Store
+
+DOWNLOAD_SECONDS = 2.0
+RECONCILE_SECONDS = 0.5
+TRACE_SECONDS = 1.0
+SHADOW_SECONDS = 0.5
+FLUSH_SECONDS = 30.0
+
+log = logging.getLogger("sidecar")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one thread does again and again. A `tick` that raises ends the process."""
+
+    name: str
+    tick: Callable[[], None]
+    seconds: float
+    wake: threading.Event
+
+
+class Sidecar:
+    """All threads, and what they share."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        """Put the parts together; nothing runs yet."""
+        self.state = ServingState()
+        self.counters = DriftCounters()
+        self.replica = environ.get("REPLICA") or socket.gethostname()
+        self._port = int(environ.get("PORT", "9101"))
+        self._triton = TritonClient(
+            environ.get("TRITON_GRPC_URL", "localhost:8001"), environ["TRITON_ADMIN_KEY"]
+        )
+        arrived = threading.Event()
+        cache = ModelCache(Path(environ.get("MODEL_REPOSITORY", "/models")))
+        reconciler = Reconciler(self._triton, cache, self.state, self.counters)
+        downloader = Downloader(WatchedStore(environ["MODELS_BUCKET"]), cache, self.state, arrived.set)
+        shadow_scorer = ShadowScorer(self._triton, self.counters)
+        self._payload_writer = PayloadWriter(
+            Store(environ["DATA_BUCKET"], patience=0).put,
+            self.replica,
+            lambda lost: self.counters.drop("payload", lost),
+        )
+        trace_reader = TraceReader(
+            Path(environ.get("TRACE_DIR", "/traces")),
+            self.counters,
+            self._payload_writer,
+            shadow_scorer,
+            int(environ.get("TRACE_MAX_BYTES", MOST_BYTES)),
+        )
+        self._tasks = [
+            Task("downloader", downloader.tick, DOWNLOAD_SECONDS, threading.Event()),
+            Task("reconciler", reconciler.tick, RECONCILE_SECONDS, arrived),
+            Task("trace_reader", trace_reader.tick, TRACE_SECONDS, threading.Event()),
+            Task("shadow_scorer", shadow_scorer.tick, SHADOW_SECONDS, threading.Event()),
+            Task("payload_writer", self._payload_writer.flush, FLUSH_SECONDS, threading.Event()),
+        ]
+        self._stopping = threading.Event()
+        self._failed = False
+
+    def run(self) -> int:
+        """Run until `stop`; return the exit status: 1 where a thread died."""
+        server = ThreadingHTTPServer(("", self._port), _handler(self))
+        server.daemon_threads = True
+        threads = [
+            threading.Thread(target=self._repeat, args=(task,), name=task.name, daemon=True)
+            for task in self._tasks
+        ]
+        threads.append(
+            threading.Thread(target=self._watched, args=(server.serve_forever,), name="http", daemon=True)
+        )
+        for thread in threads:
+            thread.start()
+        log.info("listening on %d", self._port)
+        self._stopping.wait()
+        for task in self._tasks:
+            task.wake.set()
+        server.shutdown()
+        server.server_close()
+        for thread in threads:
+            thread.join(timeout=3)
+        if not self._failed:
+            self._payload_writer.flush()
+        self._triton.close()
+        return int(self._failed)
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopping.set()
+
+    def status(self) -> dict[str, Any]:
+        """What `/status` says."""
+        models = self.state.status()
+        for name, model in models.items():
+            model["shadowRows"] = self.counters.shadow_rows(name)
+        return {"replica": self.replica, "models": models}
+
+    def _repeat(self, task: Task) -> None:
+        def loop() -> None:
+            while not self._stopping.is_set():
+                task.tick()
+                task.wake.wait(task.seconds)
+                if not self._stopping.is_set():
+                    task.wake.clear()
+
+        self._watched(loop)
+
+    def _watched(self, work: Callable[[], None]) -> None:
+        """A thread without which the others would only seem to work must end them all."""
+        try:
+            work()
+        except BaseException:
+            log.exception("the thread '%s' died", threading.current_thread().name)
+            self._failed = True
+            raise
+        finally:
+            self._stopping.set()
+
+
+def main() -> int:
+    """Run until SIGTERM."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    sidecar = Sidecar(os.environ)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sidecar.stop())
+    return sidecar.run()
+
+
+def _handler(sidecar: Sidecar) -> type[BaseHTTPRequestHandler]:
+    registry = CollectorRegistry()
+    registry.register(MetricsCollector(sidecar.state, sidecar.counters))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/ready":
+                ready = sidecar.state.ready()
+                self._answer(200 if ready else 503, "text/plain", b"ready\n" if ready else b"not yet\n")
+            elif self.path == "/status":
+                self._answer(200, "application/json", json.dumps(sidecar.status()).encode())
+            elif self.path == "/metrics":
+                self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+            else:
+                self._answer(404, "text/plain", b"/ready, /status or /metrics\n")
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the library's
+            """Probes are not worth a line each."""
+
+        def _answer(self, status: int, content_type: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    return Handler
+
+
+if __name__ == "__main__":
+    sys.exit(main())

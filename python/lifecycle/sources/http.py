@@ -1,0 +1,99 @@
+"""Batches behind http(s): a file for each period."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import requests
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, RequestException, TooManyRedirects
+
+from lifecycle.batches import Period
+from lifecycle.exits import PermanentError, RetryableError
+from lifecycle.sources.raw_batch import BLOCK, RawBatch, read_table
+from lifecycle.spec import HttpSource
+
+PATIENCE = 30.0
+"""Seconds that the server may be out of reach: a pod is there a moment before its firewall opens."""
+SILENCE = 60.0
+"""Seconds between two pieces of an answer."""
+DURATION = 1800.0
+"""Seconds for the whole file."""
+LARGEST = 4 << 30
+"""Bytes."""
+
+NOT_YET = (403, 404)
+"""Of a file that is not there yet. Amazon's storage says 403 to whoever may not list the folder."""
+PASSING = (408, 425, 429)
+"""Refusals that another try may not meet."""
+
+
+def fetch(
+    source: HttpSource,
+    period: Period,
+    wanted: Sequence[str],
+    folder: Path,
+    *,
+    patience: float = PATIENCE,
+    silence: float = SILENCE,
+    duration: float = DURATION,
+    largest: int = LARGEST,
+) -> RawBatch:
+    """Download a period's file into a folder and read the wanted columns of it.
+
+    Raises:
+        RetryableError: The file is not there yet, or the server is away, slow, at fault, or broke off.
+        PermanentError: The server refuses; what it gave is too large, or no such file as the format says.
+    """
+    url = period.render(source.url)
+    path = folder / "batch"
+    began = time.monotonic()
+    with requests.Session() as session:
+        try:
+            answer = connect(session, url, silence, began + patience)
+            with answer:
+                refuse(answer, url)
+                download(answer, url, path, began + duration, largest)
+        except (InvalidSchema, InvalidURL, MissingSchema, TooManyRedirects) as error:
+            raise PermanentError(f"{url} leads nowhere: {error}") from error
+        except RequestException as error:
+            raise RetryableError(f"{url} broke off: {error}") from error
+    return read_table(path, source.format, wanted, url)
+
+
+def connect(session: requests.Session, url: str, silence: float, deadline: float) -> requests.Response:
+    """Return the head of an answer; ask again until the deadline where nobody answers."""
+    # As it lies there: a file that the server packs for the way would have another length than it says.
+    headers = {"Accept-Encoding": "identity"}
+    while True:
+        try:
+            return session.get(url, headers=headers, stream=True, timeout=(10, silence))
+        except requests.ReadTimeout as error:
+            raise RetryableError(f"{url} is slow: {error}") from error
+        except requests.ConnectionError as error:
+            if time.monotonic() >= deadline:
+                raise RetryableError(f"{url} cannot be reached: {error}") from error
+        time.sleep(0.5)
+
+
+def refuse(answer: requests.Response, url: str) -> None:
+    """Raise where the answer is not the file."""
+    status = answer.status_code
+    if status in NOT_YET:
+        raise RetryableError(f"not published yet, or not for us: {url} ({status})")
+    if status in PASSING or status >= 500:
+        raise RetryableError(f"{url} is not to be had now: {status} {answer.reason}")
+    if status != requests.codes.ok:
+        raise PermanentError(f"{url} is refused: {status} {answer.reason}")
+
+
+def download(answer: requests.Response, url: str, path: Path, deadline: float, largest: int) -> None:
+    """Write the answer into a file; fewer bytes than it promised are a RequestException."""
+    received = 0
+    with path.open("wb") as file:
+        for block in answer.iter_content(BLOCK):
+            received += len(block)
+            if received > largest:
+                raise PermanentError(f"{url} is larger than {largest} bytes")
+            if time.monotonic() > deadline:
+                raise RetryableError(f"{url} is slow: {received} bytes came before its time was over")
+            file.write(block)

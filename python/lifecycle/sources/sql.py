@@ -1,0 +1,84 @@
+"""Batches in Postgres: the rows of a query between a period's start and end."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import psycopg
+
+from lifecycle.batches import Period
+from lifecycle.exits import PermanentError, RetryableError
+from lifecycle.sources.raw_batch import RawBatch, from_frame
+from lifecycle.spec import SqlSource
+
+PATIENCE = 30.0
+"""Seconds that the server may be out of reach: a pod is there a moment before its firewall opens."""
+ROWS = 50_000
+"""Rows fetched at once."""
+
+# A batch reads and never writes; `:start` means UTC, whatever the server's own time zone is.
+OPTIONS = "-c timezone=UTC -c default_transaction_read_only=on -c statement_timeout=30min"
+
+# Quoted text, names and comments pass as they are; so do casts, as in `::date`.
+PARAMETER = re.compile(r"""'(?:[^']|'')*'|"[^"]*"|--[^\n]*|/\*.*?\*/|::|:(start|end)\b|%""", re.DOTALL)
+
+
+def fetch(
+    source: SqlSource,
+    period: Period,
+    wanted: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    patience: float = PATIENCE,
+) -> RawBatch:
+    """Run the query with `:start` and `:end` bound to the period.
+
+    The connection is that of SOURCE_DATABASE_URL, or of libpq's PG* variables.
+
+    Raises:
+        RetryableError: The server is away, refuses the login, or broke the query off.
+        PermanentError: The environment names no database, or the query is refused.
+    """
+    address = environ.get("SOURCE_DATABASE_URL", "")
+    if not address and "PGHOST" not in environ:
+        raise PermanentError(
+            "no database to ask: set SOURCE_DATABASE_URL, or PGHOST and its like, in the step's environment"
+        )
+    statement = bound(source.query)
+    try:
+        with (
+            connect(address, time.monotonic() + patience) as connection,
+            connection.cursor("batch") as cursor,
+        ):
+            cursor.execute(statement, {"start": period.start, "end": period.end})
+            parts = [cursor.fetchmany(ROWS)]
+            names = [column.name for column in cursor.description or []]
+            while parts[-1]:
+                parts.append(cursor.fetchmany(ROWS))
+    except psycopg.OperationalError as error:
+        raise RetryableError(f"the source's database does not answer: {error}") from error
+    except psycopg.Error as error:
+        raise PermanentError(f"the source's database refuses the query: {error}") from error
+    table = pd.DataFrame([row for rows in parts for row in rows], columns=names)
+    return from_frame(table, wanted, f"the source's query from {period.start:%FT%TZ} to {period.end:%FT%TZ}")
+
+
+def connect(address: str, deadline: float) -> psycopg.Connection:
+    """Connect; ask again until the deadline where nobody answers."""
+    while True:
+        try:
+            return psycopg.connect(address, connect_timeout=10, options=OPTIONS)
+        except psycopg.OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(0.5)
+
+
+def bound(query: str) -> str:
+    """The query with its parameters as psycopg wants them."""
+
+    def parameter(match: re.Match[str]) -> str:
+        return f"%({match[1]})s" if match[1] else match[0].replace("%", "%%")
+
+    return PARAMETER.sub(parameter, query.strip().rstrip(";"))

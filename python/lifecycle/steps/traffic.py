@@ -1,0 +1,231 @@
+"""Traffic: the rows of a batch as requests to the model that serves, for as long as was asked."""
+
+import http.client
+import json
+import tempfile
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lifecycle.batches import Period
+from lifecycle.exits import PermanentError, RetryableError
+from lifecycle.model_repository import read_pointer
+from lifecycle.steps import collect, expectations
+from lifecycle.steps.context import Context
+from lifecycle.steps.preprocess import shaped, usable
+from lifecycle.steps.scoring import INPUT, Served, matrix
+from lifecycle.user_code import UserCode
+
+SETTLING = 3.0
+"""Seconds until a pod's firewall is as it stays: what is open at first is shut, and then opens for good."""
+PATIENCE = 30.0
+"""Seconds that Triton may be out of reach before the first answer."""
+ASK_SECONDS = 10.0
+PROGRESS_SECONDS = 10.0
+ROWS = 8
+"""Rows of one request, or as many as the model takes at once where that is fewer."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """For so many `seconds`, each of `clients` asks, waits for the answer, and pauses `pause` seconds."""
+
+    seconds: float
+    clients: int
+    pause: float
+
+
+class Refused(Exception):
+    """Triton answered with an HTTP status that is not 200."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        """Keep both."""
+        super().__init__(f"{status} {reason}")
+        self.status = status
+
+
+FAILURES = (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, Refused)
+"""How a request ends that was not answered."""
+
+
+def run(context: Context, load: Load) -> None:
+    """Print a line of progress every ten seconds, and last one line of JSON; write nothing anywhere.
+
+    The batch need not have been collected: the source is asked for it.
+
+    Raises:
+        RetryableError: The source, the object store or Triton is away, or not one request was answered.
+        PermanentError: No version serves; there is no such batch, or it is bad; or Triton refuses its rows.
+    """
+    _refuse(load)
+    time.sleep(SETTLING)
+    spec = context.spec
+    pointer = read_pointer(context.models)
+    if pointer is None or pointer.version is None:
+        raise PermanentError(f"'{spec.name}' has no version that serves: there is nobody to ask")
+    rows = questions(context)
+    print(f"batch {context.batch}: {len(rows)} rows to ask with")
+    deadline = time.monotonic() + PATIENCE
+    clients = [Client(context, rows, seed) for seed in range(load.clients)]
+    for client in clients:
+        client.begin(deadline)
+    tally = Tally()
+    began = time.monotonic()
+    with ThreadPoolExecutor(load.clients) as pool:
+        asking = [pool.submit(client.go_on, began + load.seconds, load.pause, tally) for client in clients]
+        while wait(asking, timeout=PROGRESS_SECONDS).not_done:
+            print(f"{time.monotonic() - began:.0f} s: {tally.line()}")
+        for each in asking:
+            each.result()
+    summary = tally.summary()
+    print(json.dumps(summary))
+    if not summary["versions"]:
+        raise RetryableError(f"not one of {summary['requests']} requests was answered: {tally.why}")
+
+
+def questions(context: Context) -> Served:
+    """The good rows of the batch as the model is asked with them, shape [rows, features].
+
+    Raises:
+        RetryableError: The source is away, or has no such batch yet.
+        PermanentError: The source refuses, the batch is bad, or `features` does not return what the schema
+            says.
+    """
+    schema = context.spec.collection.schema
+    period = Period.of(context.batch)
+    with tempfile.TemporaryDirectory() as folder:
+        raw_batch = collect.fetch(context, period, list(schema.columns), Path(folder))
+    raw = expectations.check(raw_batch.table, schema, period).good
+    user_code = UserCode.load(context.model_path)
+    made = shaped(user_code.call(user_code.features, raw.copy()), raw, schema, str(user_code.path))
+    good, reasons = usable(made, schema)
+    what = f"what features in {user_code.path} made"
+    expectations.tolerated(len(made) - len(good), len(made), reasons, schema.max_quarantined, what)
+    return matrix(good, [each.name for each in schema.features])
+
+
+class Tally:
+    """What became of the requests of all clients; `why` the newest failure was one."""
+
+    def __init__(self) -> None:
+        """Nothing was asked yet."""
+        self.why = ""
+        self._lock = threading.Lock()
+        self._versions: dict[str, int] = {}
+        self._failed = 0
+        self._slowest: float | None = None
+
+    def answered(self, version: str, seconds: float) -> None:
+        """Count an answer."""
+        with self._lock:
+            self._versions[version] = self._versions.get(version, 0) + 1
+            self._slowest = max(seconds, self._slowest or 0.0)
+
+    def failed(self, why: str) -> None:
+        """Count a request without one."""
+        with self._lock:
+            self._failed += 1
+            self.why = why
+
+    def summary(self) -> dict[str, Any]:
+        """The line of JSON; `slowestMs` is that of an answer, null where there was none."""
+        with self._lock:
+            return {
+                "requests": sum(self._versions.values()) + self._failed,
+                "failed": self._failed,
+                "versions": dict(sorted(self._versions.items(), key=lambda each: int(each[0]))),
+                "slowestMs": None if self._slowest is None else round(1000 * self._slowest, 1),
+            }
+
+    def line(self) -> str:
+        """The same for a person."""
+        summary = self.summary()
+        answers = ", ".join(f"{count} by version {version}" for version, count in summary["versions"].items())
+        failed = f"{summary['failed']} failed" + (f" (the newest: {self.why})" if self.why else "")
+        slowest = "" if summary["slowestMs"] is None else f", the slowest after {summary['slowestMs']} ms"
+        return f"{summary['requests']} requests, {failed}, answered: {answers or 'none'}{slowest}"
+
+
+class Client:
+    """One who asks with rows drawn at random, over a connection that is kept."""
+
+    def __init__(self, context: Context, rows: Served, seed: int) -> None:
+        """Connect to nothing yet. Of the same seed come the same rows."""
+        serving = context.spec.serving
+        self._where = context.environ.get("TRITON_HTTP_URL", "")
+        self._path = f"/v2/models/{serving.model}/infer"
+        self._rows = rows
+        self._at_once = min(ROWS, serving.max_batch_size)
+        self._random = np.random.default_rng(seed)
+        # No proxy is asked: Triton is in the cluster.
+        self._connection = http.client.HTTPConnection(self._where, timeout=ASK_SECONDS)
+
+    def begin(self, deadline: float) -> None:
+        """Ask until there is an answer, so that nothing is counted before Triton is in reach.
+
+        Raises:
+            RetryableError: There was none before the deadline.
+            PermanentError: Triton refuses these rows.
+        """
+        while True:
+            try:
+                self.ask()
+                return
+            except FAILURES as error:
+                if isinstance(error, Refused) and error.status < 500:
+                    raise PermanentError(
+                        f"http://{self._where}{self._path} refuses the rows: {error}"
+                    ) from error
+                if time.monotonic() >= deadline:
+                    raise RetryableError(
+                        f"http://{self._where}{self._path} does not answer: {error!r}"
+                    ) from error
+            time.sleep(0.5)
+
+    def go_on(self, end: float, pause: float, tally: Tally) -> None:
+        """Ask until the end, and count each request; one that fails is not asked again."""
+        while (asked := time.monotonic()) < end:
+            try:
+                version = self.ask()
+            except FAILURES as error:
+                tally.failed(repr(error))
+            else:
+                tally.answered(version, time.monotonic() - asked)
+            time.sleep(pause)
+
+    def ask(self) -> str:
+        """The version that answered.
+
+        Raises:
+            FAILURES: None did.
+        """
+        rows = self._rows[self._random.integers(0, len(self._rows), self._at_once)]
+        tensor = {"name": INPUT, "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel().tolist()}
+        body = json.dumps({"id": f"traffic-{uuid.uuid4()}", "inputs": [tensor]})
+        try:
+            self._connection.request("POST", self._path, body, {"Content-Type": "application/json"})
+            answer = self._connection.getresponse()
+            content = answer.read()
+        except FAILURES:
+            # The next request has a connection of its own.
+            self._connection.close()
+            raise
+        if answer.status != http.client.OK:
+            raise Refused(answer.status, content.decode(errors="replace")[:300])
+        return str(int(json.loads(content)["model_version"]))
+
+
+def _refuse(load: Load) -> None:
+    """Raise PermanentError where there is no such load."""
+    if not load.seconds > 0:
+        raise PermanentError(f"--seconds must be above 0, got {load.seconds:g}")
+    if load.clients < 1:
+        raise PermanentError(f"--clients must be at least 1, got {load.clients}")
+    if not load.pause >= 0:
+        raise PermanentError(f"--pause must be at least 0 seconds, got {load.pause:g}")

@@ -1,0 +1,167 @@
+"""A small pipeline in the stores, and what its steps are given."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lifecycle.batches import Period
+from lifecycle.spec import Spec
+from lifecycle.steps import deploy, gate, preprocess, register, train
+from lifecycle.steps.collect import data_key, parquet
+from lifecycle.steps.context import Context
+from lifecycle.steps.tracking import Tracking
+from lifecycle.store import Store
+from small_triton import SmallTriton
+
+LINEAR = """
+from sklearn.linear_model import LinearRegression
+
+def features(trips):
+    return trips[["distance", "hour"]].assign(minutes=trips["minutes"])
+
+def train(rows):
+    return LinearRegression().fit(rows[["distance", "hour"]], rows["minutes"])
+"""
+"""Finds the truth of `trips`."""
+
+MEAN = LINEAR.replace("LinearRegression()", "Lasso(alpha=1e6)").replace(
+    "import LinearRegression", "import Lasso"
+)
+"""Always says the mean: worse."""
+
+SPEC: dict[str, Any] = {
+    "owner": "Tests <tests@example.com>",
+    "collection": {
+        "source": {"type": "python", "period": "month"},
+        "schema": {
+            "columns": {
+                "at": {"type": "datetime"},
+                "distance": {"type": "float"},
+                "hour": {"type": "int"},
+                "minutes": {"type": "float"},
+                "request": {"type": "string", "nullable": True},
+            },
+            "timestamp": "at",
+            "features": [{"name": "distance", "type": "float"}, {"name": "hour", "type": "int"}],
+            "target": {"name": "minutes", "type": "float"},
+        },
+        "bucket": "data",
+    },
+    "training": {"timeout": "1h"},
+    "registry": {
+        "aliases": {"champion": "champion", "challenger": "challenger", "previous": "previous"},
+        "gate": {"metric": "mae", "better": "lower", "margin": 0.01, "limit": 50},
+    },
+    "serving": {
+        "bucket": "models",
+        "maxBatchSize": 16,
+        "maxQueueDelayMicroseconds": 500,
+        "instances": 1,
+        "traceOneIn": 10,
+    },
+    "monitoring": {
+        "drift": {"threshold": 0.2, "window": "1h", "minSamples": 500},
+        "retraining": {"onDrift": True, "cooldown": "24h"},
+    },
+}
+
+
+STEPS = {"train": train.run, "register": register.run, "gate": gate.run, "deploy": deploy.run}
+
+
+@dataclass
+class Pipeline:
+    """One pipeline in the stores: what its steps are given, and the stand-in for its replicas."""
+
+    name: str
+    folder: Path
+    triton: SmallTriton
+    changes: dict[str, Any] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def context(self, run: str, batch: str = "2024-01", code: str = LINEAR) -> Context:
+        """What a step of this run is given, as the program makes it of files."""
+        (self.folder / f"model-{run}.py").write_text(code)
+        path = self.folder / "spec.json"
+        path.write_text(json.dumps(self.spec()))
+        spec = Spec.load(path)
+        return Context(
+            spec=spec,
+            run=run,
+            batch=batch,
+            model_path=self.folder / f"model-{run}.py",
+            data=Store("data", spec.collection.prefix),
+            models=Store("models", spec.serving.prefix),
+            environ={**os.environ, **self.environ},
+        )
+
+    def spec(self) -> dict[str, Any]:
+        made = json.loads(json.dumps(SPEC)) | {"name": self.name}
+        made["collection"]["prefix"] = made["serving"]["prefix"] = f"{self.name}/"
+        made["training"]["experiment"] = made["registry"]["model"] = made["serving"]["model"] = self.name
+        for path, value in self.changes.items():
+            *folders, last = path.split(".")
+            inner = made
+            for each in folders:
+                inner = inner[each]
+            inner[last] = value
+        return dict(made)
+
+    def preprocessed(self, run: str, rows: pd.DataFrame | None = None, **given: Any) -> Context:
+        """A run whose batch is collected and preprocessed."""
+        context = self.context(run, **given)
+        collect(context, trips(context.batch) if rows is None else rows)
+        preprocess.run(context)
+        return context
+
+    def tracking(self) -> Tracking:
+        context = self.context("look")
+        return Tracking(context.spec, context.environ, patience=5)
+
+    def until(self, last: str, run: str, **given: Any) -> Context:
+        """A run that went through the steps up to this one."""
+        context = self.preprocessed(run, **given)
+        for name, step in STEPS.items():
+            step(context)
+            if name == last:
+                break
+        return context
+
+    def alias(self, name: str) -> int | None:
+        found = self.tracking().by_alias(name)
+        return None if found is None else int(found.version)
+
+
+def trips(batch: str, rows: int = 400, noise: float = 1.0) -> pd.DataFrame:
+    """A batch whose minutes follow from distance and hour, but for the noise."""
+    rng = np.random.default_rng(0)
+    start = pd.Timestamp(f"{batch}-01")
+    distance, hour = rng.uniform(0, 20, rows).round(2), rng.integers(0, 24, rows)
+    return pd.DataFrame(
+        {
+            "at": start + pd.to_timedelta(np.arange(rows), unit="min"),
+            "distance": distance,
+            "hour": hour,
+            "minutes": 3 * distance + hour + rng.normal(0, noise, rows),
+            "request": [f"{batch}-{row}" for row in range(rows)],
+        }
+    )
+
+
+def collect(context: Context, rows: pd.DataFrame) -> None:
+    """Lay a batch down as `collect` does."""
+    data = parquet(rows)
+    sha256 = hashlib.sha256(data).hexdigest()
+    period = Period.of(context.batch)
+    context.data.put(data_key(context.batch, sha256), data)
+    found = {"batch": context.batch, "sha256": sha256, "sourceSha256": sha256, "rows": len(rows)}
+    found["quarantined"] = {"total": 0, "reasons": {}}
+    times = {"periodStart": period.start.timestamp(), "periodEnd": period.end.timestamp(), "collectedAt": 0}
+    context.data.put_json(f"raw/{context.batch}/manifest.json", found | times | {"source": "tests"})
+    context.data.put_json(context.key("collect.json"), {"run": context.run} | found)

@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lifecycle.exits import PermanentError
+from lifecycle.spec import Column, Feature, HttpSource, PythonSource, S3Source, Source, Spec, SqlSource
+from trip_files import sha256, spec_json
+
+
+def load(folder: Path, raw: Any) -> Spec:
+    path = folder / "spec.json"
+    path.write_text(json.dumps(raw))
+    return Spec.load(path)
+
+
+def test_a_spec_is_read_and_what_it_says_beyond_is_ignored(tmp_path: Path) -> None:
+    spec = load(tmp_path, spec_json() | {"steps": {"image": "python"}})
+    schema = spec.collection.schema
+    assert (spec.name, spec.serving.max_queue_delay_microseconds) == ("trips", 500)
+    assert schema.columns["distance"] == Column("float", nullable=False, min=0, max=100)
+    assert schema.features == (Feature("distance", "float", 0, 100),)
+    assert spec.registry.gate.limit == 10
+    assert spec.monitoring.retraining.on_drift is True
+    assert spec.sha256 == sha256((tmp_path / "spec.json").read_bytes())
+
+
+def test_what_a_spec_does_not_say_has_its_default(tmp_path: Path) -> None:
+    raw = spec_json()
+    del raw["registry"]["gate"]["limit"], raw["collection"]["schema"]["maxQuarantined"]
+    spec = load(tmp_path, raw)
+    assert (spec.serving.shadow, spec.serving.payloads, spec.serving.gpus) == (False, False, 0)
+    assert (spec.registry.gate.limit, spec.collection.schema.max_quarantined) == (None, 0.1)
+    assert spec.collection.schema.request_id is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "source"),
+    [
+        (
+            {"type": "http", "url": "http://x/{{ month }}", "format": "csv", "monthsUntilPublished": 2},
+            HttpSource("http://x/{{ month }}", "csv", 2),
+        ),
+        (
+            {"type": "s3", "bucket": "data", "prefix": "in/{{ date }}/", "until": "2024-01-31"},
+            S3Source("data", "in/{{ date }}/", until="2024-01-31"),
+        ),
+        (
+            {"type": "sql", "query": "SELECT 1", "period": "date", "secretName": "trips"},
+            SqlSource("SELECT 1", "date"),
+        ),
+        ({"type": "python", "period": "hour"}, PythonSource("hour")),
+    ],
+)
+def test_each_kind_of_source_is_read(tmp_path: Path, raw: dict[str, Any], source: Source) -> None:
+    assert load(tmp_path, spec_json(**raw)).collection.source == source
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (["name"], None, r"spec\.name must be of type str, got null"),
+        (["collection", "source", "type"], "ftp", r"type must be one of http, s3, sql, python, got \"ftp\""),
+        (
+            ["collection", "source"],
+            "http://x",
+            r"spec\.collection\.source must be an object, got \"http://x\"",
+        ),
+        (["collection", "schema", "features"], {}, r"schema\.features must be a list, got {}"),
+        (
+            ["collection", "schema", "columns", "distance", "type"],
+            "x",
+            r"columns\.distance\.type must be one of",
+        ),
+        (["serving", "instances"], True, r"serving\.instances must be of type int, got true"),
+        (["serving", "instances"], 1.5, r"serving\.instances must be of type int, got 1\.5"),
+        (["registry", "gate", "margin"], True, r"gate\.margin must be of type float, got true"),
+        (["monitoring", "retraining", "onDrift"], 1, r"retraining\.onDrift must be of type bool, got 1"),
+    ],
+)
+def test_what_is_of_the_wrong_type_is_named(tmp_path: Path, path: list[str], value: Any, said: str) -> None:
+    raw = spec_json()
+    inner = raw
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    with pytest.raises(PermanentError, match=said):
+        load(tmp_path, raw)
+
+
+def test_a_missing_key_is_named_beside_those_that_are_there(tmp_path: Path) -> None:
+    raw = spec_json()
+    del raw["training"]["timeout"]
+    with pytest.raises(
+        PermanentError, match=r"spec\.training\.timeout is missing; there are experiment, resources"
+    ):
+        load(tmp_path, raw)
+
+
+def test_a_file_that_is_missing_or_no_json_object_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match=r"spec\.json is no readable spec: .*No such file"):
+        Spec.load(tmp_path / "spec.json")
+    (tmp_path / "spec.json").write_text("{")
+    with pytest.raises(PermanentError, match=r"spec\.json is no readable spec"):
+        Spec.load(tmp_path / "spec.json")
+    with pytest.raises(PermanentError, match="spec must be an object, got 3"):
+        load(tmp_path, 3)

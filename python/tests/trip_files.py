@@ -1,0 +1,126 @@
+"""Trips as a source has them, and a small pipeline's spec.json and model.py for them."""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lifecycle.spec import Spec
+from lifecycle.steps.context import Context
+from lifecycle.store import Store
+
+MODEL = """
+import pandas as pd
+
+def features(trips):
+    return pd.DataFrame({"distance": trips["distance"], "minutes": trips["minutes"]})
+
+def train(rows):
+    return rows
+"""
+
+
+def spec_json(**source: Any) -> dict[str, Any]:
+    """A spec.json. `source` is the collection's source; a URL of a monthly file where there is none."""
+    return {
+        "apiVersion": "mlops-lifecycle/v1",
+        "name": "trips",
+        "owner": "Taxi team <taxi@example.com>",
+        "collection": {
+            "source": source or {"type": "http", "url": "http://localhost/{{ month }}.parquet"},
+            "schema": {
+                "columns": {
+                    "begun": {"type": "datetime", "nullable": False},
+                    "distance": {"type": "float", "nullable": False, "min": 0, "max": 100},
+                    "minutes": {"type": "float", "nullable": False},
+                },
+                "timestamp": "begun",
+                "features": [{"name": "distance", "type": "float", "min": 0, "max": 100}],
+                "target": {"name": "minutes", "type": "float", "min": 1, "max": 120},
+                "maxQuarantined": 0.1,
+            },
+            "bucket": "data",
+            "prefix": "trips/",
+        },
+        "training": {"experiment": "trips", "timeout": "1h", "resources": {"requests": {"cpu": "500m"}}},
+        "registry": {
+            "model": "trips",
+            "aliases": {"champion": "champion", "challenger": "challenger", "previous": "previous"},
+            "gate": {"metric": "mae", "better": "lower", "margin": 0.01, "limit": 10},
+        },
+        "serving": {
+            "model": "trips",
+            "bucket": "models",
+            "prefix": "trips/",
+            "maxBatchSize": 256,
+            "maxQueueDelayMicroseconds": 500,
+            "instances": 1,
+            "traceOneIn": 10,
+        },
+        "monitoring": {
+            "drift": {"threshold": 0.2, "window": "1h", "minSamples": 500},
+            "retraining": {"onDrift": True, "cooldown": "24h"},
+        },
+    }
+
+
+def trips(rows: int = 400, month: str = "2024-01") -> pd.DataFrame:
+    """Good trips of a month, one a minute, all different."""
+    random = np.random.default_rng(0)
+    distance = random.uniform(0.1, 40, rows)
+    return pd.DataFrame(
+        {
+            "begun": pd.Timestamp(f"{month}-01") + pd.to_timedelta(np.arange(rows), unit="min"),
+            "distance": distance,
+            "minutes": 2 + distance * 2,
+            "driver": "somebody",
+        }
+    )
+
+
+def parquet(frame: pd.DataFrame) -> bytes:
+    """A table as a file."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def read(store: Store, key: str) -> pd.DataFrame:
+    """The table at a key."""
+    data = store.get(key)
+    assert data is not None, key
+    return pd.read_parquet(io.BytesIO(data))
+
+
+def sha256(data: bytes) -> str:
+    """The hash of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def context(
+    folder: Path,
+    raw: dict[str, Any],
+    *,
+    model: str = MODEL,
+    batch: str = "2024-01",
+    run: str = "run-1",
+    environ: Mapping[str, str] = os.environ,
+) -> Context:
+    """What a step of this pipeline is given; its spec.json and model.py are written into the folder."""
+    (folder / "spec.json").write_text(json.dumps(raw))
+    (folder / "model.py").write_text(model)
+    return Context(
+        spec=Spec.load(folder / "spec.json"),
+        run=run,
+        batch=batch,
+        model_path=folder / "model.py",
+        data=Store("data", "trips/", patience=0),
+        models=Store("models", "trips/", patience=0),
+        environ=environ,
+    )

@@ -22,6 +22,12 @@ from processes import running_minio, wait_until
 from small_api_server import SmallApiServer, serving
 
 
+def pytest_report_header() -> str:
+    """Which of the two backends Triton serves with: scripts/cluster/README.md."""
+    backend = os.environ.get("ONNXRUNTIME_BACKEND") or "the stand-in in Python"
+    return f"Triton's ONNX Runtime backend: {backend}"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def botocore_loader() -> Iterator[None]:
     """What botocore knows of each service, megabytes of JSON, is read once and not by each new client."""

@@ -20,7 +20,7 @@ import sys, time
 step, pipeline = sys.argv[2], sys.argv[4]
 batch = sys.argv[sys.argv.index("--batch") + 1]
 print("asked:", " ".join(sys.argv[1:]), flush=True)
-time.sleep(45 if (step, batch) == ("train", "${SLOW}") else 5)
+time.sleep(30 if (step, batch) == ("train", "${SLOW}") else 2)
 ends = {("collect", "${STOPS}"): 65, ("collect", "${LATER}"): 75, ("gate", "${KEEPS}"): 99}
 sys.exit(ends.get((step, pipeline), 0))
 `;
@@ -39,7 +39,7 @@ test('a pipeline runs once by itself as soon as its ConfigMap is there, all step
   const starts = ran.map(({ start_date }) => Date.parse(start_date!));
   expect(starts).toEqual([...starts].sort((a, b) => a - b));
   const whole = (Date.parse(ran.at(-1)!.end_date!) - starts[0]!) / 1000;
-  report(`6 steps of 5 s took ${whole} s, beside three other pipelines`);
+  report(`6 steps of 2 s took ${whole} s, beside three other pipelines`);
   report(`attempts: ${ran.map(({ try_number }) => try_number).join(' ')}`);
   const said = log(NAME, first.dag_run_id, 'collect');
   expect(said).toContain(

@@ -38,6 +38,6 @@ export function until<T>(look: () => T, wanted: (seen: T) => boolean, seconds: n
   for (;;) {
     const seen = look();
     if (wanted(seen) || performance.now() > end) return seen;
-    spawnSync('sleep', ['3']);
+    spawnSync('sleep', ['1']);
   }
 }

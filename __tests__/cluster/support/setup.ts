@@ -12,6 +12,7 @@ const TUTORIAL = { serving: { traceOneIn: 1 } } as const;
  */
 export default function setup(_: unknown, { displayName }: { displayName: { name: string } }): void {
   report(`a node is up in ${timed(() => cluster.up()).seconds} s`);
+  report(`Triton's ONNX Runtime backend: ${process.env.ONNXRUNTIME_BACKEND ?? 'the stand-in in Python'}`);
   serveFiles();
   process.env.PLATFORM_DIST = synthesizeLaptop(taxi(displayName.name === 'tutorial' ? TUTORIAL : {}));
   process.env.APPLIED_AT = String(Date.now());

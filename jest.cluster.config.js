@@ -20,6 +20,7 @@ module.exports = {
   // A node with everything on it takes minutes; one suite at a time, because there is one machine.
   maxWorkers: 1,
   verbose: true,
+  reporters: ['default', '<rootDir>/__tests__/cluster/support/seconds.js'],
   // In the order of their names: what kills things comes after what counts restarts.
   testSequencer: '<rootDir>/__tests__/cluster/support/by-name.js',
   projects: [

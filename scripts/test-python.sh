@@ -98,7 +98,7 @@ say "types"
 tool mypy
 say "tests"
 # Two at once: most of them wait for a server that they started.
-tool pytest --cov --numprocesses 2 --dist loadfile "$@"
+tool pytest --cov --numprocesses 2 --dist loadgroup "$@"
 say "tests of the pipelines"
 for folder in ../pipelines/*/; do
   if compgen -G "$folder/test_*.py" >/dev/null; then tool pytest --no-header --quiet "$folder"; fi

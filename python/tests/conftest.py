@@ -28,6 +28,14 @@ def pytest_report_header() -> str:
     return f"Triton's ONNX Runtime backend: {backend}"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker run a module, and one all that asks MLflow: its server takes longest to start."""
+    for item in items:
+        asks_mlflow = "mlflow_server" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("mlflow" if asks_mlflow else item.path.name))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def botocore_loader() -> Iterator[None]:
     """What botocore knows of each service, megabytes of JSON, is read once and not by each new client."""

@@ -1,4 +1,5 @@
 import { k8s } from 'cdk8s-plus-28';
+import { z } from 'zod';
 import type { EnvValue } from './connection';
 import { type Bytes, canonicalBytes, canonicalCpu, type Cpu, type Range } from '../definitions/quantity';
 
@@ -46,6 +47,25 @@ export function resources(
       ...extended,
     },
   };
+}
+
+const AMOUNTS = z.record(z.string(), z.string());
+
+/** What a container asks for, as a pipeline's spec says it. */
+export const resourcesSpecSchema = z.strictObject({ requests: AMOUNTS, limits: AMOUNTS });
+
+/** Resources as JSON says them: a Quantity is its value. */
+export function plainResources({
+  requests,
+  limits,
+}: k8s.ResourceRequirements): z.output<typeof resourcesSpecSchema> {
+  return { requests: plain(requests), limits: plain(limits) };
+}
+
+function plain(quantities: Record<string, k8s.Quantity> | undefined): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(quantities ?? {}).map(([name, { value }]) => [name, String(value)]),
+  );
 }
 
 /** In the order given: a later variable may quote an earlier one as `$(NAME)`. */

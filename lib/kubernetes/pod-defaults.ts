@@ -49,7 +49,7 @@ export function resources(
   };
 }
 
-const AMOUNTS = z.record(z.string(), z.string());
+const AMOUNTS = z.record(z.string(), z.union([z.string(), z.int()]));
 
 /** What a container asks for, as a pipeline's spec says it. */
 export const resourcesSpecSchema = z.strictObject({ requests: AMOUNTS, limits: AMOUNTS });
@@ -62,9 +62,9 @@ export function plainResources({
   return { requests: plain(requests), limits: plain(limits) };
 }
 
-function plain(quantities: Record<string, k8s.Quantity> | undefined): Record<string, string> {
+function plain(quantities: Record<string, k8s.Quantity> | undefined): z.output<typeof AMOUNTS> {
   return Object.fromEntries(
-    Object.entries(quantities ?? {}).map(([name, { value }]) => [name, String(value)]),
+    Object.entries(quantities ?? {}).map(([name, { value }]) => [name, value as string | number]),
   );
 }
 

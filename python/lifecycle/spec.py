@@ -39,15 +39,24 @@ ColumnType = Literal["float", "int", "string", "bool", "datetime"]
 Granularity = Literal["year", "month", "date", "hour"]
 
 
-def _number(value: Any) -> Any:
-    """Refuse what is no number. JSON's true is Python's 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PydanticCustomError("number", "of type float")
-    return value
+def _either(first: type, second: type) -> PlainValidator:
+    """Take a value of two types as it is. A union of pydantic's would name both in each refusal."""
+
+    def validated(value: Any) -> Any:
+        # JSON's true is Python's 1.
+        if isinstance(value, bool) or not isinstance(value, (first, second)):
+            raise PydanticCustomError("either", "of type {wanted}", {"wanted": first.__name__})
+        return value
+
+    return PlainValidator(validated)
 
 
-Number = Annotated[float, PlainValidator(_number), WithJsonSchema({"type": "number"})]
+Number = Annotated[float, _either(float, int), WithJsonSchema({"type": "number"})]
 """A whole number stays one: a batch's schema is known by the hash of its text."""
+Amount = Annotated[
+    str | int, _either(str, int), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
+]
+"""As Kubernetes spells it: `500m`, `2Gi`, 1."""
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -171,8 +180,8 @@ class Collection:
 class Resources:
     """What a container asks for, and what it may take, as Kubernetes spells it."""
 
-    requests: dict[str, str]
-    limits: dict[str, str]
+    requests: dict[str, Amount]
+    limits: dict[str, Amount]
 
 
 @dataclass(frozen=True, config=CONFIG)

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from lifecycle import names
+from lifecycle.sidecar.__main__ import Sidecar
 from lifecycle.spec import SPEC, Granularity, Spec
 from lifecycle_settings import pipeline
 from pipeline_dags import dag_file
@@ -40,6 +41,20 @@ def test_python_reads_exactly_the_keys_that_typescript_writes() -> None:
 
 def test_the_periods_are_those_of_the_spec() -> None:
     assert get_args(Granularity) == tuple(names.PERIODS)
+
+
+def test_the_sidecar_listens_where_the_manifests_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    names_of = names.ENVIRONMENT
+    environ = {
+        names_of.models_bucket: "models",
+        names_of.data_bucket: "data",
+        names_of.model_repository: str(tmp_path),
+        names_of.trace_dir: str(tmp_path),
+        names_of.triton_grpc_url: "localhost:1",
+        names_of.triton_admin_key: "key",
+    }
+    assert Sidecar(environ).port == 9101
 
 
 def shape(schema: Any, definitions: dict[str, Any]) -> Any:

@@ -96,6 +96,7 @@ def test_each_kind_of_source_is_read(tmp_path: Path, raw: dict[str, Any], source
         (["serving", "instances"], True, r"serving\.instances must be of type int, got true"),
         (["serving", "instances"], 1.5, r"serving\.instances must be of type int, got 1\.5"),
         (["registry", "gate", "margin"], True, r"gate\.margin must be of type float, got true"),
+        (["steps", "resources", "limits", "memory"], 0.5, r"limits\.memory must be of type str, got 0\.5"),
         (["monitoring", "retraining", "onDrift"], 1, r"retraining\.onDrift must be of type bool, got 1"),
     ],
 )

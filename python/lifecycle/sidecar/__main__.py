@@ -61,7 +61,7 @@ class Sidecar:
         self.state = ServingState()
         self.counters = DriftCounters()
         self.replica = environ.get("REPLICA") or socket.gethostname()
-        self._port = int(environ.get("PORT", SIDECAR_PORT))
+        self.port = int(environ.get("PORT", SIDECAR_PORT))
         self._triton = TritonClient(
             environ[ENVIRONMENT.triton_grpc_url], environ[ENVIRONMENT.triton_admin_key]
         )
@@ -96,7 +96,7 @@ class Sidecar:
 
     def run(self) -> int:
         """Run until `stop`; return the exit status: 1 where a thread died."""
-        server = ThreadingHTTPServer(("", self._port), _handler(self))
+        server = ThreadingHTTPServer(("", self.port), _handler(self))
         server.daemon_threads = True
         threads = [
             threading.Thread(target=self._repeat, args=(task,), name=task.name, daemon=True)
@@ -107,7 +107,7 @@ class Sidecar:
         )
         for thread in threads:
             thread.start()
-        log.info("listening on %d", self._port)
+        log.info("listening on %d", self.port)
         self._stopping.wait()
         for task in self._tasks:
             task.wake.set()

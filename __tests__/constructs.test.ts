@@ -822,7 +822,13 @@ describe('Pipeline', () => {
   const build = (trainer: object, accelerator: Accelerator, trainingGpus = 0, other: object = {}) =>
     inModule((app, { objectStore }) => {
       const change = { trainer, ...other };
-      const stepPods = { namespace: 'mlops-steps', spec: (steps?: object) => ({ ...steps }) };
+      const stepPods = {
+        namespace: 'mlops-steps',
+        spec: (steps?: object) => ({
+          resources: { requests: {}, limits: {} },
+          pod: { apiVersion: 'v1' as const, kind: 'Pod' as const, ...steps },
+        }),
+      };
       const source = { definition: definePipeline({ ...TRIP, ...change }), model: '# mine\n' };
       const observability = new Observability();
       return new Pipeline(app, source, { observability, objectStore, stepPods, accelerator, trainingGpus });
@@ -847,7 +853,7 @@ describe('Pipeline', () => {
       },
       registry: { model: 'trip', gate: { margin: 0.01 } },
       serving: { bucket: 'acme-models', maxBatchSize: 256 },
-      steps: { name: 'trip', configMap: 'pipeline-trip' },
+      steps: { pod: { name: 'trip', configMap: 'pipeline-trip' } },
     });
   });
 

@@ -1,9 +1,10 @@
 import { Construct } from 'constructs';
+import { z } from 'zod';
 import { NetworkPolicy } from '../kubernetes/network-policy';
-import { envVars } from '../kubernetes/pod-defaults';
-import { type SecretKey, SecretRef } from '../definitions/secret-ref';
-import type { DataSchemaDefinition } from './schema';
-import { type SourceDefinition, type SqlSource, unknownSource } from './source';
+import { ENVIRONMENT, LABELS, STEPS } from '../definitions/names';
+import { SecretRef } from '../definitions/secret-ref';
+import { type DataSchemaDefinition, dataSchemaSpecSchema } from './schema';
+import { type SourceDefinition, sourceSpecSchema, type SqlSource, unknownSource } from './source';
 
 export interface DataCollectionProps {
   readonly name: string;
@@ -15,21 +16,36 @@ export interface DataCollectionProps {
   readonly namespace: string;
 }
 
+/** A variable whose value is a key of a Secret, as Kubernetes spells it. */
+const secretVariable = z.strictObject({
+  name: z.string(),
+  valueFrom: z.strictObject({ secretKeyRef: z.strictObject({ name: z.string(), key: z.string() }) }),
+});
+
+/** What a pipeline's spec says of this stage. */
+export const collectionSpecSchema = z.strictObject({
+  source: sourceSpecSchema,
+  /** For the step `collect` alone. */
+  env: z.array(secretVariable).optional(),
+  schema: dataSchemaSpecSchema,
+  bucket: z.string(),
+  prefix: z.string(),
+});
+
 /** Stage 1: where a batch comes from, what a good one is, and where it is kept. */
 export class DataCollection extends Construct {
   /** Read by the steps `collect` and `preprocess`. */
-  readonly spec;
+  readonly spec: z.output<typeof collectionSpecSchema>;
 
   constructor(scope: Construct, id: string, props: DataCollectionProps) {
     super(scope, id);
     const { source } = props;
     this.spec = {
-      source: withBucket(source, props.bucket),
+      source: sourceSpec(source, props.bucket),
       // For the step `collect` alone.
-      env: source.type === 'sql' ? envVars({ SOURCE_DATABASE_URL: databaseUrl(source) }) : undefined,
+      env: source.type === 'sql' ? [databaseUrl(source)] : undefined,
       schema: {
         ...props.schema,
-        // A list: JSON objects promise no order, and the model is asked in this one.
         features: Object.entries(props.schema.features).map(([name, feature]) => ({ name, ...feature })),
       },
       bucket: props.bucket,
@@ -39,7 +55,7 @@ export class DataCollection extends Construct {
       new NetworkPolicy(this, 'network-policy', {
         name: `collect-${props.name}`,
         namespace: props.namespace,
-        pods: { 'mlops-lifecycle/pipeline': props.name, 'mlops-lifecycle/step': 'collect' },
+        pods: { [LABELS.pipeline]: props.name, [LABELS.step]: STEPS.run.collect },
       }).allowToOutside(source.port);
     }
   }
@@ -49,19 +65,23 @@ export class DataCollection extends Construct {
  * The source as the step `collect` reads it.
  * @throws DefinitionError for a type that it does not know.
  */
-function withBucket(source: SourceDefinition, bucket: string) {
+function sourceSpec(source: SourceDefinition, bucket: string): z.output<typeof sourceSpecSchema> {
   switch (source.type) {
     case 's3':
       return { ...source, bucket };
     case 'http':
-    case 'sql':
     case 'python':
       return source;
+    case 'sql': {
+      const { secretName: _secretName, port: _port, ...read } = source;
+      return read;
+    }
     default:
       throw unknownSource(source);
   }
 }
 
-function databaseUrl(source: SqlSource): SecretKey {
-  return SecretRef.external(source.secretName, ['url']).key('url');
+function databaseUrl({ secretName }: SqlSource): z.output<typeof secretVariable> {
+  const { secret, key } = SecretRef.external(secretName, ['url']).key('url');
+  return { name: ENVIRONMENT.sourceDatabaseUrl, valueFrom: { secretKeyRef: { name: secret.name, key } } };
 }

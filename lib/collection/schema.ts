@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { filledIn } from '../definitions/filled-in';
 import { rules } from '../definitions/rules';
 
 /** A column and what a good value in it is. A row that breaks it is quarantined. */
@@ -114,6 +115,13 @@ export const dataSchemaSchema = z
 
 /** Checked, with its defaults filled in. */
 export type DataSchemaDefinition = z.output<typeof dataSchemaSchema>;
+
+/** As the steps read it. */
+export const dataSchemaSpecSchema = filledIn(dataSchemaSchema).extend({
+  columns: rules.named(filledIn(column)),
+  // A list: JSON objects promise no order, and the model is asked in this one.
+  features: z.array(z.strictObject({ name: rules.identifier(), ...feature.shape })),
+});
 
 function inOrder({ min, max }: { min?: number; max?: number }): boolean {
   return min === undefined || max === undefined || min <= max;

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { DefinitionError } from '../definitions/definition-error';
+import { filledIn } from '../definitions/filled-in';
+import { PERIOD_PATTERNS } from '../definitions/names';
 import { rules } from '../definitions/rules';
 
 /** What every source has: when a period's data is there, and until when there is any. */
@@ -92,16 +94,14 @@ export type Period = 'year' | 'month' | 'date' | 'hour';
 /** Where a batch comes from. */
 export type Source = HttpSource | S3Source | SqlSource | PythonSource;
 
-const PERIODS = ['year', 'month', 'date', 'hour'] as const;
+/** From the coarsest to the finest. */
+const PERIODS = Object.keys(PERIOD_PATTERNS) as readonly Period[];
 
 const timed = {
   monthsUntilPublished: rules.whole(0, 24).default(0),
   until: z
     .string()
-    .regex(
-      /^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]))?)?)?$/,
-      "must be a period, as in '2024', '2024-01', '2024-01-31' or '2024-01-31T05'",
-    )
+    .refine(isPeriod, "must be a period, as in '2024', '2024-01', '2024-01-31' or '2024-01-31T05'")
     .optional(),
 };
 
@@ -166,12 +166,20 @@ export const sourceSchema = z
 /** Checked, with its defaults filled in. */
 export type SourceDefinition = z.output<typeof sourceSchema>;
 
+/** A source as the step `collect` reads it: with the bucket of its files, and without the login of its database. */
+export const sourceSpecSchema = z.discriminatedUnion('type', [
+  filledIn(http),
+  filledIn(s3).extend({ bucket: z.string() }),
+  filledIn(sql).omit({ secretName: true, port: true }),
+  filledIn(python),
+]);
+
 /** A text that quotes the batch's period, and nothing else. */
 function template() {
   return z
     .string()
     .refine(
-      (text) => placeholders(text).every((name) => (PERIODS as readonly string[]).includes(name)),
+      (text) => placeholders(text).every((name) => PERIODS.includes(name as Period)),
       `may quote ${PERIODS.map((name) => `{{ ${name} }}`).join(', ')} and nothing else`,
     )
     .refine(
@@ -216,8 +224,16 @@ function finestPeriod(text: string): Period {
   return [...PERIODS].reverse().find((period) => quoted.includes(period))!;
 }
 
-function periodOf(batch: string): Period {
-  return PERIODS[{ 4: 0, 7: 1, 10: 2 }[batch.length] ?? 3]!;
+function periodOf(batch: string): Period | undefined {
+  return PERIODS.find((period) => new RegExp(`^${PERIOD_PATTERNS[period]}$`).test(batch));
+}
+
+/** Whether it is written as a period, and the calendar has it. */
+function isPeriod(batch: string): boolean {
+  const [date, hour] = batch.split('T');
+  const start = `${`${date}-01-01`.slice(0, 10)}T${hour ?? '00'}:00:00.000Z`;
+  const moment = new Date(start);
+  return periodOf(batch) !== undefined && !Number.isNaN(+moment) && moment.toISOString() === start;
 }
 
 function isHttpUrl(url: string): boolean {

@@ -9,7 +9,7 @@ export interface AcceleratedPod {
   /** Extended resources, the same in requests and limits. */
   readonly limits: Record<string, k8s.Quantity>;
   readonly runtimeClassName?: string;
-  readonly tolerations?: k8s.Toleration[];
+  readonly tolerations?: { key: string; operator: string; effect: string }[];
   readonly nodeSelector?: Record<string, string>;
 }
 

@@ -13,6 +13,8 @@ const PRESETS = ['@hourly', '@daily', '@weekly', '@monthly', '@yearly'];
 const IDENTIFIER =
   "must be letters, digits and underscores, not two of these in front, as in 'trip_distance'";
 
+const DURATION = /^[1-9]\d{0,4}[smhd]$/;
+
 /** What ends a line, turns its direction, or is no text at all. */
 const UNREADABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
@@ -110,10 +112,12 @@ export const rules = {
     ),
 
   duration: () =>
-    z.custom<Duration>(
-      (text) => typeof text === 'string' && /^[1-9]\d{0,4}[smhd]$/.test(text),
-      "must be a length of time, as in '30m', '24h' or '7d'",
-    ),
+    z
+      .custom<Duration>(
+        (text) => typeof text === 'string' && DURATION.test(text),
+        "must be a length of time, as in '30m', '24h' or '7d'",
+      )
+      .meta({ type: 'string', pattern: DURATION.source }),
 
   cron: () =>
     z
@@ -127,10 +131,15 @@ export const rules = {
     number(
       (value) => Number.isInteger(value) && value >= minimum && value <= maximum,
       `must be a whole number from ${minimum} to ${maximum}`,
-    ),
+    ).meta({ type: 'integer', minimum, maximum }),
 
   between: (minimum: number, maximum: number) =>
-    number((value) => value >= minimum && value <= maximum, `must be between ${minimum} and ${maximum}`),
+    number((value) => value >= minimum && value <= maximum, `must be between ${minimum} and ${maximum}`).meta(
+      {
+        minimum,
+        maximum,
+      },
+    ),
 
   finite: () => number(Number.isFinite, 'must be a finite number'),
 };

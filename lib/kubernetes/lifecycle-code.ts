@@ -1,4 +1,5 @@
 import { Construct } from 'constructs';
+import { STEPS } from '../definitions/names';
 import { images } from './images';
 import { packageFiles, pythonFile } from './program';
 import { ConfigFiles, type Mount } from './volume';
@@ -43,6 +44,7 @@ export class LifecycleCode extends Construct {
       name: `lifecycle-${props.packages}-launcher`,
       namespace,
       files: {
+        ...packageFiles(['names'], 'lifecycle/'),
         'run_step.py': pythonFile('programs/run_step.py'),
         'requirements.txt': pythonFile(`requirements-${props.packages}.txt`),
       },
@@ -75,15 +77,7 @@ export class LifecycleCode extends Construct {
 const ENTRIES = {
   steps: [
     '__main__',
-    'steps.collect',
-    'steps.preprocess',
-    'steps.train',
-    'steps.register',
-    'steps.gate',
-    'steps.deploy',
-    'steps.monitor',
-    'steps.rollback',
-    'steps.traffic',
+    ...[...Object.values(STEPS.run), ...Object.values(STEPS.alone)].map((step) => `steps.${step}`),
   ],
   sidecar: ['sidecar.__main__'],
 };

@@ -1,4 +1,5 @@
 import { k8s } from 'cdk8s-plus-28';
+import { z } from 'zod';
 import type { EnvValue } from './connection';
 import { type Bytes, canonicalBytes, canonicalCpu, type Cpu, type Range } from '../definitions/quantity';
 
@@ -72,13 +73,18 @@ export function resources(
   };
 }
 
+const AMOUNTS = z.record(z.string(), z.union([z.string(), z.int()]));
+
+/** What a container asks for, as a pipeline's spec says it. */
+export const resourcesSpecSchema = z.strictObject({ requests: AMOUNTS, limits: AMOUNTS });
+
 /** Requests and limits as JSON, for pods that Airflow makes: a Quantity is its value. */
-export function resourcesJson(
-  ...of: Parameters<typeof resources>
-): Record<'requests' | 'limits', Record<string, unknown>> {
+export function resourcesJson(...of: Parameters<typeof resources>): z.output<typeof resourcesSpecSchema> {
   const { requests, limits } = resources(...of);
   const values = (quantities: Record<string, k8s.Quantity> | undefined) =>
-    Object.fromEntries(Object.entries(quantities ?? {}).map(([name, { value }]) => [name, value]));
+    Object.fromEntries(
+      Object.entries(quantities ?? {}).map(([name, { value }]) => [name, value as string | number]),
+    );
   return { requests: values(requests), limits: values(limits) };
 }
 

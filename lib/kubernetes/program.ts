@@ -9,12 +9,14 @@ export function pythonFile(name: string): string {
 }
 
 /**
- * The modules of the package `lifecycle` that these need, themselves among them: path in the package to text.
- * What is applied may hold 256 KiB, so a ConfigMap holds no module that its pods never import.
+ * The modules of the package `lifecycle` that these need, themselves among them, and the shared names
+ * beside them: path in the package to text. What is applied may hold 256 KiB, so a ConfigMap holds no
+ * module that its pods never import.
  *
  * @param modules as in `steps.collect`
+ * @param folder in front of each path: where the package lies among other files
  */
-export function packageFiles(modules: readonly string[]): Record<string, string> {
+export function packageFiles(modules: readonly string[], folder = ''): Record<string, string> {
   const needed = new Set<string>();
   const add = (module: string): void => {
     if (needed.has(module)) return;
@@ -22,9 +24,9 @@ export function packageFiles(modules: readonly string[]): Record<string, string>
     [...packagesAround(module), ...imported(pythonFile(moduleFile(module)))].forEach(add);
   };
   modules.forEach(add);
-  return Object.fromEntries(
-    [...needed].sort().map((module) => [`${pathOf(module)}.py`, pythonFile(moduleFile(module))]),
-  );
+  const files = [...needed].sort().map((module) => `${pathOf(module)}.py`);
+  if (needed.has('names')) files.push('names.json');
+  return Object.fromEntries(files.map((file) => [`${folder}${file}`, pythonFile(`lifecycle/${file}`)]));
 }
 
 /** What Python imports before a module: `__init__` and `steps.__init__` before `steps.collect`. */

@@ -1,4 +1,5 @@
 import type { Construct } from 'constructs';
+import { BIN_KINDS, METRICS } from '../definitions/names';
 import type { Dashboard } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';
 import { MODEL_RECORDS } from './model-rules';
@@ -16,7 +17,7 @@ const DASHBOARD: Dashboard = {
   uid: 'mlops-models',
   title: 'Models',
   description: 'What serves, how far its inputs have moved, and how good it still is.',
-  variables: [{ name: 'model', label: 'Model', metric: 'mlops_model_serving_version', of: 'model' }],
+  variables: [{ name: 'model', label: 'Model', metric: METRICS.modelServingVersion, of: 'model' }],
   rows: [
     {
       title: 'Serving',
@@ -25,7 +26,7 @@ const DASHBOARD: Dashboard = {
           name: 'Version that serves',
           description: 'The number in MLflow’s registry. 0 where none serves.',
           unit: 'short',
-          expr: `min by (model) (mlops_model_serving_version{${CHOSEN}})`,
+          expr: `min by (model) (${METRICS.modelServingVersion}{${CHOSEN}})`,
           by: ['model'],
           as: 'stat',
         },
@@ -33,7 +34,7 @@ const DASHBOARD: Dashboard = {
           name: 'Version that is wanted',
           description: 'What the pointer in the object store says.',
           unit: 'short',
-          expr: `max by (model) (mlops_model_wanted_version{${CHOSEN}})`,
+          expr: `max by (model) (${METRICS.modelWantedVersion}{${CHOSEN}})`,
           by: ['model'],
           as: 'stat',
         },
@@ -41,7 +42,7 @@ const DASHBOARD: Dashboard = {
           name: 'Sampled rows per second',
           description: 'Rows of the requests that were sampled and counted.',
           unit: 'ops',
-          expr: `sum by (model, version) (rate(mlops_sampled_rows_total{${CHOSEN}}[5m]))`,
+          expr: `sum by (model, version) (rate(${METRICS.sampledRows}{${CHOSEN}}[5m]))`,
           by: ['model', 'version'],
         },
       ],
@@ -54,14 +55,14 @@ const DASHBOARD: Dashboard = {
           description:
             'Population stability index against the training data. Up to 0.1 nothing moved; above 0.25 much did.',
           unit: 'short',
-          expr: `mlops:feature_psi{${CHOSEN}, kind="feature"}`,
+          expr: `mlops:feature_psi{${CHOSEN}, kind="${BIN_KINDS.feature}"}`,
           by: ['model', 'version', 'feature'],
         },
         {
           name: 'PSI of the predictions',
           description: 'The same of what the model answers.',
           unit: 'short',
-          expr: `mlops:feature_psi{${CHOSEN}, kind="prediction"}`,
+          expr: `mlops:feature_psi{${CHOSEN}, kind="${BIN_KINDS.prediction}"}`,
           by: ['model', 'version'],
         },
         {
@@ -80,14 +81,14 @@ const DASHBOARD: Dashboard = {
           name: 'Error on labels that arrived later',
           description: 'The live model’s, in the metric of its gate.',
           unit: 'short',
-          expr: `max by (model, version, metric) (mlops_live_error{${CHOSEN}})`,
+          expr: `max by (model, version, metric) (${METRICS.liveError}{${CHOSEN}})`,
           by: ['model', 'version', 'metric'],
         },
         {
           name: 'Last gate',
           description: 'What champion and challenger reached on the same holdout.',
           unit: 'short',
-          expr: `max by (model, metric, candidate) (mlops_gate_value{${CHOSEN}})`,
+          expr: `max by (model, metric, candidate) (${METRICS.gateValue}{${CHOSEN}})`,
           by: ['model', 'candidate', 'metric'],
         },
       ],
@@ -99,7 +100,7 @@ const DASHBOARD: Dashboard = {
           name: 'Age of the newest data',
           description: 'Since the end of the newest batch’s period.',
           unit: 's',
-          expr: `time() - max by (model) (mlops_batch_end_timestamp_seconds{${CHOSEN}})`,
+          expr: `time() - max by (model) (${METRICS.batchEnd}{${CHOSEN}})`,
           by: ['model'],
         },
         {
@@ -107,8 +108,8 @@ const DASHBOARD: Dashboard = {
           description: 'Share of the newest batch’s rows that were not good.',
           unit: 'percentunit',
           expr:
-            `max by (model) (mlops_batch_quarantined_rows{${CHOSEN}}) / ` +
-            `(max by (model) (mlops_batch_quarantined_rows{${CHOSEN}}) + max by (model) (mlops_batch_rows{${CHOSEN}}))`,
+            `max by (model) (${METRICS.batchQuarantinedRows}{${CHOSEN}}) / ` +
+            `(max by (model) (${METRICS.batchQuarantinedRows}{${CHOSEN}}) + max by (model) (${METRICS.batchRows}{${CHOSEN}}))`,
           by: ['model'],
         },
       ],

@@ -1,5 +1,6 @@
 import { batchPeriod, type SourceDefinition } from '../collection/source';
 import { longestGapSeconds } from '../definitions/cron';
+import { BIN_KINDS, METRICS, RETRAINING_ALERTS } from '../definitions/names';
 import type { Alert } from '../observability/alert';
 import type { RecordingRule } from '../observability/observability';
 import type { GateDefinition } from '../registry/gate';
@@ -25,8 +26,8 @@ export const MODEL_RECORDS = ['mlops:feature_samples', 'mlops:feature_share', 'm
  */
 export function modelRecords({ name, drift }: ModelRulesProps): RecordingRule[] {
   const model = `{model="${name}"}`;
-  const increase = `increase(mlops_feature_bin_total${model}[${drift.window}])`;
-  const ratio = `clamp_min(max by (${BIN}) (mlops_feature_baseline_ratio${model}), ${LEAST_SHARE})`;
+  const increase = `increase(${METRICS.featureBin}${model}[${drift.window}])`;
+  const ratio = `clamp_min(max by (${BIN}) (${METRICS.featureBaselineRatio}${model}), ${LEAST_SHARE})`;
   const share = `mlops:feature_share${model}`;
   const [samples, shares, psi] = MODEL_RECORDS;
   return [
@@ -57,19 +58,19 @@ function driftAlerts({ name, drift }: ModelRulesProps): Alert[] {
   const drifted = (kind: string) =>
     `mlops:feature_psi{model="${name}", kind="${kind}"} > ${drift.threshold} ` +
     `and on (${FEATURE}) mlops:feature_samples{model="${name}"} >= ${drift.minSamples} ` +
-    `and on (model, version) (max by (model, version) (mlops_model_serving{model="${name}"}) == 1)`;
+    `and on (model, version) (max by (model, version) (${METRICS.modelServing}{model="${name}"}) == 1)`;
   return [
     {
-      name: 'ModelDrift',
-      expr: drifted('feature'),
+      name: RETRAINING_ALERTS.drift,
+      expr: drifted(BIN_KINDS.feature),
       for: '1m',
       severity: 'warning',
       summary:
         '{{ $labels.feature }} of {{ $labels.model }} version {{ $labels.version }} is not what it was trained on: PSI {{ $value }}.',
     },
     {
-      name: 'ModelPredictionDrift',
-      expr: drifted('prediction'),
+      name: RETRAINING_ALERTS.predictionDrift,
+      expr: drifted(BIN_KINDS.prediction),
       for: '1m',
       severity: 'warning',
       summary:
@@ -83,10 +84,10 @@ function errorAlert({ name, gate, retraining }: ModelRulesProps): Alert[] {
   const worse = gate.better === 'lower' ? '>' : '<';
   return [
     {
-      name: 'ModelError',
+      name: RETRAINING_ALERTS.error,
       expr:
-        `max by (model, version, metric) (mlops_live_error{model="${name}"}) ${worse} ${retraining.onError} ` +
-        `and on (model, version) (max by (model, version) (mlops_model_serving{model="${name}"}) == 1)`,
+        `max by (model, version, metric) (${METRICS.liveError}{model="${name}"}) ${worse} ${retraining.onError} ` +
+        `and on (model, version) (max by (model, version) (${METRICS.modelServing}{model="${name}"}) == 1)`,
       for: '1m',
       severity: 'warning',
       summary:
@@ -106,7 +107,7 @@ function staleAlert({ name, source, schedule }: ModelRulesProps): Alert[] {
   return [
     {
       name: 'ModelDataStale',
-      expr: `time() - max by (model) (mlops_batch_end_timestamp_seconds{model="${name}"}) > ${seconds}`,
+      expr: `time() - max by (model) (${METRICS.batchEnd}{model="${name}"}) > ${seconds}`,
       for: '1h',
       severity: 'warning',
       summary: 'The newest data of {{ $labels.model }} ended {{ $value | humanizeDuration }} ago.',
@@ -117,7 +118,7 @@ function staleAlert({ name, source, schedule }: ModelRulesProps): Alert[] {
 function refusedAlert({ name }: ModelRulesProps): Alert {
   return {
     name: 'ModelVersionRefused',
-    expr: `max by (model, version) (mlops_model_refused{model="${name}"}) == 1`,
+    expr: `max by (model, version) (${METRICS.modelRefused}{model="${name}"}) == 1`,
     for: '1m',
     severity: 'critical',
     summary:

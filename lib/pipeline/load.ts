@@ -1,12 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { DefinitionErrors, show } from '../definitions/definition-error';
+import { FILES, FUNCTIONS } from '../definitions/names';
 import type { Source } from '../collection/source';
 import { definePipeline, type PipelineDefinition } from './definition';
 import type { LoadedPipeline } from './pipeline';
 
 /** The two functions that only a model's owner can write. */
-const OWNERS_FUNCTIONS = ['features', 'train'];
+const OWNERS_FUNCTIONS = [FUNCTIONS.features, FUNCTIONS.train];
 
 /** What a source of each type needs of model.py besides. */
 const SOURCE_FUNCTIONS: Readonly<Record<Source['type'], readonly string[]>> = {
@@ -39,12 +40,12 @@ export function loadPipelines(folder: string): LoadedPipeline[] {
 
 function load(folder: string, shown: string, name: string): LoadedPipeline {
   const problems: string[] = [];
-  const missing = ['pipeline.ts', 'model.py'].filter((file) => !existsSync(join(folder, file)));
+  const missing = ['pipeline.ts', FILES.model].filter((file) => !existsSync(join(folder, file)));
   for (const file of missing) problems.push(`${join(shown, file)}: is required, got no such file`);
   if (problems.length > 0)
     throw new DefinitionErrors(`pipeline ${show(name)} cannot be synthesized:`, problems);
 
-  const model = readFileSync(join(folder, 'model.py'), 'utf8');
+  const model = readFileSync(join(folder, FILES.model), 'utf8');
   // A definition's module is known only by its path; it is checked when it calls definePipeline.
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   const { pipeline } = require(join(folder, 'pipeline.ts')) as { pipeline?: PipelineDefinition };
@@ -65,7 +66,7 @@ function load(folder: string, shown: string, name: string): LoadedPipeline {
   for (const wanted of functions) {
     if (!new RegExp(`^def ${wanted}\\(`, 'm').test(model)) {
       problems.push(
-        `${join(shown, 'model.py')}: must define the function '${wanted}' at its top level, got none`,
+        `${join(shown, FILES.model)}: must define the function '${wanted}' at its top level, got none`,
       );
     }
   }

@@ -2,6 +2,7 @@ import type { Construct } from 'constructs';
 import { DataCollection } from '../collection/data-collection';
 import type { Accelerator } from '../definitions/accelerator';
 import { DefinitionError } from '../definitions/definition-error';
+import { API_VERSION, FILES, LABELS } from '../definitions/names';
 import { ManifestFile } from '../kubernetes/manifest-file';
 import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import { ConfigFiles } from '../kubernetes/volume';
@@ -13,6 +14,7 @@ import { ModelDeployment } from '../serving/model-deployment';
 import { ModelTraining } from '../training/model-training';
 import type { StepRuntime } from '../workflow/step-pods';
 import type { PipelineDefinition } from './definition';
+import { specText } from './spec';
 
 export interface PipelineContext {
   readonly observability: Observability;
@@ -65,8 +67,8 @@ export class Pipeline extends ManifestFile {
     });
 
     const name = `pipeline-${definition.name}`;
-    const spec = {
-      apiVersion: 'mlops-lifecycle/v1',
+    const spec = specText({
+      apiVersion: API_VERSION,
       name: definition.name,
       owner: definition.owner,
       description: definition.description,
@@ -77,16 +79,16 @@ export class Pipeline extends ManifestFile {
       serving: this.deployment.spec,
       monitoring: this.monitoring.spec,
       steps: context.stepPods.spec({ name: definition.name, configMap: name }),
-    };
-    const files = { 'spec.json': `${JSON.stringify(spec, null, 2)}\n` };
-    const labels = { 'mlops-lifecycle/pipeline': definition.name };
+    });
+    const files = { [FILES.spec]: spec };
+    const labels = { [LABELS.pipeline]: definition.name };
     // Airflow makes DAGs of the first; steps read the second, in their own namespace.
     new ConfigFiles(this, 'spec', { name, namespace: PLATFORM_NAMESPACE, labels, files });
     new ConfigFiles(this, 'steps', {
       name,
       namespace: context.stepPods.namespace,
       labels,
-      files: { ...files, 'model.py': model },
+      files: { ...files, [FILES.model]: model },
     });
   }
 }

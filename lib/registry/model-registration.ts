@@ -1,16 +1,21 @@
 import { Construct } from 'constructs';
-import type { GateDefinition } from './gate';
+import { z } from 'zod';
+import { filledIn } from '../definitions/filled-in';
+import { type GateDefinition, gateSchema } from './gate';
 
-/** The registered version that serves, the one that wants to, and the one that served before. */
-const ALIASES = { champion: 'champion', challenger: 'challenger', previous: 'previous' } as const;
+/** What a pipeline's spec says of this stage. */
+export const registrySpecSchema = z.strictObject({
+  model: z.string(),
+  gate: filledIn(gateSchema),
+});
 
 /** Stage 3: the registered model, its aliases, and what a challenger must show. */
 export class ModelRegistration extends Construct {
   /** Read by the steps `register` and `gate`. */
-  readonly spec;
+  readonly spec: z.output<typeof registrySpecSchema>;
 
   constructor(scope: Construct, id: string, props: { readonly name: string; readonly gate: GateDefinition }) {
     super(scope, id);
-    this.spec = { model: props.name, aliases: ALIASES, gate: props.gate };
+    this.spec = { model: props.name, gate: props.gate };
   }
 }

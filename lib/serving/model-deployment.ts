@@ -1,6 +1,8 @@
 import { Construct } from 'constructs';
+import { z } from 'zod';
 import type { Accelerator } from '../definitions/accelerator';
-import type { ServedModelDefinition } from './served-model';
+import { filledIn } from '../definitions/filled-in';
+import { type ServedModelDefinition, servedModelSchema } from './served-model';
 
 export interface ModelDeploymentProps {
   readonly name: string;
@@ -11,10 +13,19 @@ export interface ModelDeploymentProps {
   readonly accelerator: Accelerator;
 }
 
+/** What a pipeline's spec says of this stage. */
+export const servingSpecSchema = z.strictObject({
+  model: z.string(),
+  bucket: z.string(),
+  prefix: z.string(),
+  gpus: z.int().min(0),
+  ...filledIn(servedModelSchema).omit({ gpu: true }).shape,
+});
+
 /** Stage 4: the model's place in Triton's model repository, and how Triton serves it. */
 export class ModelDeployment extends Construct {
   /** Read by the step `deploy`. */
-  readonly spec;
+  readonly spec: z.output<typeof servingSpecSchema>;
 
   constructor(scope: Construct, id: string, props: ModelDeploymentProps) {
     super(scope, id);

@@ -1,24 +1,4 @@
+import { METRICS } from '../definitions/names';
+
 /** What the sidecar beside Triton says at /metrics: docs/lifecycle.md tells what each means. */
-export const MODEL_SYNC_METRICS = [
-  'mlops_batch_end_timestamp_seconds',
-  'mlops_batch_quarantined_rows',
-  'mlops_batch_rows',
-  'mlops_feature_baseline_ratio',
-  'mlops_feature_bin_total',
-  'mlops_gate_value',
-  'mlops_labelled_rows',
-  'mlops_live_error',
-  'mlops_model_refused',
-  'mlops_model_serving',
-  'mlops_model_serving_version',
-  'mlops_model_wanted_version',
-  'mlops_sampled_rows_total',
-  'mlops_shadow_bin_total',
-  'mlops_shadow_rows_total',
-  'mlops_shadowed_bin_total',
-  'mlops_sync_failures_total',
-  'mlops_sync_last_success_timestamp_seconds',
-  'mlops_sync_switch_seconds',
-  'mlops_trace_bytes',
-  'mlops_trace_dropped_total',
-] as const;
+export const MODEL_SYNC_METRICS = Object.values(METRICS);

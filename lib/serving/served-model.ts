@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DEFAULTS } from '../definitions/names';
 import { rules, type Duration } from '../definitions/rules';
 
 /**
@@ -55,7 +56,7 @@ export const servedModelSchema = z.strictObject({
   maxBatchSize: rules.whole(1, 65536).default(256),
   maxQueueDelayMicroseconds: rules.whole(0, 1_000_000).default(500),
   instances: rules.whole(1, 64).default(1),
-  traceOneIn: rules.whole(1, 1_000_000).default(10),
+  traceOneIn: rules.whole(1, 1_000_000).default(DEFAULTS.traceOneIn),
   gpu: z.boolean().default(true),
   shadow: z.boolean().default(false),
   payloads: z.boolean().default(false),

@@ -4,6 +4,7 @@ import type { Alert } from '../observability/alert';
 import { type Dashboard, isUp } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';
 import type { Signal } from '../observability/signal';
+import { METRICS } from '../definitions/names';
 import { MODEL_SYNC_METRICS } from './model-sync-metrics';
 import { TRITON_METRICS } from './triton-metrics';
 
@@ -102,7 +103,7 @@ const ALERTS: Alert[] = [
   },
   {
     name: 'ModelSyncFailing',
-    expr: `time() - min by (pod) (mlops_sync_last_success_timestamp_seconds) > ${SYNC_SECONDS}`,
+    expr: `time() - min by (pod) (${METRICS.syncLastSuccess}) > ${SYNC_SECONDS}`,
     for: '2m',
     severity: 'warning',
     summary:
@@ -110,7 +111,7 @@ const ALERTS: Alert[] = [
   },
   {
     name: 'ModelNotServed',
-    expr: 'max by (pod, model) (mlops_model_wanted_version) != max by (pod, model) (mlops_model_serving_version)',
+    expr: `max by (pod, model) (${METRICS.modelWantedVersion}) != max by (pod, model) (${METRICS.modelServingVersion})`,
     for: '10m',
     severity: 'critical',
     summary: '{{ $labels.pod }} does not serve the version of {{ $labels.model }} that it should.',

@@ -10,6 +10,7 @@ import { emptyDir } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
 import type { Sidecar } from '../kubernetes/workload-props';
 import { LifecycleCode } from '../kubernetes/lifecycle-code';
+import { ENVIRONMENT, FILES, PORTS, SIDECAR_PATHS } from '../definitions/names';
 import type { SecretKey } from '../definitions/secret-ref';
 import type { IObjectStore } from '../foundation/object-store';
 import type { Secrets } from '../foundation/secrets';
@@ -46,8 +47,7 @@ export interface TritonProps {
 /** Answers requests for predictions. */
 export interface IServing {
   /**
-   * Where to ask, as `TRITON_HTTP_URL` and `TRITON_GRPC_URL`, and where each
-   * replica says what it serves, as `TRITON_REPLICAS`.
+   * Where to ask over HTTP and gRPC, and where each replica says what it serves.
    */
   client(): Connection;
 }
@@ -80,10 +80,10 @@ export class Triton extends ManifestFile implements IServing {
       replicas: props.replicas,
       // A surging rollout waits for ever where every GPU is taken.
       strategy: props.accelerator.present ? 'Recreate' : 'RollingUpdate',
-      ports: { http: 8000, grpc: 8001, metrics: 8002 },
+      ports: TRITON_PORTS,
       command: ['tritonserver'],
       args: serverArgs(),
-      env: { TRITON_ADMIN_KEY: admin.key('key'), LD_PRELOAD: ALLOCATOR },
+      env: { [ENVIRONMENT.tritonAdminKey]: admin.key('key'), LD_PRELOAD: ALLOCATOR },
       cpu: props.cpu ?? { request: '200m' },
       memory: props.memory ?? { request: '1Gi', limit: '4Gi' },
       mounts: [
@@ -127,9 +127,9 @@ export class Triton extends ManifestFile implements IServing {
         },
       },
       env: {
-        TRITON_HTTP_URL: `${http.host}:${http.port}`,
-        TRITON_GRPC_URL: `${grpc.host}:${grpc.port}`,
-        TRITON_REPLICAS: `${REPLICAS}.${this.namespace}.svc:${status.port}`,
+        [ENVIRONMENT.tritonHttpUrl]: `${http.host}:${http.port}`,
+        [ENVIRONMENT.tritonGrpcUrl]: `${grpc.host}:${grpc.port}`,
+        [ENVIRONMENT.tritonReplicas]: `${REPLICAS}.${this.namespace}.svc:${status.port}`,
       },
     };
   }
@@ -141,7 +141,7 @@ export class Triton extends ManifestFile implements IServing {
       spec: {
         clusterIp: 'None',
         selector: this.server.selector,
-        ports: [{ name: 'status', port: STATUS_PORT, targetPort: k8s.IntOrString.fromString('status') }],
+        ports: [{ name: 'status', port: PORTS.sidecar, targetPort: k8s.IntOrString.fromString('status') }],
       },
     });
   }
@@ -160,26 +160,26 @@ function modelSync(props: TritonProps, code: LifecycleCode, adminKey: SecretKey)
     connections: [store],
     env: {
       HOME: '/tmp',
-      MODEL_REPOSITORY: MODELS.path,
-      TRACE_DIR: TRACES.path,
-      MODELS_BUCKET: props.objectStore.bucket('models'),
-      DATA_BUCKET: props.objectStore.bucket('data'),
-      TRITON_GRPC_URL: 'localhost:8001',
-      TRITON_ADMIN_KEY: adminKey,
+      [ENVIRONMENT.modelRepository]: MODELS.path,
+      [ENVIRONMENT.traceDir]: TRACES.path,
+      [ENVIRONMENT.modelsBucket]: props.objectStore.bucket('models'),
+      [ENVIRONMENT.dataBucket]: props.objectStore.bucket('data'),
+      [ENVIRONMENT.tritonGrpcUrl]: `localhost:${TRITON_PORTS.grpc}`,
+      [ENVIRONMENT.tritonAdminKey]: adminKey,
     },
-    ports: { status: STATUS_PORT },
+    ports: { status: PORTS.sidecar },
     cpu: { request: '50m' },
     memory: { request: '128Mi', limit: '512Mi' },
     mounts: [...code.mounts, MODELS, TRACES, emptyDir('sync-tmp', '/tmp', '1Gi')],
     // The packages are installed first, where no image holds them.
-    startupProbe: httpProbe('/status', 'status', { periodSeconds: 2, failureThreshold: 300 }),
-    readinessProbe: httpProbe('/ready', 'status', { periodSeconds: 3 }),
-    livenessProbe: httpProbe('/status', 'status', { periodSeconds: 20, failureThreshold: 5 }),
+    startupProbe: httpProbe(SIDECAR_PATHS.status, 'status', { periodSeconds: 2, failureThreshold: 300 }),
+    readinessProbe: httpProbe(SIDECAR_PATHS.ready, 'status', { periodSeconds: 3 }),
+    livenessProbe: httpProbe(SIDECAR_PATHS.status, 'status', { periodSeconds: 20, failureThreshold: 5 }),
   };
 }
 
 const REPLICAS = 'triton-replicas';
-const STATUS_PORT = 9101;
+const TRITON_PORTS = { http: 8000, grpc: 8001, metrics: 8002 };
 const MODELS = emptyDir('models', '/models', '10Gi');
 /** What was asked and answered, sampled: gone with the pod, and bounded by the sidecar. */
 const TRACES = emptyDir('traces', '/traces', '1Gi');
@@ -209,8 +209,8 @@ function serverArgs(): string[] {
     '--metrics-config=summary_latencies=true',
     // Which requests, the sidecar says for each model.
     '--trace-config=mode=triton',
-    `--trace-config=triton,file=${TRACES.path}/trace.json`,
-    `--http-restricted-api=${RESTRICTED}:admin-key=$(TRITON_ADMIN_KEY)`,
-    `--grpc-restricted-protocol=${RESTRICTED}:admin-key=$(TRITON_ADMIN_KEY)`,
+    `--trace-config=triton,file=${TRACES.path}/${FILES.trace}`,
+    `--http-restricted-api=${RESTRICTED}:admin-key=$(${ENVIRONMENT.tritonAdminKey})`,
+    `--grpc-restricted-protocol=${RESTRICTED}:admin-key=$(${ENVIRONMENT.tritonAdminKey})`,
   ];
 }

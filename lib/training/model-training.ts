@@ -1,6 +1,8 @@
 import { Construct } from 'constructs';
+import { z } from 'zod';
 import type { Accelerator } from '../definitions/accelerator';
-import { resourcesJson } from '../kubernetes/pod-defaults';
+import { rules } from '../definitions/rules';
+import { resourcesJson, resourcesSpecSchema } from '../kubernetes/pod-defaults';
 import type { TrainerDefinition } from './trainer';
 
 export interface ModelTrainingProps {
@@ -10,10 +12,22 @@ export interface ModelTrainingProps {
   readonly accelerator: Accelerator;
 }
 
+/** What a pipeline's spec says of this stage. */
+export const trainingSpecSchema = z.strictObject({
+  experiment: z.string(),
+  timeout: rules.duration(),
+  runtimeClassName: z.string().optional(),
+  nodeSelector: z.record(z.string(), z.string()).optional(),
+  tolerations: z
+    .array(z.strictObject({ key: z.string(), operator: z.string(), effect: z.string() }))
+    .optional(),
+  resources: resourcesSpecSchema,
+});
+
 /** Stage 2: what a training run gets, and the MLflow experiment that tracks it. */
 export class ModelTraining extends Construct {
   /** Read by the step `train`. */
-  readonly spec;
+  readonly spec: z.output<typeof trainingSpecSchema>;
 
   constructor(scope: Construct, id: string, props: ModelTrainingProps) {
     super(scope, id);

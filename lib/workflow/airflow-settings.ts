@@ -1,4 +1,5 @@
 import type { Endpoint, EnvValue } from '../kubernetes/connection';
+import { ENVIRONMENT } from '../definitions/names';
 import type { SecretRef } from '../definitions/secret-ref';
 
 export interface AirflowSettings {
@@ -59,8 +60,8 @@ export function airflowSettings(settings: AirflowSettings): Record<string, EnvVa
     // The image would start a whole Airflow before each command to see whether the database answers.
     CONNECTION_CHECK_MAX_COUNT: '0',
     // The DAGs read these two: where a model's versions are shown, and where its alerts are asked for.
-    MLFLOW_PAGE_URL: settings.mlflowPage,
-    PROMETHEUS_URL: prometheusUrl,
+    [ENVIRONMENT.mlflowPageUrl]: settings.mlflowPage,
+    [ENVIRONMENT.prometheusUrl]: prometheusUrl,
     OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${prometheusUrl}/api/v1/otlp/v1/metrics`,
     // Seconds. While Prometheus is away, every process waits this long at its end, a task's as well.
     OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: '3',

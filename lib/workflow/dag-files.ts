@@ -1,9 +1,8 @@
 import { Lazy } from 'cdk8s';
-import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import { images } from '../kubernetes/images';
 import { commandProbe } from '../kubernetes/probe';
-import { pythonFile } from '../kubernetes/program';
+import { packageFiles, pythonFile } from '../kubernetes/program';
 import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import { ConfigFiles, type Mount, emptyDir } from '../kubernetes/volume';
 import type { Sidecar } from '../kubernetes/workload-props';
@@ -20,25 +19,28 @@ const SHARED = '/shared';
  * there within two minutes, and nothing restarts.
  */
 export class DagFiles extends Construct {
+  private readonly files: ConfigFiles;
   private readonly program: ConfigFiles;
 
   constructor(scope: Construct, id: string, stepPods: StepRuntime) {
     super(scope, id);
-    new k8s.KubeConfigMap(this, 'files', {
-      metadata: { name: NAME },
-      data: {
-        '.airflowignore': 'check_step.py\nlifecycle_*.py\n',
+    this.files = new ConfigFiles(this, 'files', {
+      name: NAME,
+      files: {
+        '.airflowignore': 'check_step.py\nlifecycle\nlifecycle_*.py\n',
         'check_step.py': pythonFile('programs/check_step.py'),
+        ...packageFiles(['spec'], 'lifecycle/'),
         'lifecycle_dags.py': pythonFile('airflow/lifecycle_dags.py'),
         'lifecycle_settings.py': pythonFile('airflow/lifecycle_settings.py'),
         'lifecycle_watching.py': pythonFile('airflow/lifecycle_watching.py'),
         'platform_check.py': pythonFile('airflow/platform_check.py'),
-        'steps.json': Lazy.any({ produce: () => `${JSON.stringify(stepPods.spec(), null, 2)}\n` }),
+        'steps.json': Lazy.any({ produce: () => `${JSON.stringify(stepPods.spec(), null, 2)}\n` }) as string,
       },
     });
     this.program = new ConfigFiles(this, 'program', {
       name: 'pipeline-dags-program',
       files: {
+        ...packageFiles(['names'], 'lifecycle/'),
         'kubernetes_api.py': pythonFile('programs/kubernetes_api.py'),
         'pipeline_dags.py': pythonFile('programs/pipeline_dags.py'),
       },
@@ -65,7 +67,7 @@ export class DagFiles extends Construct {
         this.folder(),
         this.program.mountAt('/program'),
         // Without a hash: a change reaches the folder while everything runs.
-        { path: SHARED, readOnly: true, volume: { name: NAME, configMap: { name: NAME } } },
+        { ...this.files.mountAt(SHARED), contentHash: undefined },
       ],
     };
   }

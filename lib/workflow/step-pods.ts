@@ -1,6 +1,8 @@
 import type { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
+import { z } from 'zod';
 import type { Connection, EnvValue } from '../kubernetes/connection';
+import { ENVIRONMENT, FOLDERS, LABELS } from '../definitions/names';
 import { NetworkPolicy } from '../kubernetes/network-policy';
 import { LifecycleCode } from '../kubernetes/lifecycle-code';
 import {
@@ -8,6 +10,7 @@ import {
   envVars,
   NONROOT,
   resourcesJson,
+  resourcesSpecSchema,
   restrictedContainer,
   restrictedPod,
 } from '../kubernetes/pod-defaults';
@@ -15,17 +18,25 @@ import { ServiceAccount } from '../kubernetes/service-account';
 import { STEPS_NAMESPACE } from '../kubernetes/namespaces';
 import { PersistentVolumeClaim, type Mount, emptyDir, volumeMount } from '../kubernetes/volume';
 
+/** What a pipeline's spec says of how its steps run. `pod` is a manifest. */
+export const stepsSpecSchema = z.strictObject({
+  resources: resourcesSpecSchema,
+  pod: z.looseObject({ apiVersion: z.literal('v1'), kind: z.literal('Pod') }),
+});
+
+export type StepsSpec = z.output<typeof stepsSpecSchema>;
+
 /** As whom a step runs, where, and what it is wired to. */
 export interface StepRuntime {
   readonly namespace: string;
   /** What every step pod has in common, as Airflow reads it. */
-  spec(pipeline?: StepsOfPipeline): unknown;
+  spec(pipeline?: StepsOfPipeline): StepsSpec;
 }
 
 /** What the steps of one pipeline have besides. */
 export interface StepsOfPipeline {
   readonly name: string;
-  /** ConfigMap with `spec.json` and `model.py`. */
+  /** ConfigMap with the pipeline's spec and model. */
   readonly configMap: string;
 }
 
@@ -54,7 +65,7 @@ export class StepPods extends Construct implements StepRuntime {
 
   constructor(scope: Construct, id: string, props: StepPodsProps) {
     super(scope, id);
-    this.env = { ...ENV, MLFLOW_PAGE_URL: props.mlflowPage };
+    this.env = { ...ENV, [ENVIRONMENT.mlflowPageUrl]: props.mlflowPage };
     this.account = new ServiceAccount(this, 'account', {
       name: 'step',
       namespace: this.namespace,
@@ -86,7 +97,6 @@ export class StepPods extends Construct implements StepRuntime {
 
   spec(pipeline?: StepsOfPipeline) {
     return {
-      namespace: this.namespace,
       resources: resourcesJson({ request: '100m' }, { request: '512Mi', limit: '2Gi' }),
       pod: this.pod(pipeline),
     };
@@ -111,14 +121,14 @@ export class StepPods extends Construct implements StepRuntime {
     const mounts = [...this.code.mounts, emptyDir('tmp', '/tmp', '20Gi')];
     if (pipeline) {
       const volume = { name: 'pipeline', configMap: { name: pipeline.configMap } };
-      mounts.push({ path: '/pipeline', readOnly: true, volume });
+      mounts.push({ path: FOLDERS.pipeline, readOnly: true, volume });
     }
     return {
-      apiVersion: 'v1',
-      kind: 'Pod',
+      apiVersion: 'v1' as const,
+      kind: 'Pod' as const,
       metadata: {
         namespace: this.namespace,
-        labels: pipeline ? { 'mlops-lifecycle/pipeline': pipeline.name } : {},
+        labels: pipeline ? { [LABELS.pipeline]: pipeline.name } : {},
       },
       spec: {
         ...accountOf(this.account),

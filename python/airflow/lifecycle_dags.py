@@ -4,7 +4,6 @@ Each pipeline has a file of its own beside this one, which calls `dags`: a task 
 pipeline's file and no other. `pipeline_dags.py` writes those files.
 """
 
-import json
 import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +23,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from kubernetes.client import models as k8s
 
 import lifecycle_watching as watching
-from lifecycle_settings import GATE_REJECTED, Pipeline, Step, ending, pipeline
+from lifecycle.names import ENVIRONMENT, GATE_REJECTED, PERIODS, PIPELINE_LABEL, STEP_LABEL
+from lifecycle.spec import Spec
+from lifecycle_settings import Pipeline, Step, ending, pipeline
 
 WAITING = timedelta(hours=1)
 """How long a pod may wait for room on a node, or for its image."""
@@ -33,7 +34,7 @@ BATCH = Param(
     "",
     type="string",
     title="Batch",
-    pattern=r"^(\d{4}(-\d\d(-\d\d(T\d\d)?)?)?)?$",
+    pattern=f"^({'|'.join(PERIODS.values())})?$",
     description="The period to collect, in UTC: 2024, 2024-01, 2024-01-31 or 2024-01-31T05. "
     "Left empty, it is the newest that was complete at the run's date.",
 )
@@ -45,8 +46,8 @@ def dags(text: str) -> dict[str, DAG]:
     Raises:
         ValueError: the spec misses something.
     """
-    described = pipeline(json.loads(text))
-    return {"lifecycle": lifecycle(described), "watch": watch(described), "monitor": monitor(described)}
+    described = pipeline(Spec.parse(text.encode()))
+    return {"lifecycle": lifecycle(described), "watch": watch(described), "report": monitor(described)}
 
 
 def lifecycle(of: Pipeline) -> DAG:
@@ -78,7 +79,9 @@ def watch(of: Pipeline) -> DAG:
         def drift(*, inlet_events: Any, outlet_events: Any, ti: Any) -> None:
             """Skipped, it emits no event; in success it emits one."""
             try:
-                alerts = watching.ask(os.environ["PROMETHEUS_URL"], watching.question(of.name, of.on_drift))
+                alerts = watching.ask(
+                    os.environ[ENVIRONMENT.prometheus_url], watching.question(of.name, of.on_drift)
+                )
             except watching.Unanswered as reason:
                 # Prometheus has alerts of its own for this; a failed run every few minutes would bury them.
                 raise AirflowSkipException(f"{reason}; asked again in {of.every}") from reason
@@ -117,7 +120,7 @@ def common(of: Pipeline, what: str) -> dict[str, Any]:
         "tags": ["pipeline", of.name],
         "description": what,
         "doc_md": f"{of.description}\n\nAnswered for by {of.owner}. "
-        f"[Versions in MLflow]({os.environ['MLFLOW_PAGE_URL']}/#/models/{of.name})",
+        f"[Versions in MLflow]({os.environ[ENVIRONMENT.mlflow_page_url]}/#/models/{of.name})",
     }
 
 
@@ -127,21 +130,20 @@ def step_pod(of: Pipeline, step: Step, *args: str) -> "StepPod":
     run_url = (
         f"{os.environ['AIRFLOW__API__BASE_URL']}/dags/{{{{ ti.dag_id }}}}/runs/{{{{ run_id | urlencode }}}}"
     )
-    placement = step.placement
     return StepPod(
         task_id=step.name,
         name=f"{of.name}-{step.name}",
         pod_template_dict=of.pod,
         arguments=["lifecycle", step.name, "--pipeline", of.name, "--run", "{{ run_id }}", *args, "--at", at],
         env_vars=[
-            k8s.V1EnvVar(name="AIRFLOW_RUN_URL", value=run_url),
+            k8s.V1EnvVar(name=ENVIRONMENT.airflow_run_url, value=run_url),
             *(from_secret(variable, *key) for variable, key in step.secrets.items()),
         ],
-        labels={"mlops-lifecycle/pipeline": of.name, "mlops-lifecycle/step": step.name},
-        container_resources=k8s.V1ResourceRequirements(**step.resources),
-        runtime_class_name=placement.get("runtimeClassName"),
-        node_selector=placement.get("nodeSelector"),
-        tolerations=placement.get("tolerations"),
+        labels={PIPELINE_LABEL: of.name, STEP_LABEL: step.name},
+        container_resources=k8s.V1ResourceRequirements(
+            requests=step.resources.requests, limits=step.resources.limits
+        ),
+        **step.placement,
         # The template's `false` would be lost: only what is true is taken from it.
         automount_service_account_token=False,
         # By the kubelet, so that it holds while Airflow is away.
@@ -177,7 +179,7 @@ class StepPod(KubernetesPodOperator):  # type: ignore[misc]  # Airflow is in its
             startup_check_interval_seconds=1,
             get_logs=True,
             do_xcom_push=False,
-            skip_on_exit_code=GATE_REJECTED,
+            skip_on_exit_code=GATE_REJECTED.code,
             # Its log is in the object store by then, and what Kubernetes said of it in the log.
             on_finish_action="delete_pod",
             log_events_on_failure=True,

@@ -3,15 +3,13 @@
 Nothing here imports Airflow, so that everything decided here is tested without it.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
-STEPS = ("collect", "preprocess", "train", "register", "gate", "deploy")
-"""The steps of a lifecycle run, in this order."""
-
-PERMANENT_ERROR, RETRYABLE_ERROR, GATE_REJECTED = 65, 75, 99
-"""Exit codes of a step: it cannot pass; it may pass later; the champion stays."""
+from lifecycle.names import COLLECT, MONITOR, PERMANENT_ERROR, RETRYABLE_ERROR, RUN_STEPS, TRAIN
+from lifecycle.spec import Resources, SecretVariable, Spec
 
 RETRYABLE_RETRIES = 5
 """Times a step is repeated that says it may pass later."""
@@ -34,15 +32,15 @@ class Step:
         name: as the program `lifecycle` knows it.
         retries: at most so many, each after a longer pause.
         limit: after which its pod is stopped.
-        resources: `{requests: {…}, limits: {…}}` of its container.
-        placement: `runtimeClassName`, `nodeSelector` and `tolerations`, where it has them.
+        resources: of its container.
+        placement: on which nodes, as the operator's own arguments say it.
         secrets: variables that it alone has: name to the name and the key of a Secret.
     """
 
     name: str
     retries: int
     limit: timedelta
-    resources: dict[str, dict[str, str]]
+    resources: Resources
     placement: dict[str, Any]
     secrets: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -84,44 +82,26 @@ class Pipeline:
         return f"mlops://{self.name}/batch"
 
 
-def pipeline(spec: dict[str, Any]) -> Pipeline:
-    """Read a spec.
+def pipeline(spec: Spec) -> Pipeline:
+    """What Airflow must know of a pipeline.
 
     Raises:
-        ValueError: the spec misses something, or a length of time is none. The message names the path.
+        ValueError: A length of time is none. The message names the path.
     """
-    try:
-        monitoring, training, shared = spec["monitoring"], spec["training"], spec["steps"]
-        retraining = monitoring["retraining"]
-        placement = {
-            key: training[key]
-            for key in ("runtimeClassName", "nodeSelector", "tolerations")
-            if key in training
-        }
-        trainer = Step(
-            "train",
-            RETRYABLE_RETRIES,
-            span("training.timeout", training["timeout"]),
-            training["resources"],
-            placement,
-        )
-        steps = [trainer if name == "train" else _step(name, shared["resources"]) for name in STEPS]
-        steps[0] = replace(steps[0], secrets=_secrets(spec.get("collection", {}).get("env", [])))
-        return Pipeline(
-            name=spec["name"],
-            owner=spec["owner"],
-            description=spec.get("description", ""),
-            schedule=spec["schedule"],
-            every=span("monitoring.every", monitoring["every"]),
-            report_every=span("monitoring.reportEvery", monitoring["reportEvery"]),
-            cooldown=span("monitoring.retraining.cooldown", retraining["cooldown"]),
-            on_drift=retraining["onDrift"],
-            pod=shared["pod"],
-            steps=tuple(steps),
-            monitor=_step("monitor", shared["resources"]),
-        )
-    except KeyError as error:
-        raise ValueError(f"the spec of the pipeline {spec.get('name')!r} has no {error}") from error
+    monitoring = spec.monitoring
+    return Pipeline(
+        name=spec.name,
+        owner=spec.owner,
+        description=spec.description or "",
+        schedule=spec.schedule,
+        every=span("monitoring.every", monitoring.every),
+        report_every=span("monitoring.reportEvery", monitoring.report_every),
+        cooldown=span("monitoring.retraining.cooldown", monitoring.retraining.cooldown),
+        on_drift=monitoring.retraining.on_drift,
+        pod=spec.steps.pod,
+        steps=tuple(_step(name, spec) for name in RUN_STEPS),
+        monitor=_step(MONITOR, spec),
+    )
 
 
 def span(path: str, text: str) -> timedelta:
@@ -144,19 +124,30 @@ def ending(exit_code: int | None, reason: str | None, attempt: int) -> Literal["
         reason: what Kubernetes says of the pod; `DeadlineExceeded` after its limit.
         attempt: which one this was, from 1.
     """
-    if exit_code == RETRYABLE_ERROR:
+    if exit_code == RETRYABLE_ERROR.code:
         return "again"
     # What ran out of its time would do so again.
-    if exit_code == PERMANENT_ERROR or reason == "DeadlineExceeded":
+    if exit_code == PERMANENT_ERROR.code or reason == "DeadlineExceeded":
         return "stop"
     return "again" if attempt <= FAULT_RETRIES else "stop"
 
 
-def _step(name: str, resources: dict[str, dict[str, str]]) -> Step:
-    return Step(name, COLLECT_RETRIES if name == "collect" else RETRYABLE_RETRIES, STEP_LIMIT, resources, {})
+def _step(name: str, spec: Spec) -> Step:
+    training = spec.training
+    if name == TRAIN:
+        placement = {
+            "runtime_class_name": training.runtime_class_name,
+            "node_selector": training.node_selector,
+            "tolerations": [asdict(each) for each in training.tolerations or ()] or None,
+        }
+        limit = span("training.timeout", training.timeout)
+        return Step(name, RETRYABLE_RETRIES, limit, training.resources, placement)
+    if name == COLLECT:
+        secrets = _secrets(spec.collection.env or ())
+        return Step(name, COLLECT_RETRIES, STEP_LIMIT, spec.steps.resources, {}, secrets)
+    return Step(name, RETRYABLE_RETRIES, STEP_LIMIT, spec.steps.resources, {})
 
 
-def _secrets(variables: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
-    """As Kubernetes spells a variable from a key of a Secret."""
-    references = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in variables}
-    return {name: (reference["name"], reference["key"]) for name, reference in references.items()}
+def _secrets(variables: Iterable[SecretVariable]) -> dict[str, tuple[str, str]]:
+    references = {each.name: each.value_from.secret_key_ref for each in variables}
+    return {name: (reference.name, reference.key) for name, reference in references.items()}

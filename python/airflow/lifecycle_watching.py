@@ -13,8 +13,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, build_opener
 
-DRIFT = ("ModelDrift", "ModelPredictionDrift")
-ERROR = ("ModelError",)
+from lifecycle.names import ALERTS, METRICS
 
 SECONDS = 20
 """How long Prometheus may take to answer."""
@@ -39,9 +38,10 @@ def question(model: str, on_drift: bool) -> str:
     An alert of a version that no longer serves goes on firing for a while. The error's alert
     exists only where the pipeline asks to be retrained for it.
     """
-    names = "|".join([*(DRIFT if on_drift else ()), *ERROR])
+    names = "|".join([*((ALERTS.drift, ALERTS.prediction_drift) if on_drift else ()), ALERTS.error])
     firing = f'ALERTS{{alertstate="firing", alertname=~"{names}", model="{model}"}}'
-    return f'{firing} and on (model, version) (mlops_model_serving{{model="{model}"}} == 1)'
+    serving = METRICS.model_serving.name
+    return f'{firing} and on (model, version) ({serving}{{model="{model}"}} == 1)'
 
 
 def ask(prometheus: str, query: str) -> list[dict[str, str]]:

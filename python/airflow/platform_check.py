@@ -15,6 +15,8 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.sdk import dag
 from kubernetes.client import models as k8s
 
+from lifecycle.names import ENVIRONMENT
+
 HERE = Path(__file__).parent
 STEPS: dict[str, Any] = json.loads((HERE / "steps.json").read_text())
 
@@ -26,7 +28,7 @@ def platform_check() -> None:
         task_id="check",
         name="platform-check",
         pod_template_dict=STEPS["pod"],
-        cmds=["python3", "-c", (HERE / "check_step.py").read_text()],
+        cmds=["python3", "-c", (HERE / "check_step.py").read_text(), ENVIRONMENT.triton_http_url],
         container_resources=k8s.V1ResourceRequirements(
             requests={"cpu": "10m", "memory": "32Mi"}, limits={"memory": "128Mi"}
         ),

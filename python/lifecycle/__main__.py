@@ -12,12 +12,20 @@ from pathlib import Path
 
 from lifecycle.batches import batch_of, period_of
 from lifecycle.exits import PermanentError, StepExit
+from lifecycle.names import (
+    ALONE_STEPS,
+    COLLECT,
+    MODEL_FILE,
+    PIPELINE_FOLDER,
+    RUN_STEPS,
+    SPEC_FILE,
+    TRAFFIC,
+)
 from lifecycle.spec import Spec
 from lifecycle.steps.context import Context
 from lifecycle.store import Store
 
-STEPS = ("collect", "preprocess", "train", "register", "gate", "deploy", "monitor", "rollback", "traffic")
-FIRST = ("collect", "monitor", "rollback", "traffic")
+FIRST = (COLLECT, *ALONE_STEPS)
 """They follow no other step of the same run."""
 
 
@@ -29,7 +37,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         step = importlib.import_module(f"lifecycle.steps.{options.step}")
         given = context(options, environ)
-        if options.step == "traffic":
+        if options.step == TRAFFIC:
             step.run(given, step.Load(options.seconds, options.clients, options.pause))
         else:
             step.run(given)
@@ -43,8 +51,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """The arguments of every step."""
     made = argparse.ArgumentParser(prog="lifecycle", description="Runs one step of a model's life.")
-    made.add_argument("step", choices=STEPS)
-    made.add_argument("--pipeline", required=True, help="name, as in spec.json")
+    made.add_argument("step", choices=[*RUN_STEPS, *ALONE_STEPS])
+    made.add_argument("--pipeline", required=True, help="name, as in its spec")
     made.add_argument("--run", required=True, help="name of this run of the lifecycle")
     made.add_argument("--batch", default="", help="as in 2024-01; empty: the newest at the time --at")
     made.add_argument(
@@ -54,8 +62,8 @@ def parser() -> argparse.ArgumentParser:
     load.add_argument("--seconds", type=float, default=300.0, help="how long it lasts")
     load.add_argument("--clients", type=int, default=2, help="how many ask at once")
     load.add_argument("--pause", type=float, default=0.1, help="seconds between two requests of a client")
-    made.add_argument("--spec", type=Path, default=Path("/pipeline/spec.json"))
-    made.add_argument("--model", type=Path, default=Path("/pipeline/model.py"))
+    made.add_argument("--spec", type=Path, default=PIPELINE_FOLDER / SPEC_FILE)
+    made.add_argument("--model", type=Path, default=PIPELINE_FOLDER / MODEL_FILE)
     return made
 
 
@@ -79,7 +87,7 @@ def context(options: argparse.Namespace, environ: Mapping[str, str]) -> Context:
 
 def batch(options: argparse.Namespace, spec: Spec, run: str, data: Store) -> str:
     """The batch of this run: the one it has collected, the one that was asked for, or the newest."""
-    collected = data.get_json(f"runs/{run}/collect.json")
+    collected = data.get_json(f"runs/{run}/{COLLECT}.json")
     if collected is not None:
         if options.batch not in ("", collected["batch"]):
             raise PermanentError(
@@ -87,11 +95,11 @@ def batch(options: argparse.Namespace, spec: Spec, run: str, data: Store) -> str
             )
         return str(collected["batch"])
     if options.step not in FIRST:
-        raise PermanentError(f"run {run} has collected no batch: the step 'collect' comes first")
+        raise PermanentError(f"run {run} has collected no batch: the step '{COLLECT}' comes first")
     source = spec.collection.source
     if options.batch:
         # What the pipeline is to learn from ends there; what it is asked with may be newer.
-        source = replace(source, until=None) if options.step == "traffic" else source
+        source = replace(source, until=None) if options.step == TRAFFIC else source
         return period_of(options.batch, source).batch
     return batch_of(moment(options.at), source)
 

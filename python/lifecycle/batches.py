@@ -7,19 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from lifecycle.exits import PermanentError
+from lifecycle.names import PERIODS
 from lifecycle.spec import Granularity, HttpSource, S3Source, Source
 
 FORMATS: dict[Granularity, str] = {"year": "%Y", "month": "%Y-%m", "date": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
-"""From the coarsest to the finest."""
+"""What names.PERIODS tells apart, from the coarsest to the finest, as strftime writes it."""
 
-SHAPES: dict[Granularity, str] = {
-    "year": r"\d{4}",
-    "month": r"\d{4}-\d{2}",
-    "date": r"\d{4}-\d{2}-\d{2}",
-    "hour": r"\d{4}-\d{2}-\d{2}T\d{2}",
-}
-
-PLACEHOLDER = re.compile(r"\{\{ *(year|month|date|hour) *\}\}")
+PLACEHOLDER = re.compile(r"\{\{ *(" + "|".join(PERIODS) + r") *\}\}")
 
 
 @dataclass(frozen=True)
@@ -37,10 +31,10 @@ class Period:
         Raises:
             PermanentError: The batch is none.
         """
-        for granularity, shape in SHAPES.items():
-            if re.fullmatch(shape, batch, re.ASCII):
+        for granularity, form in FORMATS.items():
+            if re.fullmatch(PERIODS[granularity], batch):
                 try:
-                    moment = datetime.strptime(batch, FORMATS[granularity]).replace(tzinfo=UTC)
+                    moment = datetime.strptime(batch, form).replace(tzinfo=UTC)
                     return cls.around(moment, granularity)
                 except (ValueError, OverflowError) as error:
                     raise PermanentError(f"there is no period {batch!r}: {error}") from error

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from lifecycle import names
+
 
 class StepExit(Exception):
     """A step's end that Airflow is told by the exit code `code`, and the log by a line that begins `word`."""
@@ -13,19 +15,16 @@ class StepExit(Exception):
 class PermanentError(StepExit):
     """It cannot pass, however often it is tried: bad data, a model that cannot be served."""
 
-    code = 65
-    word = "stopped"
+    code, word = names.PERMANENT_ERROR.code, names.PERMANENT_ERROR.word
 
 
 class RetryableError(StepExit):
     """It may pass later: a server is away, a file is not yet published."""
 
-    code = 75
-    word = "later"
+    code, word = names.RETRYABLE_ERROR.code, names.RETRYABLE_ERROR.word
 
 
 class GateRejected(StepExit):
     """The challenger lost the gate: the champion stays."""
 
-    code = 99
-    word = "kept"
+    code, word = names.GATE_REJECTED.code, names.GATE_REJECTED.word

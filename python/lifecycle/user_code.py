@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.exits import PermanentError, RetryableError
+from lifecycle.names import COLLECT_FUNCTION, FEATURES_FUNCTION, TRAIN_FUNCTION
 
 MODULE = "model"
 """The name by which model.py is imported, and by which a pickled model finds its own classes again."""
@@ -46,13 +47,17 @@ class UserCode:
         except (Exception, SystemExit) as error:
             # An exit code is the step's to say: the owner's own would pass for it.
             raise PermanentError(f"{path} cannot be imported: {error_with_line(error, path)}") from error
-        functions = {name: getattr(module, name, None) for name in ("features", "train", "collect")}
-        missing = [name for name in ("features", "train") if not callable(functions[name])]
+        features, train, collect = (
+            getattr(module, name, None) for name in (FEATURES_FUNCTION, TRAIN_FUNCTION, COLLECT_FUNCTION)
+        )
+        needed = {FEATURES_FUNCTION: features, TRAIN_FUNCTION: train}
+        missing = [name for name, function in needed.items() if not callable(function)]
         if missing:
             raise PermanentError(
                 f"{path} must define the function{'s' * (len(missing) > 1)} {' and '.join(missing)}"
             )
-        return cls(path=path, sha256=hashlib.sha256(code).hexdigest(), **functions)  # type: ignore[arg-type]
+        sha256 = hashlib.sha256(code).hexdigest()
+        return cls(path, sha256, features, train, collect)  # type: ignore[arg-type]
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call one of the owner's functions.

@@ -13,15 +13,15 @@ PATIENCE = 30
 """Seconds an address may be out of reach: a pod is there a moment before its firewall opens."""
 
 
-def main(environ: Mapping[str, str], patience: float = PATIENCE) -> int:
-    """Ask each of them; print a line for each."""
+def main(environ: Mapping[str, str], triton: str, patience: float = PATIENCE) -> int:
+    """Ask each of them; print a line for each. `triton` names the variable with Triton's address."""
     login = f"{environ['MLFLOW_TRACKING_USERNAME']}:{environ['MLFLOW_TRACKING_PASSWORD']}"
     tracking = environ["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/experiments/search?max_results=1"
     checks: list[tuple[str, str, dict[str, str], Callable[[int], bool]]] = [
         ("MLflow takes the login", tracking, basic(login), lambda status: status == 200),
         # Any answer will do: without a signature every S3 refuses, and says so over HTTP.
         ("the object store answers", environ["AWS_ENDPOINT_URL_S3"], {}, lambda status: status < 500),
-        ("Triton is ready", f"http://{environ['TRITON_HTTP_URL']}/v2/health/ready", {}, lambda s: s == 200),
+        ("Triton is ready", f"http://{environ[triton]}/v2/health/ready", {}, lambda s: s == 200),
     ]
     failed = 0
     for what, url, headers, good in checks:
@@ -54,4 +54,4 @@ def ask(url: str, headers: Mapping[str, str], deadline: float) -> int | str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(os.environ))
+    sys.exit(main(os.environ, sys.argv[1]))

@@ -19,10 +19,8 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 from kubernetes_api import Call, Refused, Request, api_server
+from lifecycle.names import API_VERSION, PIPELINE_LABEL, SPEC_FILE
 
-LABEL = "mlops-lifecycle/pipeline"
-API_VERSION = "mlops-lifecycle/v1"
-SPEC = "spec.json"
 SECONDS_BETWEEN_LOOKS = 5
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -59,7 +57,7 @@ def look(namespace: str, shared: Path, folder: Path, call: Call) -> tuple[bool, 
     Returns:
         Whether the pipelines could be read, and what there is to tell, a line each.
     """
-    files = {path.name: path.read_text() for path in shared.iterdir() if path.is_file()}
+    files = texts(shared)
     try:
         found = pipelines(namespace, call)
     except OSError as error:
@@ -70,6 +68,18 @@ def look(namespace: str, shared: Path, folder: Path, call: Call) -> tuple[bool, 
     return True, [*found.wrong, *news, *remove(folder, files.keys() | found.files.keys() | found.kept)]
 
 
+def texts(folder: Path) -> dict[str, str]:
+    """The text of each file of a mounted ConfigMap, by its path."""
+    found = {}
+    for path in folder.iterdir():
+        if path.is_file():
+            found[path.name] = path.read_text()
+        # The folders that begin with two dots are the kubelet's: what lies in them is linked to.
+        elif not path.name.startswith(".."):
+            found |= {f"{path.name}/{name}": text for name, text in texts(path).items()}
+    return found
+
+
 def pipelines(namespace: str, call: Call) -> Found:
     """Read every pipeline's ConfigMap.
 
@@ -77,12 +87,14 @@ def pipelines(namespace: str, call: Call) -> Found:
         Refused: they may not be read.
         OSError: no API server answers.
     """
-    answer = call(Request("GET", f"/api/v1/namespaces/{namespace}/configmaps?labelSelector={quote(LABEL)}"))
+    answer = call(
+        Request("GET", f"/api/v1/namespaces/{namespace}/configmaps?labelSelector={quote(PIPELINE_LABEL)}")
+    )
     if answer.status != 200:
         raise Refused(f"the ConfigMaps of {namespace} cannot be read: {answer.reason}")
     found = Found()
     for item in answer.body["items"]:
-        name = item["metadata"]["labels"][LABEL]
+        name = item["metadata"]["labels"][PIPELINE_LABEL]
         file = f"pipeline-{name}.py"
         try:
             found.files[file] = dag_file(name, item.get("data", {}))
@@ -99,18 +111,18 @@ def dag_file(name: str, data: Mapping[str, str]) -> str:
         ValueError: `data` holds no spec of the pipeline `name` that this release knows.
     """
     if not NAME.fullmatch(name):
-        raise ValueError(f"its label {LABEL} must be a DNS label, got {name!r}")
-    if SPEC not in data:
-        raise ValueError(f"it has no {SPEC}, only {', '.join(sorted(data)) or 'nothing'}")
+        raise ValueError(f"its label {PIPELINE_LABEL} must be a DNS label, got {name!r}")
+    if SPEC_FILE not in data:
+        raise ValueError(f"it has no {SPEC_FILE}, only {', '.join(sorted(data)) or 'nothing'}")
     try:
-        spec: Any = json.loads(data[SPEC])
+        spec: Any = json.loads(data[SPEC_FILE])
     except ValueError as error:
-        raise ValueError(f"{SPEC} is no JSON: {error}") from error
+        raise ValueError(f"{SPEC_FILE} is no JSON: {error}") from error
     if not isinstance(spec, dict) or spec.get("name") != name:
-        raise ValueError(f"{SPEC} must be the spec of {name!r}, got {data[SPEC][:80]!r}")
+        raise ValueError(f"{SPEC_FILE} must be the spec of {name!r}, got {data[SPEC_FILE][:80]!r}")
     if spec.get("apiVersion") != API_VERSION:
         raise ValueError(
-            f"{SPEC}: apiVersion must be {API_VERSION!r}, got {spec.get('apiVersion')!r}: "
+            f"{SPEC_FILE}: apiVersion must be {API_VERSION!r}, got {spec.get('apiVersion')!r}: "
             "synthesize the pipeline with this release, or deploy the platform of its own"
         )
     return FILE.format(name=name, spec=json.dumps(spec, indent=2, sort_keys=True))
@@ -124,7 +136,8 @@ def write(folder: Path, files: Mapping[str, str]) -> list[str]:
         if path.exists() and path.read_text() == text:
             continue
         # Airflow reads files that end in .py, and whenever it likes.
-        partial = folder / f".{name}.partial"
+        path.parent.mkdir(exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
         partial.write_text(text)
         partial.replace(path)
         news.append(f"{name}: written")
@@ -133,10 +146,11 @@ def write(folder: Path, files: Mapping[str, str]) -> list[str]:
 
 def remove(folder: Path, wanted: set[str]) -> list[str]:
     """Remove every DAG file that is not wanted; return a line for each."""
-    gone = [path for path in sorted(folder.glob("*.py")) if path.name not in wanted]
-    for path in gone:
-        path.unlink()
-    return [f"{path.name}: removed" for path in gone]
+    names = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.py")))
+    gone = [name for name in names if name not in wanted]
+    for name in gone:
+        (folder / name).unlink()
+    return [f"{name}: removed" for name in gone]
 
 
 def main(

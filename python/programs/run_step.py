@@ -1,12 +1,12 @@
 """Starts a Python program of this folder in an environment made of a locked requirements file.
 
-    python3 run_step.py --requirements FILE --environments DIR [--code DIR] -- MODULE ARGUMENTS...
+    python3 run_step.py --requirements FILE --environments DIR --code DIR -- MODULE ARGUMENTS...
 
 The environment is made once for each lock, Python and machine, and found again
 by every pod that shares the folder DIR. Where DIR is `-`, the Python that this
 runs on has everything already: a built image.
 
-It needs nothing but Python and `uv`, whose own variables hold as well
+It needs nothing but Python, the package's names and `uv`, whose own variables hold as well
 (UV_DEFAULT_INDEX, UV_CONFIG_FILE …).
 """
 
@@ -24,8 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-PERMANENT_ERROR = 65
-RETRYABLE_ERROR = 75
+from lifecycle.names import PERMANENT_ERROR, RETRYABLE_ERROR, Exit
+
 PATIENCE = 30.0
 """Seconds that the packages may be out of reach: a pod is there a moment before its firewall opens."""
 UNUSED = 7 * 24 * 3600.0
@@ -38,10 +38,10 @@ INSTALL = ("--require-hashes", "--no-deps", "--only-binary", ":all:")
 class NoEnvironment(Exception):
     """There is no environment; `code` is the exit code that docs/lifecycle.md gives such an end."""
 
-    def __init__(self, code: int, line: str) -> None:
-        """`line` is the last one of the log."""
-        super().__init__(line)
-        self.code = code
+    def __init__(self, end: Exit, why: str) -> None:
+        """`why` is the last line of the log, behind the end's word."""
+        super().__init__(f"{end.word}: {why}")
+        self.code = end.code
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], patience: float = PATIENCE) -> int:
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="run_step.py")
     made.add_argument("--requirements", type=Path, required=True, help="locked, with hashes")
     made.add_argument("--environments", required=True, help="folder that keeps environments, or - for none")
-    made.add_argument("--code", type=Path, default=Path("/lifecycle-code"), help="folder with the package")
+    made.add_argument("--code", type=Path, required=True, help="folder with the package")
     made.add_argument("command", nargs="+", metavar="MODULE ARGUMENTS", help="what `python -m` runs")
     return made
 
@@ -92,7 +92,7 @@ def environment(requirements: Path, folder: Path, environ: Mapping[str, str], pa
         os.utime(made)
         remove_unused(folder)
     except OSError as error:
-        raise NoEnvironment(PERMANENT_ERROR, f"stopped: the environment cannot be made: {error}") from error
+        raise NoEnvironment(PERMANENT_ERROR, f"the environment cannot be made: {error}") from error
     os.set_inheritable(held, True)
     return made / "bin" / "python"
 
@@ -114,7 +114,7 @@ def build(requirements: Path, folder: Path, made: Path, environ: Mapping[str, st
     if uv is None:
         raise NoEnvironment(
             PERMANENT_ERROR,
-            "stopped: no uv on the PATH: take an image with uv, or a built one with --environments -",
+            "no uv on the PATH: take an image with uv, or a built one with --environments -",
         )
     began = time.monotonic()
     print(f"making the environment {made}", flush=True)
@@ -134,7 +134,7 @@ def build(requirements: Path, folder: Path, made: Path, environ: Mapping[str, st
                 if time.monotonic() >= began + patience:
                     raise NoEnvironment(
                         RETRYABLE_ERROR,
-                        f"later: the packages of {requirements} cannot be had; uv says why above",
+                        f"the packages of {requirements} cannot be had; uv says why above",
                     )
                 time.sleep(1)
         partial.rename(made)

@@ -38,6 +38,15 @@ def _ports() -> Iterator[int]:
 _PORTS = _ports()
 
 
+def laid_down(folder: Path, *programs: str) -> Path:
+    """The folder with these programs and the shared names, as a ConfigMap brings them into a pod."""
+    (folder / "lifecycle").mkdir(parents=True)
+    files = ("lifecycle/__init__.py", "lifecycle/names.py", "lifecycle/names.json")
+    for source in [*files, *(f"programs/{name}" for name in programs)]:
+        shutil.copy(HERE.parent / source, folder / source.removeprefix("programs/"))
+    return folder
+
+
 def free_port() -> int:
     """A port that nothing listens on, and that nobody else in this run is given."""
     for port in _PORTS:

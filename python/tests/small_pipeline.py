@@ -18,6 +18,7 @@ from lifecycle.steps.context import Context
 from lifecycle.steps.tracking import Tracking
 from lifecycle.store import Store
 from small_triton import SmallTriton
+from synthesized import spec_of
 
 LINEAR = """
 from sklearn.linear_model import LinearRegression
@@ -35,41 +36,18 @@ MEAN = LINEAR.replace("LinearRegression()", "Lasso(alpha=1e6)").replace(
 )
 """Always says the mean: worse."""
 
-SPEC: dict[str, Any] = {
-    "owner": "Tests <tests@example.com>",
-    "collection": {
-        "source": {"type": "python", "period": "month"},
-        "schema": {
-            "columns": {
-                "at": {"type": "datetime"},
-                "distance": {"type": "float"},
-                "hour": {"type": "int"},
-                "minutes": {"type": "float"},
-                "request": {"type": "string", "nullable": True},
-            },
-            "timestamp": "at",
-            "features": [{"name": "distance", "type": "float"}, {"name": "hour", "type": "int"}],
-            "target": {"name": "minutes", "type": "float"},
-        },
-        "bucket": "data",
+SCHEMA: dict[str, Any] = {
+    "columns": {
+        "at": {"type": "datetime", "nullable": False},
+        "distance": {"type": "float", "nullable": False},
+        "hour": {"type": "int", "nullable": False},
+        "minutes": {"type": "float", "nullable": False},
+        "request": {"type": "string", "nullable": True},
     },
-    "training": {"timeout": "1h"},
-    "registry": {
-        "aliases": {"champion": "champion", "challenger": "challenger", "previous": "previous"},
-        "gate": {"metric": "mae", "better": "lower", "margin": 0.01, "limit": 50},
-    },
-    "serving": {
-        "bucket": "models",
-        "maxBatchSize": 16,
-        "maxQueueDelayMicroseconds": 500,
-        "instances": 1,
-        "traceOneIn": 10,
-        "payloadRetention": "90d",
-    },
-    "monitoring": {
-        "drift": {"threshold": 0.2, "window": "1h", "minSamples": 500},
-        "retraining": {"onDrift": True, "cooldown": "24h"},
-    },
+    "timestamp": "at",
+    "features": [{"name": "distance", "type": "float"}, {"name": "hour", "type": "int"}],
+    "target": {"name": "minutes", "type": "float"},
+    "maxQuarantined": 0.1,
 }
 
 
@@ -103,16 +81,12 @@ class Pipeline:
         )
 
     def spec(self) -> dict[str, Any]:
-        made = json.loads(json.dumps(SPEC)) | {"name": self.name}
-        made["collection"]["prefix"] = made["serving"]["prefix"] = f"{self.name}/"
-        made["training"]["experiment"] = made["registry"]["model"] = made["serving"]["model"] = self.name
-        for path, value in self.changes.items():
-            *folders, last = path.split(".")
-            inner = made
-            for each in folders:
-                inner = inner[each]
-            inner[last] = value
-        return dict(made)
+        return spec_of(
+            self.name,
+            {"type": "python", "period": "month"},
+            json.loads(json.dumps(SCHEMA)),
+            **{"registry.gate.limit": 50, "serving.maxBatchSize": 16, "serving.gpus": 0} | self.changes,
+        )
 
     def preprocessed(self, run: str, rows: pd.DataFrame | None = None, **given: Any) -> Context:
         """A run whose batch is collected and preprocessed."""

@@ -56,18 +56,18 @@ def test_a_template_is_filled_with_the_period_and_its_coarser_ones() -> None:
     ],
 )
 def test_the_finest_placeholder_says_how_long_a_batch_is(template: str, granularity: str) -> None:
-    assert granularity_of(HttpSource(f"http://localhost/{template}")) == granularity
-    assert granularity_of(S3Source("data", template)) == granularity
+    assert granularity_of(HttpSource(f"http://localhost/{template}", "parquet", 0)) == granularity
+    assert granularity_of(S3Source("data", template, "parquet", 0)) == granularity
 
 
 def test_a_query_and_a_function_say_how_long_a_batch_is() -> None:
-    assert granularity_of(SqlSource("SELECT 1", "date")) == "date"
-    assert granularity_of(PythonSource("hour")) == "hour"
+    assert granularity_of(SqlSource("SELECT 1", "date", 0)) == "date"
+    assert granularity_of(PythonSource("hour", 0)) == "hour"
 
 
 def test_a_template_without_a_period_is_refused() -> None:
     with pytest.raises(PermanentError, match="quotes no period"):
-        granularity_of(HttpSource("http://localhost/all.csv"))
+        granularity_of(HttpSource("http://localhost/all.csv", "parquet", 0))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_template_without_a_period_is_refused() -> None:
     ],
 )
 def test_the_newest_batch_is_one_that_is_published(moment: datetime, months: int, batch: str) -> None:
-    assert batch_of(moment, PythonSource("month", months_until_published=months)) == batch
+    assert batch_of(moment, PythonSource("month", months)) == batch
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)
@@ -92,7 +92,7 @@ def test_of_any_moment_the_newest_batch_is_published_and_the_next_one_is_not(
     for _ in range(400):
         moment = datetime(2019, 1, 1, tzinfo=UTC) + timedelta(seconds=seeded.randrange(10 * 365 * 86400))
         months = seeded.randrange(25)
-        period = Period.of(batch_of(moment, PythonSource(granularity, months_until_published=months)))
+        period = Period.of(batch_of(moment, PythonSource(granularity, months)))
         following = Period.around(period.end, granularity)
         assert later_by(period.end, months) <= moment < later_by(following.end, months), (moment, months)
         assert following.before == period
@@ -109,20 +109,20 @@ def test_of_any_moment_the_newest_batch_is_published_and_the_next_one_is_not(
     ],
 )
 def test_no_batch_is_newer_than_the_last_one(granularity: Granularity, until: str, batch: str) -> None:
-    assert batch_of(datetime(2024, 6, 5, tzinfo=UTC), PythonSource(granularity, until=until)) == batch
+    assert batch_of(datetime(2024, 6, 5, tzinfo=UTC), PythonSource(granularity, 0, until=until)) == batch
 
 
 def test_a_batch_newer_than_the_last_one_is_refused() -> None:
     with pytest.raises(
         PermanentError, match="newer than the last one that the source will ever have: 2024-01"
     ):
-        period_of("2024-02", PythonSource("month", until="2024-01"))
+        period_of("2024-02", PythonSource("month", 0, until="2024-01"))
 
 
 def test_a_batch_of_another_length_than_the_sources_is_refused() -> None:
     with pytest.raises(PermanentError, match="batch 2024 is of the kind 'year', this source has 'month'"):
-        period_of("2024", PythonSource("month"))
+        period_of("2024", PythonSource("month", 0))
 
 
 def test_the_last_batch_is_not_refused() -> None:
-    assert period_of("2024-01", PythonSource("month", until="2024-01")) == Period.of("2024-01")
+    assert period_of("2024-01", PythonSource("month", 0, until="2024-01")) == Period.of("2024-01")

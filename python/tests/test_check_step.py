@@ -49,7 +49,7 @@ def environ() -> Iterator[dict[str, str]]:
 
 
 def test_succeeds_when_all_three_answer(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert check_step.main(environ) == 0
+    assert check_step.main(environ, "TRITON_HTTP_URL") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line[:3] for line in lines] == ["yes", "yes", "yes"]
 
@@ -57,7 +57,7 @@ def test_succeeds_when_all_three_answer(environ: dict[str, str], capsys: pytest.
 def test_names_a_wrong_login_and_never_prints_it(
     environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert check_step.main({**environ, "MLFLOW_TRACKING_PASSWORD": "guessed"}) == 1
+    assert check_step.main({**environ, "MLFLOW_TRACKING_PASSWORD": "guessed"}, "TRITON_HTTP_URL") == 1
     out = capsys.readouterr().out
     assert "NO   MLflow takes the login" in out
     assert "said 401" in out
@@ -68,12 +68,17 @@ def test_names_a_triton_that_is_not_ready(
     environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     Services.triton_status = 400
-    assert check_step.main(environ) == 1
+    assert check_step.main(environ, "TRITON_HTTP_URL") == 1
     assert "NO   Triton is ready" in capsys.readouterr().out
 
 
 def test_names_what_cannot_be_reached(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert check_step.main({**environ, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1"}, patience=0) == 1
+    assert (
+        check_step.main(
+            {**environ, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1"}, "TRITON_HTTP_URL", patience=0
+        )
+        == 1
+    )
     assert "refused" in capsys.readouterr().out
 
 
@@ -87,7 +92,7 @@ def test_waits_for_what_is_not_there_yet(environ: dict[str, str], capsys: pytest
 
     threading.Timer(0.7, begin).start()
     address = f"http://127.0.0.1:{late.server_address[1]}"
-    assert check_step.main({**environ, "AWS_ENDPOINT_URL_S3": address}) == 0
+    assert check_step.main({**environ, "AWS_ENDPOINT_URL_S3": address}, "TRITON_HTTP_URL") == 0
     assert "NO" not in capsys.readouterr().out
     late.shutdown()
     late.server_close()

@@ -17,11 +17,11 @@ from trip_files import trips
 JANUARY = Period.of("2024-01")
 SCHEMA = Schema(
     columns={
-        "begun": Column("datetime"),
-        "distance": Column("float", min=0, max=100),
-        "zone": Column("int", min=1, max=265),
+        "begun": Column("datetime", False),
+        "distance": Column("float", False, min=0, max=100),
+        "zone": Column("int", False, min=1, max=265),
         "name": Column("string", nullable=True),
-        "paid": Column("bool"),
+        "paid": Column("bool", False),
     },
     timestamp="begun",
     features=(Feature("distance", "float"),),
@@ -109,7 +109,7 @@ def test_moments_of_another_time_zone_are_told_in_utc() -> None:
 
 
 def test_a_column_of_times_is_no_number_and_one_of_truths_neither() -> None:
-    schema = replace(SCHEMA, columns={"begun": Column("datetime"), "distance": Column("float")})
+    schema = replace(SCHEMA, columns={"begun": Column("datetime", False), "distance": Column("float", False)})
     for column in ("begun", "paid"):
         with pytest.raises(PermanentError, match=r"20 of 20 rows are bad.*distance: not of type float: 20"):
             check(table().assign(distance=table()[column]), schema, JANUARY)

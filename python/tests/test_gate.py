@@ -51,7 +51,7 @@ def test_a_limit_binds_the_first_model_and_the_better_one() -> None:
 
 
 def test_a_champion_without_a_value_is_no_measure() -> None:
-    assert decide(Gate("mae", "lower"), 5.0, math.nan).outcome == "promoted"
+    assert decide(Gate("mae", "lower", 0.01), 5.0, math.nan).outcome == "promoted"
 
 
 def test_the_first_version_is_promoted_and_shown(pipeline: Pipeline) -> None:

@@ -127,9 +127,9 @@ def test_any_other_error_is_a_fault_with_its_traceback(
 def test_without_a_batch_or_a_moment_the_newest_batch_is_collected(
     pipeline: Pipeline, file_server: FileServer
 ) -> None:
-    before = batch_of(datetime.now(UTC), PythonSource("month", months_until_published=1))
+    before = batch_of(datetime.now(UTC), PythonSource("month", 1))
     assert pipeline.run("collect") == 75
-    after = batch_of(datetime.now(UTC), PythonSource("month", months_until_published=1))
+    after = batch_of(datetime.now(UTC), PythonSource("month", 1))
     assert file_server.seen in ([f"/{before}.parquet"], [f"/{after}.parquet"])
 
 

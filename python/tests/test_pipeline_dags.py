@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-import pipeline_dags
 from kubernetes_api import Answer, Call, Request
-from pipeline_dags import LABEL, look, main
+from lifecycle.names import PIPELINE_LABEL
+from pipeline_dags import look, main
+from processes import laid_down
 from small_api_server import Fault, SmallApiServer
 
 MAPS = "/api/v1/namespaces/platform/configmaps"
@@ -21,13 +22,18 @@ MAPS = "/api/v1/namespaces/platform/configmaps"
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """Mounted as a ConfigMap is: the files are links into a folder that is one itself."""
+    """Mounted as a ConfigMap is: what lies at the top is links into a folder that is one itself."""
     folder = tmp_path / "shared"
-    (folder / "..2026").mkdir(parents=True)
+    (folder / "..2026" / "lifecycle").mkdir(parents=True)
     (folder / "..data").symlink_to("..2026")
-    for name, text in {"lifecycle_dags.py": "dags = dict\n", ".airflowignore": "lifecycle_*.py\n"}.items():
+    for name, text in {
+        "lifecycle_dags.py": "dags = dict\n",
+        ".airflowignore": "lifecycle_*.py\n",
+        "lifecycle/names.py": "",
+    }.items():
         (folder / "..2026" / name).write_text(text)
-        (folder / name).symlink_to(f"..data/{name}")
+    for top in ("lifecycle", "lifecycle_dags.py", ".airflowignore"):
+        (folder / top).symlink_to(f"..data/{top}")
     return folder
 
 
@@ -44,12 +50,12 @@ def spec(name: str, **more: Any) -> dict[str, Any]:
 
 def put(server: SmallApiServer, name: str, text: str | None) -> None:
     data = {"model.py": ""} if text is None else {"spec.json": text}
-    metadata = {"name": f"pipeline-{name}", "labels": {LABEL: name}}
+    metadata = {"name": f"pipeline-{name}", "labels": {PIPELINE_LABEL: name}}
     server.put(f"{MAPS}/pipeline-{name}", {"metadata": metadata, "data": data})
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def spec_in(file: Path) -> Any:
@@ -69,7 +75,8 @@ def test_each_pipeline_has_a_file_of_its_own_beside_the_shared_ones(
     put(server, "fares", json.dumps(spec("fares")))
     whole, lines = look("platform", shared, folder, call)
     assert whole
-    assert names(folder) == [".airflowignore", "lifecycle_dags.py", "pipeline-fares.py", "pipeline-trips.py"]
+    shared_files = [".airflowignore", "lifecycle/names.py", "lifecycle_dags.py"]
+    assert names(folder) == [*shared_files, "pipeline-fares.py", "pipeline-trips.py"]
     assert lines == [f"{name}: written" for name in names(folder)]
     assert spec_in(folder / "pipeline-trips.py") == spec("trips")
 
@@ -77,9 +84,9 @@ def test_each_pipeline_has_a_file_of_its_own_beside_the_shared_ones(
 def test_a_second_look_writes_nothing(server: SmallApiServer, call: Call, shared: Path, folder: Path) -> None:
     put(server, "trips", json.dumps(spec("trips")))
     look("platform", shared, folder, call)
-    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert look("platform", shared, folder, call) == (True, [])
-    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 @pytest.mark.parametrize(
@@ -112,7 +119,15 @@ def test_a_pipeline_that_is_gone_takes_its_file_along(
     look("platform", shared, folder, call)
     del server.objects[f"{MAPS}/pipeline-trips"]
     assert look("platform", shared, folder, call) == (True, ["pipeline-trips.py: removed"])
-    assert names(folder) == [".airflowignore", "lifecycle_dags.py"]
+    assert names(folder) == [".airflowignore", "lifecycle/names.py", "lifecycle_dags.py"]
+
+
+def test_a_module_that_a_newer_release_has_no_more_is_removed(call: Call, shared: Path, folder: Path) -> None:
+    look("platform", shared, folder, call)
+    (shared / "..2026" / "lifecycle" / "names.py").rename(shared / "..2026" / "lifecycle" / "words.py")
+    _, lines = look("platform", shared, folder, call)
+    assert lines == ["lifecycle/words.py: written", "lifecycle/names.py: removed"]
+    assert names(folder) == [".airflowignore", "lifecycle/words.py", "lifecycle_dags.py"]
 
 
 def test_a_changed_shared_file_is_written_again(call: Call, shared: Path, folder: Path) -> None:
@@ -148,11 +163,11 @@ def test_a_spec_that_cannot_be_read_is_said_stops_no_other_and_leaves_what_was_t
 
 
 def test_a_label_that_is_no_name_makes_no_file(call: Call, shared: Path, folder: Path) -> None:
-    metadata = {"name": "sly", "labels": {LABEL: "Trips_1"}}
+    metadata = {"name": "sly", "labels": {PIPELINE_LABEL: "Trips_1"}}
     body = {"items": [{"metadata": metadata, "data": {"spec.json": json.dumps(spec("Trips_1"))}}]}
     whole, lines = look("platform", shared, folder, lambda _: Answer(200, body))
     assert whole
-    assert lines[0] == f"ConfigMap sly: its label {LABEL} must be a DNS label, got 'Trips_1'"
+    assert lines[0] == f"ConfigMap sly: its label {PIPELINE_LABEL} must be a DNS label, got 'Trips_1'"
     assert "pipeline-Trips_1.py" not in names(folder)
 
 
@@ -214,9 +229,10 @@ def test_is_ready_once_the_folder_is_whole_and_stays_so(
     assert capsys.readouterr().out.splitlines() == ["the ConfigMaps of platform cannot be read: 503"]
 
 
-def test_ends_at_once_when_it_is_told_to(shared: Path, folder: Path) -> None:
+def test_ends_at_once_when_it_is_told_to(tmp_path: Path, shared: Path, folder: Path) -> None:
     paths = [str(shared), str(folder), str(folder / ".ready")]
-    program = [sys.executable, pipeline_dags.__file__, "platform", *paths]
+    programs = laid_down(tmp_path / "program", "kubernetes_api.py", "pipeline_dags.py")
+    program = [sys.executable, str(programs / "pipeline_dags.py"), "platform", *paths]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout:

@@ -185,7 +185,7 @@ def test_what_features_does_to_the_rows_does_not_reach_their_times(collected: Co
 
 
 def test_truths_whole_numbers_and_nulls_among_them_are_numbers() -> None:
-    schema = Schema({}, "t", (Feature("a", "int"), Feature("b", "int", 0, 1)), Feature("c", "float"))
+    schema = Schema({}, "t", (Feature("a", "int"), Feature("b", "int", 0, 1)), Feature("c", "float"), 0.1)
     made = pd.DataFrame({"c": [0.5, 1, 2], "a": pd.array([1, None, 3], "Int64"), "b": [True, False, True]})
     table = shaped(made, made, schema, "model.py")
     assert table.to_numpy(na_value=-9).tolist() == [[1, 1, 0.5], [-9, 0, 1], [3, 1, 2]]
@@ -194,7 +194,7 @@ def test_truths_whole_numbers_and_nulls_among_them_are_numbers() -> None:
 
 
 def test_a_broken_number_where_whole_ones_belong_is_dropped() -> None:
-    schema = Schema({}, "t", (Feature("a", "int"),), Feature("c", "float"))
+    schema = Schema({}, "t", (Feature("a", "int"),), Feature("c", "float"), 0.1)
     table = pd.DataFrame({"a": [1, 1.5], "c": [0.0, 0.0]})
     assert dict(usable(table, schema)[1]) == {"a: not of type int": 1}
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import run_step
+from processes import HERE, laid_down
 
-PROGRAM = Path(run_step.__file__)
 OLD = time.time() - run_step.UNUSED - 60
 
 
@@ -28,6 +28,7 @@ class Ground:
         self.environments = folder / "environments"
         self.requirements = folder / "requirements.txt"
         self.wheels = folder / "wheels"
+        self.launcher = laid_down(folder / "launcher", "run_step.py")
         (folder / "bin").mkdir()
         (folder / "bin" / "uv").symlink_to(uv)
         self.wheels.mkdir()
@@ -52,7 +53,7 @@ class Ground:
 
     def command(self, *program: str, environments: str = "") -> list[str]:
         return [
-            *(sys.executable, str(PROGRAM), "--requirements", str(self.requirements)),
+            *(sys.executable, str(self.launcher / "run_step.py"), "--requirements", str(self.requirements)),
             *("--environments", environments or str(self.environments), "--code", str(self.folder / "code")),
             *("--", *program),
         ]
@@ -299,7 +300,7 @@ def test_a_signal_reaches_the_program_itself(ground: Ground) -> None:
 
 @pytest.mark.parametrize("pods", ["steps", "sidecar"])
 def test_each_lock_names_a_hash_for_each_package_and_no_address(pods: str) -> None:
-    lock = (PROGRAM.parents[1] / f"requirements-{pods}.txt").read_text()
+    lock = (HERE.parent / f"requirements-{pods}.txt").read_text()
     entries = [entry for entry in lock.replace("\\\n", "").splitlines() if entry.strip()]
     assert len(entries) > 10
     assert [entry for entry in entries if "==" not in entry or "--hash=sha256:" not in entry] == []
@@ -310,7 +311,7 @@ def test_each_lock_names_a_hash_for_each_package_and_no_address(pods: str) -> No
 
 def test_the_tests_run_with_what_the_pods_run() -> None:
     def pins(name: str) -> set[str]:
-        lock = (PROGRAM.parents[1] / f"requirements-{name}.txt").read_text()
+        lock = (HERE.parent / f"requirements-{name}.txt").read_text()
         return {line.split(" ")[0] for line in lock.splitlines() if "==" in line and line[0].isalpha()}
 
     assert (pins("steps") | pins("sidecar")) - pins("dev") == set()

@@ -25,7 +25,7 @@ JANUARY = Period.of("2024-01")
 
 
 def fetch_http(server: FileServer, folder: Path, kind: Any = "parquet", **limits: Any) -> RawBatch:
-    source = HttpSource(server.address + "/{{ month }}." + kind, kind)
+    source = HttpSource(server.address + "/{{ month }}." + kind, kind, 0)
     return http.fetch(source, JANUARY, WANTED, folder, **({"patience": 0.0} | limits))
 
 
@@ -160,7 +160,7 @@ class TestHttp:
 
 
 class TestObjectStore:
-    SOURCE = S3Source("data", "incoming/{{ month }}/")
+    SOURCE = S3Source("data", "incoming/{{ month }}/", "parquet", 0)
 
     def put(self, client: Any, **files: bytes) -> None:
         for name, data in files.items():
@@ -186,7 +186,7 @@ class TestObjectStore:
 
     def test_csv_files_are_read_as_text(self, object_store: Any, tmp_path: Path) -> None:
         object_store.put_object(Bucket="data", Key="in/2024-01.csv", Body=b"begun,distance\n2024-01-01,1\n")
-        table = self.fetch(tmp_path, S3Source("data", "in/{{ month }}", "csv")).table
+        table = self.fetch(tmp_path, S3Source("data", "in/{{ month }}", "csv", 0)).table
         assert table.to_dict("list") == {"begun": ["2024-01-01"], "distance": ["1"]}
 
     def test_an_empty_prefix_may_pass_later(self, object_store: Any, tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ class TestSql:
 
     def fetch(self, postgres_folder: Path, query: str = QUERY) -> RawBatch:
         environ = {"SOURCE_DATABASE_URL": f"postgresql://tests@/postgres?host={postgres_folder}"}
-        return sql.fetch(SqlSource(query, "month"), JANUARY, WANTED, environ, patience=0)
+        return sql.fetch(SqlSource(query, "month", 0), JANUARY, WANTED, environ, patience=0)
 
     def test_the_rows_from_start_up_to_the_end_are_the_batch(self, postgres_folder: Path) -> None:
         raw_batch = self.fetch(postgres_folder)
@@ -274,7 +274,7 @@ class TestSql:
 
     def test_libpqs_own_variables_name_the_database_as_well(self, postgres_folder: Path) -> None:
         environ = {"PGHOST": str(postgres_folder)}
-        raw_batch = sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, environ, patience=0)
+        raw_batch = sql.fetch(SqlSource(self.QUERY, "month", 0), JANUARY, WANTED, environ, patience=0)
         assert len(raw_batch.table) == 2
 
     @pytest.mark.parametrize(
@@ -288,12 +288,12 @@ class TestSql:
         environ = {"SOURCE_DATABASE_URL": f"postgresql://tests@127.0.0.1:{free_port()}/postgres"}
         began = time.monotonic()
         with pytest.raises(RetryableError, match="does not answer"):
-            sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, environ, patience=1)
+            sql.fetch(SqlSource(self.QUERY, "month", 0), JANUARY, WANTED, environ, patience=1)
         assert time.monotonic() - began >= 1
 
     def test_no_database_to_ask_stops(self) -> None:
         with pytest.raises(PermanentError, match="set SOURCE_DATABASE_URL"):
-            sql.fetch(SqlSource(self.QUERY, "month"), JANUARY, WANTED, {})
+            sql.fetch(SqlSource(self.QUERY, "month", 0), JANUARY, WANTED, {})
 
 
 @pytest.mark.parametrize(

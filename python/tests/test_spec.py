@@ -16,23 +16,42 @@ def load(folder: Path, raw: Any) -> Spec:
 
 
 def test_a_spec_is_read_and_what_it_says_beyond_is_ignored(tmp_path: Path) -> None:
-    spec = load(tmp_path, spec_json() | {"steps": {"image": "python"}})
+    raw = spec_json()
+    spec = load(tmp_path, raw | {"later": 1, "steps": raw["steps"] | {"image": "python"}})
     schema = spec.collection.schema
     assert (spec.name, spec.serving.max_queue_delay_microseconds) == ("trips", 500)
-    assert schema.columns["distance"] == Column("float", nullable=False, min=0, max=100)
+    assert schema.columns["distance"] == Column("float", False, 0, 100)
     assert schema.features == (Feature("distance", "float", 0, 100),)
     assert spec.registry.gate.limit == 10
     assert spec.monitoring.retraining.on_drift is True
     assert spec.sha256 == sha256((tmp_path / "spec.json").read_bytes())
 
 
-def test_what_a_spec_does_not_say_has_its_default(tmp_path: Path) -> None:
+def test_what_a_spec_need_not_say_is_none(tmp_path: Path) -> None:
     raw = spec_json()
-    del raw["registry"]["gate"]["limit"], raw["collection"]["schema"]["maxQuarantined"]
+    del raw["registry"]["gate"]["limit"]
     spec = load(tmp_path, raw)
-    assert (spec.serving.shadow, spec.serving.payloads, spec.serving.gpus) == (False, False, 0)
-    assert (spec.registry.gate.limit, spec.collection.schema.max_quarantined) == (None, 0.1)
-    assert spec.collection.schema.request_id is None
+    assert (spec.registry.gate.limit, spec.collection.schema.request_id) == (None, None)
+
+
+def test_whole_numbers_stay_whole_so_that_a_schema_keeps_its_hash(tmp_path: Path) -> None:
+    raw = spec_json()
+    raw["collection"]["schema"]["maxQuarantined"] = 0
+    schema = load(tmp_path, raw).collection.schema
+    assert [repr(each) for each in (schema.max_quarantined, schema.target.min)] == ["0", "1"]
+
+
+def test_the_spec_of_another_api_version_is_refused(tmp_path: Path) -> None:
+    wanted = r'spec\.apiVersion must be "mlops-lifecycle/v1": synthesize .*, got "mlops-lifecycle/v2"'
+    with pytest.raises(PermanentError, match=wanted):
+        load(tmp_path, spec_json() | {"apiVersion": "mlops-lifecycle/v2"})
+
+
+def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+    raw = spec_json()
+    del raw["owner"], raw["serving"]["gpus"]
+    with pytest.raises(PermanentError, match=r"spec\.owner is missing; .*; spec\.serving\.gpus is missing"):
+        load(tmp_path, raw)
 
 
 @pytest.mark.parametrize(
@@ -44,13 +63,13 @@ def test_what_a_spec_does_not_say_has_its_default(tmp_path: Path) -> None:
         ),
         (
             {"type": "s3", "bucket": "data", "prefix": "in/{{ date }}/", "until": "2024-01-31"},
-            S3Source("data", "in/{{ date }}/", until="2024-01-31"),
+            S3Source("data", "in/{{ date }}/", "parquet", 0, "2024-01-31"),
         ),
         (
             {"type": "sql", "query": "SELECT 1", "period": "date", "secretName": "trips"},
-            SqlSource("SELECT 1", "date"),
+            SqlSource("SELECT 1", "date", 0),
         ),
-        ({"type": "python", "period": "hour"}, PythonSource("hour")),
+        ({"type": "python", "period": "hour"}, PythonSource("hour", 0)),
     ],
 )
 def test_each_kind_of_source_is_read(tmp_path: Path, raw: dict[str, Any], source: Source) -> None:
@@ -73,9 +92,11 @@ def test_each_kind_of_source_is_read(tmp_path: Path, raw: dict[str, Any], source
             "x",
             r"columns\.distance\.type must be one of",
         ),
+        (["collection", "source"], {}, r"spec\.collection\.source\.type must be one of http, .*, got null"),
         (["serving", "instances"], True, r"serving\.instances must be of type int, got true"),
         (["serving", "instances"], 1.5, r"serving\.instances must be of type int, got 1\.5"),
         (["registry", "gate", "margin"], True, r"gate\.margin must be of type float, got true"),
+        (["steps", "resources", "limits", "memory"], 0.5, r"limits\.memory must be of type str, got 0\.5"),
         (["monitoring", "retraining", "onDrift"], 1, r"retraining\.onDrift must be of type bool, got 1"),
     ],
 )

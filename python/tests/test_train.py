@@ -83,7 +83,7 @@ def test_every_client_of_mlflow_can_load_the_model(pipeline: Pipeline) -> None:
 
 def test_a_classification_is_judged_by_its_probabilities(pipelines: Callable[..., Pipeline]) -> None:
     pipeline = pipelines(
-        registry__gate={"metric": "log_loss", "better": "lower"},
+        registry__gate={"metric": "log_loss", "better": "lower", "margin": 0.01},
         collection__schema__target={"name": "minutes", "type": "int"},
     )
     left = trained(pipeline, code=CLASSES)
@@ -129,7 +129,7 @@ def test_the_owners_mistake_stops_with_its_line(pipeline: Pipeline) -> None:
 
 
 def test_a_metric_that_nobody_measures_stops_with_those_that_are(pipelines: Callable[..., Pipeline]) -> None:
-    pipeline = pipelines(registry__gate={"metric": "auc", "better": "higher"})
+    pipeline = pipelines(registry__gate={"metric": "auc", "better": "higher", "margin": 0.01})
     with pytest.raises(PermanentError, match=r"judges by 'auc', and what can be measured .* mae, rmse, r2"):
         trained(pipeline)
 

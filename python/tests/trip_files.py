@@ -14,6 +14,7 @@ import pandas as pd
 from lifecycle.spec import Spec
 from lifecycle.steps.context import Context
 from lifecycle.store import Store
+from synthesized import spec_of
 
 MODEL = """
 import pandas as pd
@@ -28,47 +29,19 @@ def train(rows):
 
 def spec_json(**source: Any) -> dict[str, Any]:
     """A spec.json. `source` is the collection's source; a URL of a monthly file where there is none."""
-    return {
-        "apiVersion": "mlops-lifecycle/v1",
-        "name": "trips",
-        "owner": "Taxi team <taxi@example.com>",
-        "collection": {
-            "source": source or {"type": "http", "url": "http://localhost/{{ month }}.parquet"},
-            "schema": {
-                "columns": {
-                    "begun": {"type": "datetime", "nullable": False},
-                    "distance": {"type": "float", "nullable": False, "min": 0, "max": 100},
-                    "minutes": {"type": "float", "nullable": False},
-                },
-                "timestamp": "begun",
-                "features": [{"name": "distance", "type": "float", "min": 0, "max": 100}],
-                "target": {"name": "minutes", "type": "float", "min": 1, "max": 120},
-                "maxQuarantined": 0.1,
-            },
-            "bucket": "data",
-            "prefix": "trips/",
+    schema = {
+        "columns": {
+            "begun": {"type": "datetime", "nullable": False},
+            "distance": {"type": "float", "nullable": False, "min": 0, "max": 100},
+            "minutes": {"type": "float", "nullable": False},
         },
-        "training": {"experiment": "trips", "timeout": "1h", "resources": {"requests": {"cpu": "500m"}}},
-        "registry": {
-            "model": "trips",
-            "aliases": {"champion": "champion", "challenger": "challenger", "previous": "previous"},
-            "gate": {"metric": "mae", "better": "lower", "margin": 0.01, "limit": 10},
-        },
-        "serving": {
-            "model": "trips",
-            "bucket": "models",
-            "prefix": "trips/",
-            "maxBatchSize": 256,
-            "maxQueueDelayMicroseconds": 500,
-            "instances": 1,
-            "traceOneIn": 10,
-            "payloadRetention": "90d",
-        },
-        "monitoring": {
-            "drift": {"threshold": 0.2, "window": "1h", "minSamples": 500},
-            "retraining": {"onDrift": True, "cooldown": "24h"},
-        },
+        "timestamp": "begun",
+        "features": [{"name": "distance", "type": "float", "min": 0, "max": 100}],
+        "target": {"name": "minutes", "type": "float", "min": 1, "max": 120},
+        "maxQuarantined": 0.1,
     }
+    monthly = {"type": "http", "url": "http://localhost/{{ month }}.parquet"}
+    return spec_of("trips", source or monthly, schema)
 
 
 def trips(rows: int = 400, month: str = "2024-01") -> pd.DataFrame:

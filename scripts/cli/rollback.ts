@@ -1,5 +1,6 @@
 /** `npm run rollback PIPELINE`: the version that served before serves again, without Airflow. */
 import { parseArgs } from 'node:util';
+import { STEPS } from '../../lib/definitions/names';
 import { Failure, run } from '../command';
 import { oneOf, runStep, specOf } from './platform/step-pod';
 
@@ -19,7 +20,7 @@ void run(async () => {
   if (values.help) return console.log(HELP);
   const pipeline = oneOf(positionals, HELP);
 
-  const phase = await runStep({ pipeline, spec: specOf(pipeline), name: 'rollback' });
+  const phase = await runStep({ pipeline, spec: specOf(pipeline), name: STEPS.alone.rollback });
   if (phase !== 'Succeeded')
     throw new Failure(
       `the rollback of ${pipeline} did not pass, for the reason above; 'npm run status' says which version serves`,

@@ -1,5 +1,6 @@
 /** `npm run traffic PIPELINE -- --batch 2024-01`: asks the model that serves with the rows of a batch. */
 import { parseArgs } from 'node:util';
+import { STEPS } from '../../lib/definitions/names';
 import { Failure, run } from '../command';
 import { oneOf, runStep, specOf } from './platform/step-pod';
 
@@ -36,7 +37,7 @@ void run(async () => {
   const phase = await runStep({
     pipeline,
     spec: specOf(pipeline),
-    name: 'traffic',
+    name: STEPS.alone.traffic,
     args: Object.entries({ batch, seconds, clients, pause }).map(([name, value]) => `--${name}=${value}`),
     asksSource: true,
     signal: interrupted(),

@@ -1,8 +1,8 @@
 """The program beside Triton: it makes Triton serve what the pointers say, and counts what is asked.
 
-MODELS_BUCKET and DATA_BUCKET name the buckets; the store's address and credentials are boto3's variables.
-TRITON_GRPC_URL and TRITON_ADMIN_KEY are Triton's; MODEL_REPOSITORY and TRACE_DIR are folders shared with it.
-TRACE_MAX_BYTES bounds the latter. REPLICA names this replica, PORT is where HTTP is served.
+The variables of names.ENVIRONMENT name the buckets and the folders that it shares with Triton, and say where
+Triton is; the store's address and credentials are boto3's variables. TRACE_MAX_BYTES bounds the folder of
+traces, REPLICA names this replica, PORT is where HTTP is served.
 """
 
 import json
@@ -21,6 +21,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from lifecycle.names import ENVIRONMENT, READY_PATH, SIDECAR_PORT, STATUS_PATH
 from lifecycle.sidecar.downloader import Downloader, WatchedStore
 from lifecycle.sidecar.drift_counters import DriftCounters
 from lifecycle.sidecar.metrics import MetricsCollector
@@ -60,22 +61,24 @@ class Sidecar:
         self.state = ServingState()
         self.counters = DriftCounters()
         self.replica = environ.get("REPLICA") or socket.gethostname()
-        self._port = int(environ.get("PORT", "9101"))
+        self.port = int(environ.get("PORT", SIDECAR_PORT))
         self._triton = TritonClient(
-            environ.get("TRITON_GRPC_URL", "localhost:8001"), environ["TRITON_ADMIN_KEY"]
+            environ[ENVIRONMENT.triton_grpc_url], environ[ENVIRONMENT.triton_admin_key]
         )
         arrived = threading.Event()
-        cache = ModelCache(Path(environ.get("MODEL_REPOSITORY", "/models")))
+        cache = ModelCache(Path(environ[ENVIRONMENT.model_repository]))
         reconciler = Reconciler(self._triton, cache, self.state, self.counters)
-        downloader = Downloader(WatchedStore(environ["MODELS_BUCKET"]), cache, self.state, arrived.set)
+        downloader = Downloader(
+            WatchedStore(environ[ENVIRONMENT.models_bucket]), cache, self.state, arrived.set
+        )
         shadow_scorer = ShadowScorer(self._triton, self.counters)
         self._payload_writer = PayloadWriter(
-            Store(environ["DATA_BUCKET"], patience=0).put,
+            Store(environ[ENVIRONMENT.data_bucket], patience=0).put,
             self.replica,
             lambda lost: self.counters.drop("payload", lost),
         )
         trace_reader = TraceReader(
-            Path(environ.get("TRACE_DIR", "/traces")),
+            Path(environ[ENVIRONMENT.trace_dir]),
             self.counters,
             self._payload_writer,
             shadow_scorer,
@@ -93,7 +96,7 @@ class Sidecar:
 
     def run(self) -> int:
         """Run until `stop`; return the exit status: 1 where a thread died."""
-        server = ThreadingHTTPServer(("", self._port), _handler(self))
+        server = ThreadingHTTPServer(("", self.port), _handler(self))
         server.daemon_threads = True
         threads = [
             threading.Thread(target=self._repeat, args=(task,), name=task.name, daemon=True)
@@ -104,7 +107,7 @@ class Sidecar:
         )
         for thread in threads:
             thread.start()
-        log.info("listening on %d", self._port)
+        log.info("listening on %d", self.port)
         self._stopping.wait()
         for task in self._tasks:
             task.wake.set()
@@ -167,15 +170,15 @@ def _handler(sidecar: Sidecar) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path == "/ready":
+            if self.path == READY_PATH:
                 ready = sidecar.state.ready()
                 self._answer(200 if ready else 503, "text/plain", b"ready\n" if ready else b"not yet\n")
-            elif self.path == "/status":
+            elif self.path == STATUS_PATH:
                 self._answer(200, "application/json", json.dumps(sidecar.status()).encode())
             elif self.path == "/metrics":
                 self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
             else:
-                self._answer(404, "text/plain", b"/ready, /status or /metrics\n")
+                self._answer(404, "text/plain", f"{READY_PATH}, {STATUS_PATH} or /metrics\n".encode())
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the library's
             """Probes are not worth a line each."""

@@ -6,13 +6,11 @@ import numpy as np
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from lifecycle.names import FEATURE_KIND, METRICS, PREDICTION_KIND
+from lifecycle.names import Metric as Name
 from lifecycle.sidecar.drift_counters import Counts, DriftCounters, PipelineCounts, VersionCounts
 from lifecycle.sidecar.model_version import Bins
 from lifecycle.sidecar.serving_state import ModelState, ServingState
-
-PREDICTION = "prediction"
-MODEL = ["model"]
-VERSION = ["model", "version"]
 
 
 class MetricsCollector(Collector):
@@ -41,19 +39,11 @@ class MetricsCollector(Collector):
 
 
 def _serving(models: dict[str, ModelState]) -> list[Metric]:
-    serving = GaugeMetricFamily("mlops_model_serving", "1 for the version that serves", labels=VERSION)
-    wanted = GaugeMetricFamily(
-        "mlops_model_wanted_version", "The version that the pointer names", labels=MODEL
-    )
-    number = GaugeMetricFamily("mlops_model_serving_version", "The version that serves", labels=MODEL)
-    refused = GaugeMetricFamily(
-        "mlops_model_refused",
-        "1 while the pointer wants a version that was refused",
-        labels=VERSION,
-    )
-    seconds = GaugeMetricFamily(
-        "mlops_sync_switch_seconds", "How long the last change of version took", labels=MODEL
-    )
+    serving = _gauge(METRICS.model_serving, "1 for the version that serves")
+    wanted = _gauge(METRICS.model_wanted_version, "The version that the pointer names")
+    number = _gauge(METRICS.model_serving_version, "The version that serves")
+    refused = _gauge(METRICS.model_refused, "1 while the pointer wants a version that was refused")
+    seconds = _gauge(METRICS.sync_switch, "How long the last change of version took")
     for name, model in models.items():
         pointer = model.pointer
         wanted.add_metric([name], 0 if pointer is None else pointer.version or 0)
@@ -67,31 +57,21 @@ def _serving(models: dict[str, ModelState]) -> list[Metric]:
 
 
 def _synced(state: ServingState) -> list[Metric]:
-    read = GaugeMetricFamily(
-        "mlops_sync_last_success_timestamp_seconds",
-        "When the pointers were last read",
-        value=state.read_at,
-    )
-    failures = CounterMetricFamily("mlops_sync_failures", "What failed on the way", labels=["reason"])
+    read = _gauge(METRICS.sync_last_success, "When the pointers were last read", state.read_at)
+    failures = _counter(METRICS.sync_failures, "What failed on the way")
     for reason, times in state.failures.items():
         failures.add_metric([reason], times)
     return [read, failures]
 
 
 def _statuses(state: ServingState) -> list[Metric]:
-    live = GaugeMetricFamily("mlops_live_error", "The live model's error", labels=[*VERSION, "metric"])
-    labelled = GaugeMetricFamily("mlops_labelled_rows", "Rows behind the live error", labels=VERSION)
-    gate = GaugeMetricFamily(
-        "mlops_gate_value", "The last gate's values", labels=[*MODEL, "metric", "candidate"]
-    )
+    live = _gauge(METRICS.live_error, "The live model's error")
+    labelled = _gauge(METRICS.labelled_rows, "Rows behind the live error")
+    gate = _gauge(METRICS.gate_value, "The last gate's values")
     batch = {
-        "periodEnd": GaugeMetricFamily(
-            "mlops_batch_end_timestamp_seconds", "When the newest batch's period ends", labels=MODEL
-        ),
-        "rows": GaugeMetricFamily("mlops_batch_rows", "Good rows of the newest batch", labels=MODEL),
-        "quarantined": GaugeMetricFamily(
-            "mlops_batch_quarantined_rows", "Bad rows of the newest batch", labels=MODEL
-        ),
+        "periodEnd": _gauge(METRICS.batch_end, "When the newest batch's period ends"),
+        "rows": _gauge(METRICS.batch_rows, "Good rows of the newest batch"),
+        "quarantined": _gauge(METRICS.batch_quarantined_rows, "Bad rows of the newest batch"),
     }
     for model, statuses in state.statuses.items():
         error, decided = statuses.get("error", {}), statuses.get("gate", {})
@@ -110,18 +90,15 @@ def _statuses(state: ServingState) -> list[Metric]:
 
 
 def _counted(pipelines: dict[str, PipelineCounts]) -> list[Metric]:
-    labels = [*VERSION, "feature", "bin", "kind"]
-    counted = CounterMetricFamily("mlops_feature_bin", "Sampled values in each bin", labels=labels)
-    ratio = GaugeMetricFamily(
-        "mlops_feature_baseline_ratio", "The training data's share of each bin", labels=labels
-    )
-    rows = CounterMetricFamily("mlops_sampled_rows", "Rows of sampled requests", labels=VERSION)
+    counted = _counter(METRICS.feature_bin, "Sampled values in each bin")
+    ratio = _gauge(METRICS.feature_baseline_ratio, "The training data's share of each bin")
+    rows = _counter(METRICS.sampled_rows, "Rows of sampled requests")
     for model, entry in pipelines.items():
         for version_counts in entry.versions.values():
             version = str(version_counts.version.number)
             rows.add_metric([model, version], version_counts.rows)
             for bins, kind, counts in _all_bins(version_counts):
-                name = PREDICTION if kind == PREDICTION else bins.name
+                name = PREDICTION_KIND if kind == PREDICTION_KIND else bins.name
                 for place, times in _named(counts):
                     counted.add_metric([model, version, name, place, kind], times)
                 for index, share in enumerate(bins.ratios):
@@ -131,16 +108,14 @@ def _counted(pipelines: dict[str, PipelineCounts]) -> list[Metric]:
 
 def _all_bins(version_counts: VersionCounts) -> Iterator[tuple[Bins, str, Counts]]:
     for bins, counts in zip(version_counts.version.features, version_counts.features, strict=True):
-        yield bins, "feature", counts
-    yield version_counts.version.prediction, PREDICTION, version_counts.prediction
+        yield bins, FEATURE_KIND, counts
+    yield version_counts.version.prediction, PREDICTION_KIND, version_counts.prediction
 
 
 def _shadows(pipelines: dict[str, PipelineCounts]) -> list[Metric]:
-    counted = CounterMetricFamily("mlops_shadow_bin", "The shadow's predictions", labels=[*VERSION, "bin"])
-    shadowed = CounterMetricFamily(
-        "mlops_shadowed_bin", "The predictions returned for the shadow's rows", labels=[*VERSION, "bin"]
-    )
-    rows = CounterMetricFamily("mlops_shadow_rows", "Rows that the shadow scored", labels=VERSION)
+    counted = _counter(METRICS.shadow_bin, "The shadow's predictions")
+    shadowed = _counter(METRICS.shadowed_bin, "The predictions returned for the shadow's rows")
+    rows = _counter(METRICS.shadow_rows, "Rows that the shadow scored")
     for model, entry in pipelines.items():
         if entry.shadow is not None:
             version = str(entry.shadow.version.number)
@@ -153,13 +128,19 @@ def _shadows(pipelines: dict[str, PipelineCounts]) -> list[Metric]:
 
 
 def _traces(counters: DriftCounters) -> list[Metric]:
-    size = GaugeMetricFamily("mlops_trace_bytes", "Disk that traces take", value=counters.trace_bytes)
-    dropped = CounterMetricFamily(
-        "mlops_trace_dropped", "Traces that could not be counted", labels=["reason"]
-    )
+    size = _gauge(METRICS.trace_bytes, "Disk that traces take", counters.trace_bytes)
+    dropped = _counter(METRICS.trace_dropped, "Traces that could not be counted")
     for reason, times in counters.dropped.items():
         dropped.add_metric([reason], times)
     return [size, dropped]
+
+
+def _gauge(name: Name, meaning: str, value: float | None = None) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name.name, meaning, value=value, labels=name.labels or None)
+
+
+def _counter(name: Name, meaning: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name.name, meaning, labels=name.labels)
 
 
 def _named(counts: Counts) -> Iterator[tuple[str, float]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifecycle.model_repository import BadVersion
+from lifecycle.names import TRACE_ONE_IN
 
 Rows = NDArray[np.float32]
 
@@ -150,7 +151,7 @@ def _config(fields: Mapping[str, Any]) -> ModelConfig:
         max_queue_delay_microseconds=whole("maxQueueDelayMicroseconds", 0),
         instances=whole("instances", 1),
         gpus=whole("gpus", 0),
-        trace_one_in=whole("traceOneIn", 1, 10),
+        trace_one_in=whole("traceOneIn", 1, TRACE_ONE_IN),
         payloads=fields.get("payloads", False) is True,
     )
 

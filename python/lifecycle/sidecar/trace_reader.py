@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lifecycle.names import TRACE_FILE
 from lifecycle.sidecar.drift_counters import DriftCounters
 from lifecycle.sidecar.payload_writer import PayloadWriter
 from lifecycle.sidecar.reconciler import GOLDEN
@@ -36,9 +37,9 @@ class TraceFile:
 class TraceReader:
     """Reads the folder that Triton writes its traces into.
 
-    `trace.json.<number>` are files that Triton finished: each is removed and then counted, so that none is
-    counted twice, whenever this process is killed. `trace.json` grows: how far it was read is noted before
-    it is counted.
+    Files whose name ends in a number are those that Triton finished: each is removed and then counted, so
+    that none is counted twice, whenever this process is killed. The one without grows: how far it was read is
+    noted before it is counted.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class TraceReader:
     def _tick(self) -> None:
         self._bound()
         for file in self._files():
-            if file.path.name == "trace.json":
+            if file.path.name == TRACE_FILE:
                 self._read_growing(file)
             else:
                 self._read_finished(file)
@@ -149,7 +150,7 @@ class TraceReader:
         """The oldest first."""
         now = time.time()
         files = []
-        for path in self._folder.glob("trace.json*"):
+        for path in self._folder.glob(f"{TRACE_FILE}*"):
             with suppress(FileNotFoundError):
                 stat = path.stat()
                 files.append(TraceFile(path, stat.st_size, now - stat.st_mtime))

@@ -9,6 +9,7 @@ import psycopg
 
 from lifecycle.batches import Period
 from lifecycle.exits import PermanentError, RetryableError
+from lifecycle.names import ENVIRONMENT
 from lifecycle.sources.raw_batch import RawBatch, from_frame
 from lifecycle.spec import SqlSource
 
@@ -34,16 +35,17 @@ def fetch(
 ) -> RawBatch:
     """Run the query with `:start` and `:end` bound to the period.
 
-    The connection is that of SOURCE_DATABASE_URL, or of libpq's PG* variables.
+    The connection is that of the source's own variable, or of libpq's PG* variables.
 
     Raises:
         RetryableError: The server is away, refuses the login, or broke the query off.
         PermanentError: The environment names no database, or the query is refused.
     """
-    address = environ.get("SOURCE_DATABASE_URL", "")
+    address = environ.get(ENVIRONMENT.source_database_url, "")
     if not address and "PGHOST" not in environ:
         raise PermanentError(
-            "no database to ask: set SOURCE_DATABASE_URL, or PGHOST and its like, in the step's environment"
+            f"no database to ask: set {ENVIRONMENT.source_database_url}, or PGHOST and its like, "
+            "in the step's environment"
         )
     statement = bound(source.query)
     try:

@@ -20,6 +20,7 @@ from lifecycle.model_repository import (
     read_version,
     write_pointer,
 )
+from lifecycle.names import ENVIRONMENT
 from lifecycle.steps.context import Context
 from lifecycle.steps.replicas import replicas
 from lifecycle.steps.tolerance import distance
@@ -188,7 +189,10 @@ def _await_replicas(context: Context, version: int, deadline: float) -> int:
         if answered and not behind and not silent:
             return len(answered)
         if time.monotonic() >= deadline:
-            state = "; ".join([*behind, *silent]) or f"{context.environ['TRITON_REPLICAS']} has no address"
+            state = (
+                "; ".join([*behind, *silent])
+                or f"{context.environ[ENVIRONMENT.triton_replicas]} has no address"
+            )
             raise RetryableError(f"the replicas did not follow to version {version} in time: {state}")
         time.sleep(POLL_SECONDS)
 
@@ -217,7 +221,7 @@ def _ask_golden(context: Context, version: int, golden: Golden, deadline: float)
 
 def _infer(context: Context, golden: Golden, rows: Any, deadline: float) -> dict[str, Any]:
     """One question over HTTP, asked again while the Service does not answer."""
-    where = context.environ.get("TRITON_HTTP_URL", "")
+    where = context.environ.get(ENVIRONMENT.triton_http_url, "")
     url = f"http://{where}/v2/models/{context.spec.serving.model}/infer"
     shape = [len(rows), len(rows[0])]
     tensor = {"name": golden.input, "shape": shape, "datatype": "FP32", "data": rows}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lifecycle.baseline import psi
 from lifecycle.exits import PermanentError
+from lifecycle.names import ENVIRONMENT, METRICS, STATUS_PATH
 
 SECONDS = 5.0
 SAMPLE = re.compile(r"^(\w+)\{(.*)\} (\S+)$", re.MULTILINE)
@@ -30,13 +31,13 @@ class Replica:
 
 
 def replicas(model: str, environ: Mapping[str, str]) -> tuple[list[Replica], list[str]]:
-    """Ask every replica behind TRITON_REPLICAS, `host:port` of a headless Service.
+    """Ask every replica behind the `host:port` of a headless Service that the environment names.
 
     Returns:
         The replicas that answered, and for each other one why it did not. Both empty: there is none.
 
     Raises:
-        PermanentError: TRITON_REPLICAS is not of that form.
+        PermanentError: The environment names none of that form.
     """
     answered, silent = [], []
     for address in addresses(environ):
@@ -49,10 +50,12 @@ def replicas(model: str, environ: Mapping[str, str]) -> tuple[list[Replica], lis
 
 def addresses(environ: Mapping[str, str]) -> list[str]:
     """The address of each replica, `ip:port`, sorted; none where the name resolves to nothing."""
-    given = environ.get("TRITON_REPLICAS", "")
+    given = environ.get(ENVIRONMENT.triton_replicas, "")
     host, _, port = given.rpartition(":")
     if not host or not port.isdigit():
-        raise PermanentError(f"TRITON_REPLICAS must be host:port of Triton's headless Service, got {given!r}")
+        raise PermanentError(
+            f"{ENVIRONMENT.triton_replicas} must be host:port of Triton's headless Service, got {given!r}"
+        )
     try:
         found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except socket.gaierror:
@@ -76,13 +79,13 @@ def shadow_distance(at: Sequence[str], model: str) -> float:
     shadowed: Counter[str] = Counter()
     shadow: Counter[str] = Counter()
     for address in at:
-        for name, text, value in SAMPLE.findall(_get(address, "metrics").decode()):
+        for name, text, value in SAMPLE.findall(_get(address, "/metrics").decode()):
             labels = dict(LABEL.findall(text))
             if labels.get("model") != model:
                 continue
-            if name == "mlops_shadow_bin_total":
+            if name == METRICS.shadow_bin.name:
                 shadow[labels["bin"]] += int(float(value))
-            if name == "mlops_shadowed_bin_total":
+            if name == METRICS.shadowed_bin.name:
                 shadowed[labels["bin"]] += int(float(value))
     places = sorted(shadowed.keys() | shadow.keys())
     total = max(1, sum(shadowed.values()))
@@ -90,7 +93,7 @@ def shadow_distance(at: Sequence[str], model: str) -> float:
 
 
 def _replica(address: str, model: str) -> Replica:
-    status = json.loads(_get(address, "status"))
+    status = json.loads(_get(address, STATUS_PATH))
     # A sidecar that has not read this pointer yet knows nothing of the model.
     reported = status["models"].get(model, {})
     return Replica(
@@ -106,5 +109,5 @@ def _replica(address: str, model: str) -> Replica:
 def _get(address: str, path: str) -> bytes:
     # Never through a proxy: a pod's address means nothing there.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://{address}/{path}", timeout=SECONDS) as answer:
+    with opener.open(f"http://{address}{path}", timeout=SECONDS) as answer:
         return bytes(answer.read())

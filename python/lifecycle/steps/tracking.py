@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from lifecycle.exits import PermanentError, RetryableError
+from lifecycle.names import ALIASES, ENVIRONMENT
 from lifecycle.spec import Spec
 
 RUN = "lifecycle.run"
@@ -81,8 +82,8 @@ class Tracking:
         mlflow.set_tracking_uri(self.uri)
         self.name = spec.registry.model
         self.experiment_name = spec.training.experiment
-        self.aliases = spec.registry.aliases
-        self.page = environ.get("MLFLOW_PAGE_URL", "").rstrip("/")
+        self.aliases = ALIASES
+        self.page = environ.get(ENVIRONMENT.mlflow_page_url, "").rstrip("/")
         self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def experiment(self) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from lifecycle.batches import Period
 from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.model_repository import read_pointer
+from lifecycle.names import ENVIRONMENT
 from lifecycle.steps import collect, expectations
 from lifecycle.steps.context import Context
 from lifecycle.steps.preprocess import shaped, usable
@@ -158,7 +159,7 @@ class Client:
     def __init__(self, context: Context, rows: Served, seed: int) -> None:
         """Connect to nothing yet. Of the same seed come the same rows."""
         serving = context.spec.serving
-        self._where = context.environ.get("TRITON_HTTP_URL", "")
+        self._where = context.environ.get(ENVIRONMENT.triton_http_url, "")
         self._path = f"/v2/models/{serving.model}/infer"
         self._rows = rows
         self._at_once = min(ROWS, serving.max_batch_size)

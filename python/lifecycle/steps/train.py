@@ -16,6 +16,7 @@ import pandas as pd
 
 from lifecycle import baseline
 from lifecycle.exits import PermanentError, StepExit
+from lifecycle.names import ENVIRONMENT
 from lifecycle.spec import Feature, Schema
 from lifecycle.steps import tracking
 from lifecycle.steps.context import Context
@@ -109,7 +110,7 @@ def _tags(
         tracking.BATCH_SHA256: preprocessed["inputs"]["sha256"],
         tracking.CODE_SHA256: user_code.sha256,
         tracking.SPEC_SHA256: context.spec.sha256,
-        tracking.AIRFLOW_RUN: context.environ.get("AIRFLOW_RUN_URL", ""),
+        tracking.AIRFLOW_RUN: context.environ.get(ENVIRONMENT.airflow_run_url, ""),
         tracking.PARENT_VERSION: "" if champion is None else str(champion.version),
         INPUTS: hashlib.sha256(json_bytes(inputs)).hexdigest(),
     }

@@ -1,3 +1,4 @@
+import { LABELS, PORTS, SIDECAR_PATHS } from '../../../lib/definitions/names';
 import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { list, tryKubectl } from './kubectl';
 
@@ -10,16 +11,17 @@ interface Served {
 
 const NAMESPACE = `--namespace=${PLATFORM_NAMESPACE}`;
 const ASK =
-  "import urllib.request as u; print(u.urlopen('http://localhost:9101/status', timeout=10).read().decode())";
+  `import urllib.request as u; ` +
+  `print(u.urlopen('http://localhost:${PORTS.sidecar}${SIDECAR_PATHS.status}', timeout=10).read().decode())`;
 
 /** Names of the pipelines that the cluster has, sorted. */
 export function appliedPipelines(): string[] {
   const labelled = list<{ metadata: { labels: Record<string, string> } }>(
     'configmaps',
     NAMESPACE,
-    '--selector=mlops-lifecycle/pipeline',
+    `--selector=${LABELS.pipeline}`,
   );
-  return [...new Set(labelled.map(({ metadata }) => metadata.labels['mlops-lifecycle/pipeline']!))].sort();
+  return [...new Set(labelled.map(({ metadata }) => metadata.labels[LABELS.pipeline]!))].sort();
 }
 
 /** A line for each pipeline that is applied, and each that still serves: with which version. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { FILES, LABELS, STEPS } from '../../../lib/definitions/names';
 import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { Failure } from '../../command';
 import { kubectl, send, tryKubectl } from './kubectl';
@@ -50,7 +51,7 @@ export function specOf(pipeline: string): Spec {
     'get',
     `configmap/pipeline-${pipeline}`,
     `--namespace=${PLATFORM_NAMESPACE}`,
-    '--output=jsonpath={.data.spec\\.json}',
+    `--output=jsonpath={.data.${FILES.spec.replace('.', '\\.')}}`,
   );
   if (found.status !== 0) {
     const names = appliedPipelines().join(' ');
@@ -90,7 +91,7 @@ function stepPod({ pipeline, spec, name, args = [], asksSource = false }: Step, 
       ...pod.metadata,
       name: `${pipeline}-${run}`,
       // The NetworkPolicy of a source that is a database opens for `collect`.
-      labels: { ...pod.metadata.labels, 'mlops-lifecycle/step': asksSource ? 'collect' : name },
+      labels: { ...pod.metadata.labels, [LABELS.step]: asksSource ? STEPS.run.collect : name },
     },
     spec: {
       ...pod.spec,

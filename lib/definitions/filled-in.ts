@@ -1,0 +1,19 @@
+import { z } from 'zod';
+
+type FilledIn<Shape extends z.ZodRawShape> = {
+  [Key in keyof Shape]: Shape[Key] extends z.ZodDefault<infer Inner extends z.ZodType> ? Inner : Shape[Key];
+};
+
+/**
+ * The schema of an object whose defaults were filled in: a key that had a default must be there.
+ * Rules between the object's keys were checked before, and are not part of it.
+ */
+export function filledIn<Shape extends z.ZodRawShape>(
+  schema: z.ZodObject<Shape>,
+): z.ZodObject<FilledIn<Shape>, z.core.$strict> {
+  const shape = Object.entries(schema.shape).map(([key, value]) => [
+    key,
+    value instanceof z.ZodDefault ? value.unwrap() : value,
+  ]);
+  return z.strictObject(Object.fromEntries(shape) as FilledIn<Shape>);
+}

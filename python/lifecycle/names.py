@@ -1,0 +1,156 @@
+"""What TypeScript and Python must call by the same name: contract/names.json, which lies beside this file.
+
+It needs nothing but Python: Airflow's files and the small programs import it too. A name that the file
+lacks, or has and this module does not know, is an error when the module is imported.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a step ends: its exit code, and the word with which the last line of its log begins."""
+
+    code: int
+    word: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of the sidecar, and its labels in the order in which they are given values."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """All metrics of the sidecar; docs/lifecycle.md says what each means."""
+
+    model_serving: Metric
+    model_wanted_version: Metric
+    model_serving_version: Metric
+    model_refused: Metric
+    sync_last_success: Metric
+    sync_failures: Metric
+    sync_switch: Metric
+    feature_bin: Metric
+    feature_baseline_ratio: Metric
+    sampled_rows: Metric
+    shadow_bin: Metric
+    shadow_rows: Metric
+    shadowed_bin: Metric
+    trace_bytes: Metric
+    trace_dropped: Metric
+    live_error: Metric
+    labelled_rows: Metric
+    batch_end: Metric
+    batch_rows: Metric
+    batch_quarantined_rows: Metric
+    gate_value: Metric
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Environment variables that the manifests or Airflow's DAGs set, and the programs read."""
+
+    airflow_run_url: str
+    data_bucket: str
+    mlflow_page_url: str
+    model_repository: str
+    models_bucket: str
+    prometheus_url: str
+    source_database_url: str
+    trace_dir: str
+    triton_admin_key: str
+    triton_grpc_url: str
+    triton_http_url: str
+    triton_replicas: str
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """MLflow's aliases of the version that serves, the one that wants to, and the one that served before."""
+
+    champion: str
+    challenger: str
+    previous: str
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """The alerts that start a retraining."""
+
+    drift: str
+    prediction_drift: str
+    error: str
+
+
+def _filled(kind: type[T], values: dict[str, Any]) -> T:
+    """The dataclass with these values, whose keys are spelled as in JSON."""
+    return kind(
+        **{
+            re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key): value
+            for key, value in values.items()
+        }
+    )
+
+
+_NAMES: dict[str, Any] = json.loads(Path(__file__).with_name("names.json").read_text(encoding="utf-8"))
+
+API_VERSION: str = _NAMES["apiVersion"]
+"""Of a pipeline's spec."""
+
+PIPELINE_LABEL: str = _NAMES["labels"]["pipeline"]
+STEP_LABEL: str = _NAMES["labels"]["step"]
+
+RUN_STEPS: tuple[str, ...] = tuple(_NAMES["steps"]["run"].values())
+"""The steps of a lifecycle run, in this order."""
+COLLECT, PREPROCESS, TRAIN, REGISTER, GATE, DEPLOY = RUN_STEPS
+
+ALONE_STEPS: tuple[str, ...] = tuple(_NAMES["steps"]["alone"].values())
+"""Steps that follow no other step of the same run."""
+MONITOR, ROLLBACK, TRAFFIC = ALONE_STEPS
+
+FEATURES_FUNCTION: str = _NAMES["functions"]["features"]
+TRAIN_FUNCTION: str = _NAMES["functions"]["train"]
+COLLECT_FUNCTION: str = _NAMES["functions"]["collect"]
+
+PERMANENT_ERROR, RETRYABLE_ERROR, GATE_REJECTED = (
+    Exit(**_NAMES["exits"][key]) for key in ("permanentError", "retryableError", "gateRejected")
+)
+
+ALIASES = _filled(Aliases, _NAMES["aliases"])
+
+ALERTS = _filled(Alerts, _NAMES["alerts"])
+
+METRICS = _filled(
+    Metrics, {key: Metric(each["name"], tuple(each["labels"])) for key, each in _NAMES["metrics"].items()}
+)
+
+FEATURE_KIND: str = _NAMES["binKinds"]["feature"]
+PREDICTION_KIND: str = _NAMES["binKinds"]["prediction"]
+
+PERIODS: dict[str, str] = _NAMES["periods"]
+"""How long a batch may be, from the coarsest to the finest, and the pattern of its name."""
+
+SIDECAR_PORT: int = _NAMES["ports"]["sidecar"]
+READY_PATH: str = _NAMES["paths"]["ready"]
+STATUS_PATH: str = _NAMES["paths"]["status"]
+
+ENVIRONMENT = _filled(Environment, _NAMES["environment"])
+
+SPEC_FILE: str = _NAMES["files"]["spec"]
+MODEL_FILE: str = _NAMES["files"]["model"]
+TRACE_FILE: str = _NAMES["files"]["trace"]
+PIPELINE_FOLDER = Path(_NAMES["folders"]["pipeline"])
+"""Where a step finds its pipeline's files."""
+
+TRACE_ONE_IN: int = _NAMES["defaults"]["traceOneIn"]
+"""One request in this many is traced where a version does not say."""

@@ -1,0 +1,19 @@
+/** `npm run contract`: writes contract/spec.schema.json, what a pipeline's spec.json is, for whoever reads one. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { pipelineSpecSchema } from '../../lib/pipeline/spec';
+
+export const SPEC_SCHEMA = join(__dirname, '../../contract/spec.schema.json');
+
+/** The JSON Schema of a spec, as text. */
+export function specSchema(): string {
+  const schema = z.toJSONSchema(pipelineSpecSchema, {
+    target: 'draft-7',
+    // A length of time is text by a rule of ours: the rule says so itself.
+    unrepresentable: 'any',
+  });
+  return `${JSON.stringify({ title: 'spec.json of a pipeline', ...schema }, null, 2)}\n`;
+}
+
+if (require.main === module) writeFileSync(SPEC_SCHEMA, specSchema());

@@ -108,7 +108,7 @@ test('no rule and no dashboard asks a metric of the sidecar for a label that it 
 const LITERALS: Record<string, { pattern: RegExp; where: RegExp }> = {
   'a metric': { pattern: /\bmlops_[a-z]/, where: /./ },
   'a label or the API version': {
-    pattern: /["'`]mlops-lifecycle\/(?!model-clients|config|login-|custom-resources)/,
+    pattern: /["'`]mlops-lifecycle\/(?!model-clients|config|login-|environment|custom-resources)/,
     where: /./,
   },
   'an alert that retrains': {

@@ -14,7 +14,7 @@ const SOURCE_FUNCTIONS: Readonly<Record<Source['type'], readonly string[]>> = {
   http: [],
   s3: [],
   sql: [],
-  python: ['collect'],
+  python: [FUNCTIONS.collect],
 };
 
 /**

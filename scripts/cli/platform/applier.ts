@@ -7,7 +7,7 @@ import { kubectl, list, send } from './kubectl';
 /** Its name in the cluster. */
 const NAME = 'custom-resources';
 /** On the ConfigMaps that custom resources travelled in. */
-const LABEL = `mlops-lifecycle/${NAME}`;
+const LABEL = 'mlops-lifecycle/custom-resources';
 const OURS = `--selector=app.kubernetes.io/part-of=${OWNERSHIP_LABELS['app.kubernetes.io/part-of']}`;
 
 /**

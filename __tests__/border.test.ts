@@ -151,7 +151,7 @@ const LITERALS: Record<string, { pattern: RegExp; where: RegExp }> = {
   'a kind of bin': { pattern: /kind\\?=\\?"(feature|prediction)/, where: /./ },
   'a file of both sides': {
     pattern: new RegExp(`["'\`](${Object.values(names.files).join('|').replaceAll('.', '\\.')})["'\`]`),
-    where: /^(lib|scripts\/(?!new-pipeline)|python)/,
+    where: /^(lib|scripts|python)/,
   },
   'a default': { pattern: /traceOneIn.*(default\(|, 1, )\d/, where: /^(lib|python)/ },
 };

@@ -1,5 +1,9 @@
+import { definePipeline } from '../../../lib';
 import { images } from '../../../lib/kubernetes/images';
+import type { PipelineSpec } from '../../../lib/pipeline/spec';
+import { TRIP } from '../../support/trip';
 import { airflow, ended, firstRun, log, runs, type Task, tasks, trigger } from '../support/airflow';
+import { specOf } from '../support/pipelines';
 import { cluster, PLATFORM } from '../support/platform';
 import { report, timed } from '../support/cluster';
 import { until } from '../support/prometheus';
@@ -137,25 +141,26 @@ test('nothing of a step that has ended is left in the cluster', () => {
   expect(STEPS.flatMap(stepPods)).toEqual([]);
 });
 
-function spec(name: string) {
-  return {
-    apiVersion: 'mlops-lifecycle/v1',
+/** What synth writes of a small pipeline, but for its pods. */
+function spec(name: string): PipelineSpec {
+  const definition = definePipeline({
+    ...TRIP,
     name,
-    owner: 'tests',
-    description: 'Steps that do nothing.',
     schedule: '0 6 1 * *',
-    training: {
+    trainer: {
       timeout: '10m',
-      resources: { requests: { cpu: '20m', memory: '32Mi' }, limits: { memory: '64Mi' } },
+      cpu: { request: '20m' },
+      memory: { request: '32Mi', limit: '64Mi' },
     },
-    monitoring: { retraining: { onDrift: true, cooldown: '24h' }, every: '1m', reportEvery: '24h' },
+    retraining: { every: '1m' },
+  });
+  const written = specOf({ definition, model: '' });
+  return {
+    ...written,
     steps: {
-      namespace: 'mlops-steps',
       resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '64Mi' } },
       pod: {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { namespace: 'mlops-steps' },
+        ...written.steps.pod,
         spec: {
           serviceAccountName: 'step',
           restartPolicy: 'Never',

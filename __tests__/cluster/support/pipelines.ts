@@ -1,9 +1,13 @@
-import { cpSync, mkdtempSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadAll } from 'js-yaml';
 import { laptop } from '../../../environments/laptop';
 import { definePipeline, loadPipelines, type PipelineProps, synthesize } from '../../../lib';
+import { FILES as FILE_NAMES } from '../../../lib/definitions/names';
 import type { LoadedPipeline } from '../../../lib/pipeline/pipeline';
+import type { PipelineSpec } from '../../../lib/pipeline/spec';
+import type { Manifest } from '../../../lib/validation/manifests';
 import { cluster } from './platform';
 
 const ROOT = join(__dirname, '../../..');
@@ -56,6 +60,13 @@ export function applyPipeline(pipeline: LoadedPipeline): void {
 /** Takes out what belongs to one pipeline alone; its data and its versions stay. */
 export function removePipeline(pipeline: LoadedPipeline): void {
   cluster.kubectl('delete', '--ignore-not-found', '--filename', fileOf(pipeline));
+}
+
+/** A pipeline's spec, as `synth` writes it for Airflow. */
+export function specOf(pipeline: LoadedPipeline): PipelineSpec {
+  const objects = loadAll(readFileSync(fileOf(pipeline), 'utf8')) as Manifest[];
+  const data = objects.find(({ kind }) => kind === 'ConfigMap')!.data as Record<string, string>;
+  return JSON.parse(data[FILE_NAMES.spec]!) as PipelineSpec;
 }
 
 function fileOf(pipeline: LoadedPipeline): string {

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import signal
 import threading
 import time
@@ -140,9 +141,12 @@ def edited(name: str, **fields: Any) -> Change:
     return lambda files: files.update({name: json.dumps({**json.loads(files[name]), **fields}).encode()})
 
 
+# The real backend writes it with a capital, its stand-in without.
+NOT_LOADED = "[Ll]oad model"
+
 BAD_FILES: dict[str, tuple[Change, str]] = {
-    "an ONNX that does not load": (rewritten("model.onnx", b"not an ONNX model"), "load model"),
-    "a truncated ONNX": (rewritten("model.onnx", model_bytes(2)[:-40]), "load model"),
+    "an ONNX that does not load": (rewritten("model.onnx", b"not an ONNX model"), NOT_LOADED),
+    "a truncated ONNX": (rewritten("model.onnx", model_bytes(2)[:-40]), NOT_LOADED),
     "an ONNX of another width": (rewritten("model.onnx", model_bytes(2, inputs=4)), "features"),
     "an ONNX with another output": (rewritten("model.onnx", model_bytes(2, output="other")), "prediction"),
     "another model's ONNX": (rewritten("model.onnx", model_bytes(7)), "20 of 20 golden answers are wrong"),
@@ -222,7 +226,7 @@ def test_no_bad_version_ever_serves(page: Page, triton: Triton) -> None:
             write()
             point(2, previous=1)
             wait_until(lambda: "2" in page.model()["refused"], what=kind)
-            assert reason in page.model()["refused"]["2"], kind
+            assert re.search(reason, page.model()["refused"]["2"]), kind
             assert page.model()["serving"] == 1, kind
             assert page.value('mlops_model_refused{model="trip",version="2"}') == 1
             point(1)

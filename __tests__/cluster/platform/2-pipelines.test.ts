@@ -73,7 +73,13 @@ test('a step that may pass later is tried again, after a pause', () => {
     300,
   );
   expect(again).toMatchObject({ state: 'up_for_retry', try_number: 2 });
-  expect(log(LATER, id, 'collect')).toContain("'exit_code': 75");
+  // Airflow knows the ended attempt by its log a moment later.
+  const said = until(
+    () => log(LATER, id, 'collect'),
+    (text) => text.includes("'exit_code': 75"),
+    60,
+  );
+  expect(said).toContain("'exit_code': 75");
   remove(LATER);
 });
 

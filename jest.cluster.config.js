@@ -36,6 +36,11 @@ module.exports = {
     },
     {
       ...common,
+      displayName: 'helm',
+      roots: ['<rootDir>/__tests__/cluster/helm'],
+    },
+    {
+      ...common,
       ...onThePlatform,
       displayName: 'platform',
       roots: ['<rootDir>/__tests__/cluster/platform'],

@@ -94,7 +94,9 @@ def test_a_version_serves_once_the_pointer_names_it(page: Page, client: Client, 
     point(2, previous=1)
     wait_until(lambda: page.serves(2))
     assert client.factor() == 2
-    assert sorted(each.name for each in (triton.models / "trip").iterdir()) == ["2", "config.pbtxt"]
+    # The version before is withdrawn from Triton's folder only once the new one is reported as serving.
+    offered = triton.models / "trip"
+    wait_until(lambda: sorted(each.name for each in offered.iterdir()) == ["2", "config.pbtxt"])
     assert sorted(each.name for each in (triton.models / ".versions/trip").glob("[0-9]*")) == ["1", "2"]
     publish(3)
     point(3, previous=2)

@@ -3,6 +3,7 @@ const common = {
   ...withoutCluster,
   testPathIgnorePatterns: [],
   setupFilesAfterEnv: ['<rootDir>/__tests__/cluster/support/timeout.js'],
+  runner: '<rootDir>/__tests__/cluster/support/runner.js',
 };
 
 /** A node with the platform on it, for the whole project. */
@@ -17,12 +18,11 @@ const onThePlatform = {
  * `npm run test:kills` and `npm run test:tutorial` are projects that take too long for every day.
  */
 module.exports = {
-  // A node with everything on it takes minutes; one suite at a time, because there is one machine.
-  maxWorkers: 1,
+  // Suites that the runner lets run beside each other wait for the cluster's clocks most of the time.
+  maxWorkers: 2,
   verbose: true,
   reporters: ['default', '<rootDir>/__tests__/cluster/support/seconds.js'],
-  // In the order of their names: what kills things comes after what counts restarts.
-  testSequencer: '<rootDir>/__tests__/cluster/support/by-name.js',
+  testSequencer: '<rootDir>/__tests__/cluster/support/sequencer.js',
   projects: [
     {
       ...common,

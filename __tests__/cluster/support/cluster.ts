@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 const SCRIPT = join(__dirname, '../../../scripts/cluster/cluster.sh');
 
@@ -96,7 +96,9 @@ export function timed<T>(action: () => T): { seconds: number; result: T } {
   return { seconds: Math.round((performance.now() - begin) / 100) / 10, result };
 }
 
-/** Says a measured figure where a person who runs the suite sees it. */
+/** Prints a measured figure, after the name of the suite that measured it: two of them may run at a time. */
 export function report(line: string): void {
-  process.stderr.write(`      ${line}\n`);
+  const suite = typeof expect === 'function' ? expect.getState().testPath : undefined;
+  const name = suite === undefined ? '' : `${basename(suite, '.test.ts')}: `;
+  process.stderr.write(`      ${name}${line}\n`);
 }

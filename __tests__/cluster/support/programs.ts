@@ -1,17 +1,29 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { said, step } from './step';
+import { runInStep, said, startWaitingStep, stepStopped } from './step';
 
 const PROGRAMS = readFileSync(join(__dirname, 'programs.py'), 'utf8');
 
-let asked = 0;
+/** The names of the step pods in which this suite's programs run, by their pipelines. */
+const pods = new Map<string, string>();
+
+afterAll(() => {
+  for (const name of pods.values()) stepStopped(name);
+});
 
 /**
- * Runs one of the small programs as a step of a pipeline.
+ * Runs one of the small programs in a step pod of a pipeline, which starts with the first of them.
  * @param program the name of its function in programs.py; the others are its arguments
  * @returns what it says
+ * @throws when the program fails
  */
 export function ask<T>(pipeline: string, program: string, ...args: string[]): T {
-  asked += 1;
-  return said<T>(step(pipeline, `ask-${asked}`, PROGRAMS, program, ...args));
+  let name = pods.get(pipeline);
+  if (name === undefined) {
+    // Suites run beside each other.
+    name = `ask-${process.pid}-${pods.size}`;
+    startWaitingStep(pipeline, name);
+    pods.set(pipeline, name);
+  }
+  return said<T>(runInStep(name, PROGRAMS, program, ...args));
 }

@@ -1,4 +1,5 @@
 import { cluster } from './platform';
+import { until } from './prometheus';
 
 const STEPS = '--namespace=mlops-steps';
 
@@ -14,6 +15,18 @@ for _address in (_os.environ["AWS_ENDPOINT_URL_S3"], _os.environ["MLFLOW_TRACKIN
             break
         except OSError:
             _time.sleep(0.5)
+`;
+
+/** Runs the program that follows with the packages of the steps. */
+const PYTHON = ['sh', '-c', 'export PYTHONPATH=/code; exec /environments/*/bin/python -c "$0" "$@"'];
+
+/** A program of a pod that others run in: `runInStep`. */
+const WAITS = `
+import signal as _signal
+# Process 1 is sent nothing that it neither handles nor blocks.
+_signal.pthread_sigmask(_signal.SIG_BLOCK, {_signal.SIGTERM})
+print("waits", flush=True)
+_signal.sigwait({_signal.SIGTERM})
 `;
 
 interface StepSpec {
@@ -52,12 +65,7 @@ export function startStep(pipeline: string, name: string, program: string, ...ar
       containers: [
         {
           ...base,
-          command: [
-            'sh',
-            '-c',
-            'export PYTHONPATH=/code; exec /environments/*/bin/python -c "$0" "$@"',
-            REACHED + program,
-          ],
+          command: [...PYTHON, REACHED + program],
           args,
           resources: { requests: { cpu: '50m', memory: '256Mi' }, limits: { memory: '2Gi' } },
         },
@@ -95,13 +103,23 @@ export function stepStopped(name: string): string {
   return stepEnded(name);
 }
 
+/** Starts a step that waits for the programs of `runInStep`, until `stepStopped`. */
+export function startWaitingStep(pipeline: string, name: string): void {
+  startStep(pipeline, name, WAITS);
+  const log = until(
+    () => cluster.try(['logs', STEPS, `pod/${name}`]).output,
+    (output) => output.includes('waits'),
+    120,
+  );
+  if (!log.includes('waits')) throw new Error(`${name} does not wait for programs:\n${log}`);
+}
+
+/** Runs a program in a waiting step, and returns what it printed. @throws when it fails. */
+export function runInStep(name: string, program: string, ...args: string[]): string {
+  return cluster.kubectl('exec', STEPS, name, '--', ...PYTHON, program, ...args);
+}
+
 /** The line of JSON that a program ends with. */
 export function said<T>(log: string): T {
   return JSON.parse(log.trim().split('\n').at(-1)!) as T;
-}
-
-/** Runs a program as a step, to its end. */
-export function step(pipeline: string, name: string, program: string, ...args: string[]): string {
-  startStep(pipeline, name, program, ...args);
-  return stepEnded(name);
 }

@@ -1,5 +1,5 @@
 # Shorthands of the tutorial, for one terminal: `. docs/tutorial/shorthands.sh`.
-# Each runs a program inside the pod where it lives, with the login that this pod has.
+# Each runs a program inside its pod, with the login that this pod has.
 # shellcheck shell=bash
 
 # Airflow's command line.
@@ -13,7 +13,7 @@ mc() {
     mc "$@"
 }
 
-# A question to MLflow's REST API, below /api/2.0/mlflow/.
+# A request to MLflow's REST API, below /api/2.0/mlflow/.
 mlflow() {
   kubectl -n mlops-platform exec deployment/mlflow -c server -- python -c '
 import base64, os, sys, urllib.request
@@ -29,7 +29,7 @@ promql() {
     promtool query instant http://localhost:9090 "$1"
 }
 
-# wait_for TEXT COMMAND...: looks every five seconds, eight minutes at most, until COMMAND says TEXT; shows the line.
+# wait_for TEXT COMMAND...: runs COMMAND every five seconds, eight minutes at most, until it prints TEXT; shows the line.
 wait_for() {
   local text=$1 end=$((SECONDS + 480))
   shift

@@ -67,7 +67,8 @@ export function startStep(pipeline: string, name: string, program: string, ...ar
           ...base,
           command: [...PYTHON, REACHED + program],
           args,
-          resources: { requests: { cpu: '50m', memory: '256Mi' }, limits: { memory: '2Gi' } },
+          // Little is asked for: half a core must be left of two for the pipelines' trainings.
+          resources: { requests: { cpu: '1m', memory: '64Mi' }, limits: { memory: '2Gi' } },
         },
       ],
     },

@@ -73,7 +73,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.read('usr/local/bin/helm')).not.toContain('damage');
     });
 
-    it('starts a k3s that is installed but stopped', () => {
+    it('nothing where k3s is installed but stopped, and starts it', () => {
       const target = installed();
       fs.rmSync(target.at('active'));
       const done = target.run();
@@ -94,7 +94,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(machine().has('etc/systemd/system/k3s.service.env')).toBe(false);
     });
 
-    it('the proxy settings also when they are set or changed later, and keeps them when they are not', () => {
+    it('the proxy settings also when they are set or changed later, and keeps them in a run without any', () => {
       const FILE = 'etc/systemd/system/k3s.service.env';
       const target = installed();
       for (const proxy of ['http://proxy:3128', 'http://other:3128']) {
@@ -115,7 +115,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.snapshot()).toEqual(before);
     });
 
-    it('no proxy settings over those that somebody wrote', () => {
+    it('no proxy settings over a file that somebody else changed', () => {
       const FILE = 'etc/systemd/system/k3s.service.env';
       const target = machine();
       target.run([], { https_proxy: 'http://proxy:3128' });
@@ -317,7 +317,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.read('home/ada/.bashrc')).toBe(text.slice(text.indexOf('\n') + 1));
     });
 
-    it('not where the user took the line out again, and then says it', () => {
+    it('but not again where the user took the line out, and then prints it', () => {
       const target = machine();
       expect(target.run().out).not.toContain('export KUBECONFIG');
       target.write('home/ada/.bashrc', '');
@@ -327,7 +327,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.read('home/ada/.bashrc')).toBe('');
     });
 
-    it('not where something sets it already, where the profile is a link, or for a shell that has none', () => {
+    it('but not where something sets it already, where the profile is a link, or for a shell without a profile', () => {
       const set = machine();
       set.write('home/ada/.bashrc', 'export KUBECONFIG=~/work\n');
       const beside = set.run();
@@ -409,7 +409,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.leftTemporary).toEqual([]);
     });
 
-    it('leaves folders and binaries that were there before', () => {
+    it('and leaves folders and binaries that were there before', () => {
       const target = machine();
       target.write('var/lib/rancher/k3s/old', 'old data');
       target.write('var/log/pods/old', 'old log');
@@ -424,7 +424,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.read('usr/local/bin/helm')).toBe('theirs');
     });
 
-    it('leaves a binary that somebody replaced since', () => {
+    it('and leaves a binary that somebody replaced since', () => {
       const target = machine();
       target.run(['--only', 'kubectl']);
       target.write('usr/local/bin/kubectl', 'theirs');
@@ -499,7 +499,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.read('rules')).toBe('*filter\n-A INPUT -s 192.0.2.1 -j DROP\nCOMMIT\n');
     });
 
-    it('deletes nothing while a volume cannot be unmounted', () => {
+    it('nothing while a volume cannot be unmounted', () => {
       const target = installed();
       target.write('var/lib/kubelet/pods/1/data', 'precious');
       target.write('proc/mounts', `nas ${target.at('var/lib/kubelet/pods/1')} nfs rw 0 0\n`);
@@ -523,7 +523,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.snapshot()).toEqual(before);
     });
 
-    it('the containers that outlive the service, and no other process', async () => {
+    it('and ends the containers that outlive the service, and no other process', async () => {
       const target = installed();
       const [shim, child, other] = [spawn('sleep', ['60']), spawn('sleep', ['60']), spawn('sleep', ['60'])];
       const ended = (process: ChildProcess) =>
@@ -538,7 +538,7 @@ describe('scripts/bootstrap.sh', () => {
         );
         expect(target.run(['--uninstall', '--yes']).code).toBe(0);
         expect(await Promise.all(ends)).toEqual(['SIGKILL', 'SIGKILL']);
-        // Time for a third end to be noticed, were there one.
+        // If the script had ended the third process too, Node would know it by then.
         await new Promise((resolve) => setTimeout(resolve, 200));
         expect(other.exitCode ?? other.signalCode).toBeNull();
       } finally {

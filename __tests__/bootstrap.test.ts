@@ -6,7 +6,6 @@ import {
   machine,
   type Machine,
   SCRIPT,
-  sha256,
   SOURCE,
   type Tool,
   TOOLS,
@@ -112,7 +111,7 @@ describe('scripts/bootstrap.sh', () => {
     });
   });
 
-  describe('on a machine that will not do', () => {
+  describe('on a machine that lacks what it needs', () => {
     const untouched = (target: Machine, args: string[], env: Record<string, string>) => {
       const before = target.snapshot();
       const done = target.run(args, env);
@@ -302,7 +301,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.err).toContain(command);
     });
 
-    it('not about a firewall that is off', () => {
+    it('but not about a firewall that is off', () => {
       const target = machine();
       target.stub('firewall-cmd', 'exit 252');
       target.write('etc/ufw/ufw.conf', '# ENABLED=yes\nENABLED=no\n');
@@ -346,7 +345,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.read('etc/systemd/system/k3s.service')).toContain('--write-kubeconfig-mode 600\n');
     });
 
-    it('asks for the disk that the images take, with a GPU and without', () => {
+    it('when the disk has less than the images take, with a GPU and without', () => {
       const target = machine();
       target.stub('nvidia-container-runtime', 'true');
       const done = target.run(['--dry-run'], { STUB_GPU: '1', STUB_FREE_KB: '30000000' });
@@ -377,9 +376,8 @@ describe('scripts/bootstrap.sh', () => {
       expect(again.out).not.toContain('definitions');
     });
 
-    it('and leaves any that is there', () => {
-      const target = machine();
-      target.run();
+    it('and leaves those that are there already', () => {
+      const target = installed();
       target.write(APPLIED, 'somebody else’s\n');
       expect(target.run().code).toBe(0);
       expect(target.read(APPLIED)).toBe('somebody else’s\n');
@@ -392,7 +390,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.has(APPLIED)).toBe(false);
     });
 
-    it('or stops with 5 where the cluster refuses them, the kubeconfig written', () => {
+    it('or ends with exit code 5 where the cluster refuses them, after it wrote the kubeconfig', () => {
       const target = machine();
       const done = target.run([], { STUB_REFUSES: '1' });
       expect(done.code).toBe(5);
@@ -402,7 +400,7 @@ describe('scripts/bootstrap.sh', () => {
       expect(target.has(APPLIED)).toBe(true);
     });
 
-    it('or, where it stands alone, says that the apply is given twice', () => {
+    it('or, where none lie beside it, says that the first apply must be repeated', () => {
       const target = machine();
       fs.rmSync(target.definitions);
       const done = target.run();

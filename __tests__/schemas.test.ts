@@ -150,7 +150,7 @@ describe('a custom resource is refused for', () => {
       '/spec/groups: has two items with the same name',
     ],
     [
-      'a retention of no unit',
+      'a retention without a unit',
       changed('Prometheus', (p) => (p.spec.retention = '15')),
       '/spec/retention: must match',
     ],

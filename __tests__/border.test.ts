@@ -106,7 +106,10 @@ test('no rule and no dashboard uses a label that the sidecar’s metric does not
   expect([...new Set(wrong)]).toEqual([]);
 });
 
-/** Literals that no code may have, because contract/names.json has them for both languages; `where` matches the paths that are searched. */
+/**
+ * Literals that no code may have, because contract/names.json has them for both languages. `where` matches the paths
+ * that are searched.
+ */
 const LITERALS: Record<string, { pattern: RegExp; where: RegExp }> = {
   'a metric': { pattern: /\bmlops_[a-z]/, where: /./ },
   'a label or the API version': {

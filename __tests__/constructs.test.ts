@@ -990,7 +990,7 @@ function build<T>(fill: (scope: ManifestFile) => T) {
   return { made: fill(new ManifestFile(app, 'scope', { file: 'test' })), ...rendered(app.node.findAll()) };
 }
 
-/** Makes a module on stand-ins for the modules before it; returns what `fill` made, and the module's rendered objects. */
+/** Makes a module on stand-ins for those before it; returns what `fill` made, and the module's rendered objects. */
 function inModule<T>(fill: (app: App, before: Shared) => T) {
   const app = new App({ outdir: 'unused' });
   const before = shared(new ManifestFile(app, 'before', { file: 'before' }));

@@ -17,7 +17,10 @@ const MODULES = [
 const CONSTRUCTS = ['Foundation', 'Airflow', 'MLflow', 'Triton', 'Monitoring', 'Pipeline'];
 const SHARED = ['definitions', 'kubernetes', 'observability'];
 
-/** Each import of one file of lib/ by another: the importing file, its module, the imported path, and the names imported as values. */
+/**
+ * Each import of one file of lib/ by another: the importing file, its module, the imported path, and the names imported
+ * as values.
+ */
 const imports = readdirSync(LIB, { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts'))
   .flatMap((file) => {

@@ -191,7 +191,10 @@ describe('the comment on dist/', () => {
   });
 });
 
-/** Runs a step's script with stand-ins for some programs; returns the texts of its output files and of the stand-ins' log. */
+/**
+ * Runs a step's script with stand-ins for some programs.
+ * @returns the texts of its output files and of the stand-ins' log, by their variables
+ */
 function shell(script: string, programs: Record<string, string>, env: Record<string, string> = {}) {
   const at = mkdtempSync(join(folder, 'step-'));
   for (const [name, body] of Object.entries(programs)) {

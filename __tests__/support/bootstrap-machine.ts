@@ -49,7 +49,10 @@ export const downloads = (arch: 'amd64' | 'arm64'): Record<Tool, Download> => {
   };
 };
 
-/** The stand-ins, by name. Those that would change a machine write their call to $CALLS; each then does the least that is needed. */
+/**
+ * The stand-ins, by name. Those that would change a machine write their call to $CALLS. Each then does the least that
+ * is needed.
+ */
 const STUBS: Record<string, string> = {
   uname: 'case "$1" in -s) echo "${STUB_OS:-Linux}";; *) echo "${STUB_ARCH:-x86_64}";; esac',
   id: 'case "$*" in -u) echo "${STUB_UID:-0}";; *) echo 1000;; esac',

@@ -11,7 +11,7 @@ interface Target {
 
 const custom = customResources(appliedObjects(LAPTOP));
 
-/** Monitors of what cannot run here. */
+/** The monitors of workloads that cannot run here. */
 const WITHOUT_TARGET = WITHOUT_IMAGE.map((workload) => workload.split('/')[1]);
 
 test('every ServiceMonitor and PodMonitor has its target, and it is up', () => {
@@ -84,12 +84,12 @@ test('Airflow’s metrics arrive without an exporter', () => {
   expect(names).toContain('airflow_scheduler_heartbeat_total');
 });
 
-test('Alertmanager hears from Prometheus', () => {
+test('Prometheus sends its alerts to Alertmanager', () => {
   const { activeAlertmanagers } = prometheus<{ activeAlertmanagers: unknown[] }>('alertmanagers');
   expect(activeAlertmanagers).toHaveLength(1);
 });
 
-/** Grafana fills these in before it asks. */
+/** The query of a panel, with values for the variables that Grafana fills in. */
 function query(expr: string): string {
   const filled = expr
     .replaceAll('$__rate_interval', '2m')

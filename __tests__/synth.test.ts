@@ -179,7 +179,7 @@ describe('npx cdk8s synth', () => {
   });
 
   function cdk8s(...args: string[]) {
-    return spawnSync(join(base, 'node_modules/.bin/cdk8s'), args, {
+    return spawnSync('npx', ['cdk8s', ...args], {
       cwd: base,
       encoding: 'utf8',
       // `npm run check` has looked at the types, and nothing here asks the network.

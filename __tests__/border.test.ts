@@ -88,7 +88,7 @@ test('no rule and no dashboard uses a label that the sidecar’s metric does not
   const labels = new Map<string, string[]>(
     Object.values(names.metrics).map((each) => [each.name, each.labels]),
   );
-  const all = new Set([...labels.values()].flat().concat('pod'));
+  const all = new Set([...labels.values()].flat().concat('pod', names.monitoredNamespaceLabel));
   const lines = Object.values(filesOf(DIST))
     .flatMap((text) => text.split('\n'))
     .filter((line) => /\bmlops_\w/.test(line) && /\bby\b|\bon\b|\{/.test(line));
@@ -96,7 +96,9 @@ test('no rule and no dashboard uses a label that the sidecar’s metric does not
   const wrong = lines.flatMap((line) => [
     ...[...line.matchAll(/\b(mlops_\w+)\{([^}]*)\}/g)].flatMap(([asked, metric, matchers]) =>
       [...matchers!.matchAll(/(\w+)\s*(?:=|!)/g)]
-        .filter(([, label]) => !labels.get(metric!)?.includes(label!))
+        .filter(
+          ([, label]) => ![...(labels.get(metric!) ?? []), names.monitoredNamespaceLabel].includes(label!),
+        )
         .map(([, label]) => `${asked}: ${label}`),
     ),
     ...[...line.matchAll(/\b(?:by|on|group_left) \(([^)]*)\)/g)].flatMap(([asked, list]) =>
@@ -113,7 +115,8 @@ test('no rule and no dashboard uses a label that the sidecar’s metric does not
 const LITERALS: Record<string, { pattern: RegExp; where: RegExp }> = {
   'a metric': { pattern: /\bmlops_[a-z]/, where: /./ },
   'a label or the API version': {
-    pattern: /["'`]mlops-lifecycle\/(?!model-clients|config|login-|environment|custom-resources)/,
+    pattern:
+      /["'`]mlops-lifecycle\/(?!model-clients|config|login-|environment|monitored['"`]|custom-resources)/,
     where: /./,
   },
   'an alert that retrains': {

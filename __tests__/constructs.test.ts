@@ -299,6 +299,23 @@ describe('NetworkPolicy', () => {
       },
     ]);
   });
+
+  test('opens to every TCP port of namespaces with a label, but for some', () => {
+    const { spec } = build((scope) =>
+      networkPolicy(scope, 'a').allowToNamespacesLabelled('example.com/open', ['b', 'c']),
+    ).find('NetworkPolicy', 'a');
+    expect(spec.egress[1]).toEqual({
+      to: [
+        {
+          namespaceSelector: {
+            matchLabels: { 'example.com/open': 'true' },
+            matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['b', 'c'] }],
+          },
+        },
+      ],
+      ports: [{ protocol: 'TCP' }],
+    });
+  });
 });
 
 describe('Accelerator', () => {
@@ -762,6 +779,65 @@ describe('Monitoring', () => {
     }
   });
 
+  test('takes monitors and rules of every namespace with one label, and ours are told from others’', () => {
+    const { find } = inModule((app, shared) => {
+      return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
+    });
+    const { spec } = find('Prometheus', 'prometheus');
+    const labelled = { matchLabels: { 'mlops-lifecycle/monitored': 'true' } };
+    expect(spec).toMatchObject({
+      serviceMonitorNamespaceSelector: labelled,
+      podMonitorNamespaceSelector: labelled,
+      ruleNamespaceSelector: labelled,
+      enforcedNamespaceLabel: 'monitored_namespace',
+      ignoreNamespaceSelectors: true,
+      arbitraryFSAccessThroughSMs: { deny: true },
+    });
+    const ours = spec.excludedFromEnforcement.map(({ namespace }: Json) => namespace);
+    expect([...new Set(ours)]).toEqual(['mlops-platform', 'mlops-steps', 'mlops-nodes']);
+    const [alert] = find('PrometheusRule', 'grafana').spec.groups[0].rules;
+    expect(alert.expr).toContain('up{job="grafana", monitored_namespace=""}');
+    const dashboard = find('ConfigMap', 'dashboard-mlops-grafana').data['mlops-grafana.json'];
+    expect(dashboard).toContain('monitored_namespace=\\"\\"');
+  });
+
+  test('reads in the whole cluster what targets, monitors and rules there are, and no Secret', () => {
+    const { objects } = inModule((app, shared) => {
+      return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
+    });
+    const rights = Object.fromEntries(
+      objects
+        .filter(({ kind }) => kind === 'ClusterRole')
+        .map(({ metadata, rules }) => [
+          metadata.name,
+          rules.flatMap(({ resources, verbs }: Json) =>
+            resources.map((resource: string) => `${verbs.join(', ')} ${resource}`),
+          ),
+        ]),
+    );
+    expect(rights).toEqual({
+      'mlops-platform:prometheus': [
+        'list, watch endpoints',
+        'list, watch pods',
+        'list, watch services',
+        'list, watch endpointslices',
+      ],
+      'mlops-platform:prometheus-operator': [
+        'get storageclasses',
+        'create, patch events',
+        'list, watch namespaces',
+        'list, watch podmonitors',
+        'list, watch probes',
+        'list, watch prometheusrules',
+        'list, watch servicemonitors',
+      ],
+    });
+    const inNamespaces = objects.filter(
+      ({ kind, metadata }) => kind === 'Role' && metadata.name.startsWith('prometheus'),
+    );
+    expect(inNamespaces.map(({ metadata }) => metadata.namespace)).toEqual(['mlops-platform']);
+  });
+
   test('gives Grafana one replica, and each dashboard a ConfigMap', () => {
     const { find, objects } = inModule((app, shared) => {
       return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
@@ -898,7 +974,7 @@ describe('Pipeline', () => {
       'ModelError',
       'ModelVersionRefused',
     ]);
-    expect(given.ModelError).toContain('{model="trip"}) > 7 ');
+    expect(given.ModelError).toContain('{model="trip", monitored_namespace=""}) > 7 ');
   });
 
   test('trains on the CPU where the environment has no GPU', () => {

@@ -90,6 +90,17 @@ const MONITORS: Defect[] = [
     (s) => delete container(s).ports,
     "scrapes port 'http' of Deployment a/web, which has none",
   ],
+  ...(
+    [
+      ['serviceMonitorNamespaceSelector', 'ServiceMonitor'],
+      ['podMonitorNamespaceSelector', 'PodMonitor'],
+      ['ruleNamespaceSelector', 'PrometheusRule'],
+    ] as const
+  ).map(([selector, kind]): Defect => [
+    `a ${kind} in a namespace without the label that Prometheus looks for`,
+    (s) => s.all.push(prometheus({ [selector]: { matchLabels: { seen: 'true' } } })),
+    `${kind} a/web: Prometheus a/main takes none from namespace 'a', which lacks {"seen":"true"}`,
+  ]),
 ];
 
 const REFERENCES: Defect[] = [

@@ -153,34 +153,31 @@ describe('namespaces of somebody else', () => {
     expect(query(`ALERTS{alertname="${ALERT}", model="orders", monitored_namespace=""}`)).toEqual([]);
   });
 
-  test('a monitor finds nothing outside of its own namespace, and may read no file of Prometheus', () => {
-    for (const { scrapeUrl, labels } of seen('orders').targets) {
-      expect(labels.namespace).toBe('orders');
-      expect(scrapeUrl).toContain(':8080/');
-    }
+  test('a monitor finds nothing outside of its own namespace', () => {
+    for (const { labels } of seen('orders').targets) expect(labels.namespace).toBe('orders');
+  });
+
+  test.each([
+    ['reads-a-file', 'accesses file system via bearer token file which Prometheus'],
+    ['reads-a-secret', 'secrets "not-granted" is forbidden'],
+  ])('a monitor that %s is refused, and an event says so', (name, said) => {
     const { items } = until(
       () =>
         cluster.get<{ items: { message: string }[] }>(
           'events',
           '--namespace=orders',
-          '--field-selector=involvedObject.name=reads-a-file',
+          `--field-selector=involvedObject.name=${name}`,
         ),
       (found) => found.items.length > 0,
       30,
     );
-    expect(items[0]?.message).toContain('accesses file system via bearer token file which Prometheus');
+    expect(items[0]?.message).toContain(said);
   });
 
-  test('the operator reads no Secret and makes nothing outside of the platform’s namespace', () => {
-    const may = (verb: string, resource: string, namespace: string) =>
-      cluster
-        .try([
-          ...['auth', 'can-i', verb, resource, `--namespace=${namespace}`],
-          '--as=system:serviceaccount:mlops-platform:prometheus-operator',
-        ])
-        .output.trim();
+  test('the operator reads a Secret that it was granted, no other, and makes nothing there', () => {
     expect(may('list', 'secrets', 'mlops-platform')).toBe('yes');
     expect(may('list', 'servicemonitors.monitoring.coreos.com', 'orders')).toBe('yes');
+    expect(may('get', 'secrets/login', 'orders')).toBe('yes');
     for (const verb of ['get', 'list']) expect(may(verb, 'secrets', 'orders')).toMatch(/^no/);
     for (const resource of ['secrets', 'statefulsets.apps', 'services'])
       expect(may('create', resource, 'orders')).toMatch(/^no/);
@@ -228,6 +225,13 @@ function ruleOf(name: string): string {
   return rule!.query;
 }
 
+/** Whether the operator may do something: yes, or no and perhaps why. */
+function may(verb: string, resource: string, namespace: string): string {
+  const account = 'system:serviceaccount:mlops-platform:prometheus-operator';
+  const question = ['auth', 'can-i', verb, resource, `--namespace=${namespace}`, `--as=${account}`];
+  return cluster.try(question).output.trim();
+}
+
 /** A namespace with a program that claims to be a Postgres that is down, its monitors and rules. */
 function inNamespace(namespace: string, labels: Record<string, string>): object[] {
   const metadata = { name: 'orders', namespace, labels: { app: 'orders' } };
@@ -272,7 +276,20 @@ function inNamespace(namespace: string, labels: Record<string, string>): object[
       metadata,
       spec: { selector: { app: 'orders' }, ports: [{ name: 'http', port: 8080 }] },
     },
+    ...mayReadSecret(namespace, 'login'),
     { apiVersion: monitoring, kind: 'ServiceMonitor', metadata, spec: { ...spec, endpoints: [endpoint] } },
+    {
+      apiVersion: monitoring,
+      kind: 'PodMonitor',
+      metadata,
+      spec: { ...spec, podMetricsEndpoints: [{ ...endpoint, basicAuth: basicAuth('login') }] },
+    },
+    {
+      apiVersion: monitoring,
+      kind: 'ServiceMonitor',
+      metadata: { ...metadata, name: 'reads-a-secret' },
+      spec: { ...spec, endpoints: [{ ...endpoint, basicAuth: basicAuth('not-granted') }] },
+    },
     {
       apiVersion: monitoring,
       kind: 'ServiceMonitor',
@@ -281,12 +298,6 @@ function inNamespace(namespace: string, labels: Record<string, string>): object[
         ...spec,
         endpoints: [{ ...endpoint, bearerTokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token' }],
       },
-    },
-    {
-      apiVersion: monitoring,
-      kind: 'PodMonitor',
-      metadata,
-      spec: { ...spec, podMetricsEndpoints: [endpoint] },
     },
     {
       apiVersion: monitoring,
@@ -304,6 +315,37 @@ function inNamespace(namespace: string, labels: Record<string, string>): object[
           },
         ],
       },
+    },
+  ];
+}
+
+function basicAuth(secret: string) {
+  return { username: { name: secret, key: 'username' }, password: { name: secret, key: 'password' } };
+}
+
+/** Two Secrets, and what docs/faq.md says of letting the operator read one of them. */
+function mayReadSecret(namespace: string, name: string): object[] {
+  const rbac = 'rbac.authorization.k8s.io';
+  const metadata = { name: 'prometheus-operator', namespace };
+  return [
+    ...[name, 'not-granted'].map((secret) => ({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: secret, namespace },
+      stringData: { username: 'prometheus', password: 'prometheus' },
+    })),
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'Role',
+      metadata,
+      rules: [{ apiGroups: [''], resources: ['secrets'], resourceNames: [name], verbs: ['get'] }],
+    },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'RoleBinding',
+      metadata,
+      roleRef: { apiGroup: rbac, kind: 'Role', name: metadata.name },
+      subjects: [{ kind: 'ServiceAccount', name: 'prometheus-operator', namespace: 'mlops-platform' }],
     },
   ];
 }

@@ -6,7 +6,7 @@ const common = {
   runner: '<rootDir>/__tests__/cluster/support/runner.js',
 };
 
-/** A node with the platform on it, for the whole project. */
+/** The settings of a project whose suites share one node with the platform on it. */
 const onThePlatform = {
   globalSetup: '<rootDir>/__tests__/cluster/support/setup.ts',
   globalTeardown: '<rootDir>/__tests__/cluster/support/teardown.ts',
@@ -14,11 +14,11 @@ const onThePlatform = {
 };
 
 /**
- * `npm run test:cluster`: real Kubernetes on this machine, which the suites start themselves.
- * `npm run test:kills` and `npm run test:tutorial` are projects that take too long for every day.
+ * `npm run test:cluster` runs on real Kubernetes, which the suites start on this machine. The projects `kills` and
+ * `tutorial` have commands of their own, because they take too long for every change.
  */
 module.exports = {
-  // Suites that the runner lets run beside each other wait for the cluster's clocks most of the time.
+  // The runner lets some suites run beside each other, because they mostly wait for the cluster's clocks.
   maxWorkers: 2,
   verbose: true,
   reporters: ['default', '<rootDir>/__tests__/cluster/support/seconds.js'],

@@ -22,16 +22,16 @@ describe('contract/spec.schema.json', () => {
       })),
   );
 
-  test('dist has specs', () => expect(specs.length).toBeGreaterThanOrEqual(6));
+  test('dist has specs to hold against it', () => expect(specs.length).toBeGreaterThanOrEqual(6));
 
-  test.each(specs)('takes $name', ({ spec }) => {
+  test.each(specs)('accepts $name', ({ spec }) => {
     const validate = new Ajv({ allErrors: true }).compile(JSON.parse(schema) as object);
     validate(spec);
     expect(validate.errors ?? []).toEqual([]);
   });
 });
 
-describe('contract/names.json is what a user reads', () => {
+describe('docs/lifecycle.md says the same as contract/names.json of', () => {
   test('the steps, in their order', () => {
     expect(table('step', 'reads').flatMap(([step]) => quoted(step!))).toEqual([
       ...Object.values(names.steps.run),
@@ -40,29 +40,29 @@ describe('contract/names.json is what a user reads', () => {
   });
 
   test('the exit codes, and how the last line of a log begins', () => {
-    const told = table('exit code', 'means')
+    const documented = table('exit code', 'means')
       .filter(([, means]) => /last line/.test(means!))
       .map(([code, means]) => ({ code: Number(code), word: /begins `(\w+):`/.exec(means!)?.[1] }));
-    expect(told).toEqual(Object.values(names.exits));
+    expect(documented).toEqual(Object.values(names.exits));
   });
 
   test('the metrics and their labels', () => {
-    const told = table('metric', 'kind').flatMap(([metrics, , labels]) =>
+    const documented = table('metric', 'kind').flatMap(([metrics, , labels]) =>
       quoted(metrics!).map((name) => ({ name, labels: labels!.match(/\w+(?![^(]*\))/g) ?? [] })),
     );
-    expect(byName(told)).toEqual(byName(Object.values(names.metrics)));
+    expect(byName(documented)).toEqual(byName(Object.values(names.metrics)));
     for (const kind of Object.values(names.binKinds)) expect(lifecycle).toContain(`\`kind="${kind}"\``);
   });
 
-  test('the alerts that start a retraining: the first of a model’s alerts', () => {
-    const told = quoted(/^Recording rules.*Alerts: (.*)$/m.exec(lifecycle)![1]!);
+  test('the alerts that start a retraining, which are the first of a model’s alerts', () => {
+    const documented = quoted(/^Recording rules.*Alerts: (.*)$/m.exec(lifecycle)![1]!);
     const retraining = Object.values(names.alerts);
-    expect(told.slice(0, retraining.length)).toEqual(retraining);
+    expect(documented.slice(0, retraining.length)).toEqual(retraining);
     for (const alert of retraining)
       expect(existsSync(join(ROOT, `docs/runbooks/${alert}.md`)) && alert).toBe(alert);
   });
 
-  test('the aliases, what a version’s settings are where it does not say, and where the sidecar is asked', () => {
+  test('the aliases, the default of traceOneIn, and the port and the paths of the sidecar', () => {
     expect(quoted(/Aliases: (.*?)\. /.exec(lifecycle)![1]!)).toEqual(Object.values(names.aliases));
     expect(lifecycle).toContain(
       `One request in \`traceOneIn\` is sampled (${names.defaults.traceOneIn} where`,
@@ -71,22 +71,24 @@ describe('contract/names.json is what a user reads', () => {
     for (const path of Object.values(names.paths)) expect(lifecycle).toContain(`- \`GET ${path}\`: `);
   });
 
-  test('how long a batch may be', () => {
-    const told = quoted(/\(a period: (.*?), in UTC\)/.exec(lifecycle)![1]!);
-    expect(told.map((batch) => patternsOf(batch))).toEqual(Object.keys(names.periods).map((name) => [name]));
+  test('the periods that a batch may have', () => {
+    const documented = quoted(/\(a period: (.*?), in UTC\)/.exec(lifecycle)![1]!);
+    expect(documented.map((batch) => patternsOf(batch))).toEqual(
+      Object.keys(names.periods).map((name) => [name]),
+    );
   });
 
-  test('the label by which a runbook finds a pipeline', () => {
+  test('the label by which a runbook selects a pipeline', () => {
     const runbook = readFileSync(join(ROOT, 'docs/runbooks/ModelDataStale.md'), 'utf8');
     expect(runbook).toContain(`get configmap -l ${names.labels.pipeline}\n`);
   });
 });
 
-test('no rule and no dashboard asks a metric of the sidecar for a label that it lacks', () => {
+test('no rule and no dashboard uses a label that the sidecar’s metric does not have', () => {
   const labels = new Map<string, string[]>(
     Object.values(names.metrics).map((each) => [each.name, each.labels]),
   );
-  const all = new Set([...labels.values()].flat().concat('pod'));
+  const all = new Set([...labels.values()].flat().concat('pod', names.monitoredNamespaceLabel));
   const lines = Object.values(filesOf(DIST))
     .flatMap((text) => text.split('\n'))
     .filter((line) => /\bmlops_\w/.test(line) && /\bby\b|\bon\b|\{/.test(line));
@@ -94,7 +96,9 @@ test('no rule and no dashboard asks a metric of the sidecar for a label that it 
   const wrong = lines.flatMap((line) => [
     ...[...line.matchAll(/\b(mlops_\w+)\{([^}]*)\}/g)].flatMap(([asked, metric, matchers]) =>
       [...matchers!.matchAll(/(\w+)\s*(?:=|!)/g)]
-        .filter(([, label]) => !labels.get(metric!)?.includes(label!))
+        .filter(
+          ([, label]) => ![...(labels.get(metric!) ?? []), names.monitoredNamespaceLabel].includes(label!),
+        )
         .map(([, label]) => `${asked}: ${label}`),
     ),
     ...[...line.matchAll(/\b(?:by|on|group_left) \(([^)]*)\)/g)].flatMap(([asked, list]) =>
@@ -104,11 +108,15 @@ test('no rule and no dashboard asks a metric of the sidecar for a label that it 
   expect([...new Set(wrong)]).toEqual([]);
 });
 
-/** What code may not spell out: contract/names.json has it, for both sides. */
+/**
+ * Literals that no code may have, because contract/names.json has them for both languages. `where` matches the paths
+ * that are searched.
+ */
 const LITERALS: Record<string, { pattern: RegExp; where: RegExp }> = {
   'a metric': { pattern: /\bmlops_[a-z]/, where: /./ },
   'a label or the API version': {
-    pattern: /["'`]mlops-lifecycle\/(?!model-clients|config|login-|environment|custom-resources)/,
+    pattern:
+      /["'`]mlops-lifecycle\/(?!model-clients|config|login-|environment|monitored['"`]|custom-resources)/,
     where: /./,
   },
   'an alert that retrains': {
@@ -162,7 +170,7 @@ const code = ['lib', 'scripts', 'python/airflow', 'python/lifecycle', 'python/pr
     .filter((file) => /\.(ts|py)$/.test(file)),
 );
 
-test('there is code on both sides', () => expect(code.length).toBeGreaterThan(150));
+test('the code of both languages is found', () => expect(code.length).toBeGreaterThan(150));
 
 test.each(Object.entries(LITERALS))('no code spells out %s', (_, { pattern, where }) => {
   const found = code
@@ -170,20 +178,20 @@ test.each(Object.entries(LITERALS))('no code spells out %s', (_, { pattern, wher
     .flatMap((file) =>
       readFileSync(join(ROOT, file), 'utf8')
         .split('\n')
-        .map((line, index) => ({ line: spoken(line, file), place: `${file}:${index + 1}` })),
+        .map((line, index) => ({ line: withoutComment(line, file), place: `${file}:${index + 1}` })),
     )
     .filter(({ line }) => pattern.test(line))
     .map(({ line, place }) => `${place}: ${line.trim()}`);
   expect(found).toEqual([]);
 });
 
-/** A line without its comment; in Python, what stands between backticks is prose too. */
-function spoken(line: string, file: string): string {
-  const said = line.replace(/^\s*(\*|\/\/|\/\*|#).*/, '');
-  return file.endsWith('.py') ? said.replace(/`[^`]*`/g, '') : said;
+/** A line without its comment and, in Python, without quotations in backticks, which only docstrings have. */
+function withoutComment(line: string, file: string): string {
+  const code = line.replace(/^\s*(\*|\/\/|\/\*|#).*/, '');
+  return file.endsWith('.py') ? code.replace(/`[^`]*`/g, '') : code;
 }
 
-/** The rows of the table of docs/lifecycle.md whose head begins with these two. */
+/** The rows of the table of docs/lifecycle.md whose first two columns have these titles. */
 function table(first: string, second: string): string[][] {
   const lines = lifecycle.split('\n');
   const head = lines.findIndex((line) => line.startsWith(`| ${first} | ${second} |`));

@@ -23,7 +23,7 @@ import { TRIP } from './support/trip';
 
 const ROOT = join(__dirname, '..');
 const laptop = defineEnvironment({});
-/** What Helm would read as its own, and what it would cut off. */
+/** Text that Helm would read as a template, with blank lines at its end, which Helm would cut off. */
 const MODEL = 'A = "{{ .Values.a }}{{- x -}} {{{{{ }}}}} {{/* c */}} {{`x`}}"\n---\n\n\n';
 
 let base: string;
@@ -63,7 +63,7 @@ describe('the chart', () => {
     ]);
   });
 
-  test('leaves nothing of ours for Helm to read: alerts, dashboards and DAGs hold many pairs of braces', () => {
+  test('escapes every pair of braces that alerts, dashboards, DAGs and models contain', () => {
     const braces = JSON.stringify(dist).split('{{').length - 1;
     expect(braces).toBeGreaterThan(50);
     expect(JSON.stringify(rendered).split('{{').length - 1).toBe(braces);
@@ -113,7 +113,7 @@ describe('the chart', () => {
       expect(claim.metadata.namespace).toBe('mlops-steps');
   });
 
-  test('needs no value, and asks for none but to refuse it', () => {
+  test('has no values, and looks at them only to refuse them', () => {
     expect(loadAll(readFileSync(join(chart, 'values.yaml'), 'utf8'))).toEqual([]);
     const asking = Object.entries(filesOf(join(chart, 'templates')))
       .filter(([, text]) => /\{\{-? *(if|fail|include|lookup|range|with) /.test(text))
@@ -137,7 +137,7 @@ describe('the chart', () => {
 
 describe('a template', () => {
   test.each(['{{', '{{{', '{{{{', '{{{{{', '}}', '{{ a }}', '{ {', '{{"{{"}}', '{{- a -}}', '{{/* a */}}'])(
-    'gives %s back',
+    'renders %s as it is',
     (text) => {
       expect(renderText(`a${escapeTemplate(text)}b`)).toBe(`a${text}b`);
     },
@@ -170,7 +170,7 @@ describe('no chart is written', () => {
 });
 
 describe('npm run chart', () => {
-  test('writes the environment it is told to', () => {
+  test('writes the environment that it is given', () => {
     const outdir = join(base, 'command');
     const { status, stdout } = command('laptop', '--outdir', outdir);
     expect(stdout).toMatch(/command: laptop, \d+ objects; a release takes at most \d+ of 1048576 bytes/);
@@ -224,7 +224,7 @@ function configMap(name: string, text: string): Manifest {
   };
 }
 
-/** Letters that do not compress, the same ones every time. */
+/** Text that hardly compresses, the same for the same seed. */
 function noise(seed: number, length: number): string {
   let text = '';
   for (let i = 0; text.length < length; i++)
@@ -251,7 +251,7 @@ function renderFolder(folder: string): Manifest[] {
   return Object.values(files).flatMap((text) => documents(renderText(text)));
 }
 
-/** As much of Helm's language as the chart needs. @throws for anything else that Helm would take for its own. */
+/** Renders the one action of Helm's template language that our objects need. @throws Error for every other action */
 function renderText(text: string): string {
   return text.replace(/\{\{([^]*?)\}\}/g, (action, inner: string) => {
     if (inner === ' "{{" ') return '{{';

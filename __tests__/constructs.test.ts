@@ -39,7 +39,7 @@ type Json = { [key: string]: any };
 const GPU = 'nvidia.com/gpu';
 
 describe('Workload', () => {
-  test('needs a name, an image, a user and its resources, and asks for nothing else', () => {
+  test('needs a name, an image, a user and its resources, and by default has nothing else', () => {
     const { find, objects } = build((scope) => web(scope));
     const { spec } = find('Deployment', 'web');
     expect(objects.map(({ kind }) => kind).sort()).toEqual(['Deployment', 'NetworkPolicy', 'ServiceAccount']);
@@ -106,7 +106,7 @@ describe('Workload', () => {
     expect(JSON.stringify(without.objects)).not.toContain('nvidia');
   });
 
-  test('spells amounts as the API server keeps them', () => {
+  test('writes amounts as the API server stores them', () => {
     const { find } = build((scope) =>
       web(scope, {
         cpu: { request: '1000m', limit: '2500m' },
@@ -119,7 +119,7 @@ describe('Workload', () => {
     });
   });
 
-  test('stops at the memory it asked for, and at no CPU, by default', () => {
+  test('has a memory limit equal to its request, and no CPU limit, by default', () => {
     const { find } = build((scope) => web(scope));
     expect(podSpec(find('Deployment', 'web')).containers[0].resources).toEqual({
       requests: { cpu: '100m', memory: '64Mi' },
@@ -127,7 +127,7 @@ describe('Workload', () => {
     });
   });
 
-  test('stays available and spreads over nodes where it is more than one', () => {
+  test('has a PodDisruptionBudget and spreads over nodes where it has more than one replica', () => {
     const { find } = build((scope) => web(scope, { replicas: 2 }));
     const { selector, replicas } = find('Deployment', 'web').spec;
     expect(replicas).toBe(2);
@@ -140,7 +140,7 @@ describe('Workload', () => {
     expect(podSpec(alone.find('Deployment', 'web'))).not.toHaveProperty('topologySpreadConstraints');
   });
 
-  test('as a Job is another one for another content, and only then', () => {
+  test('as a Job has another name where its content differs, and only then', () => {
     const nameOf = (props: Partial<WorkloadProps>) =>
       build((scope) => web(scope, { kind: 'Job', ...props })).objects.find(({ kind }) => kind === 'Job')!
         .metadata.name;
@@ -158,7 +158,7 @@ describe('Workload', () => {
     expect(withFile('a')).not.toBe(withFile('b'));
   });
 
-  test('restarts where a file it reads has changed, and only then', () => {
+  test('is rolled out again where a file that it mounts has changed, and only then', () => {
     const annotationsWith = (content: string) =>
       build((scope) => {
         const files = new ConfigFiles(scope, 'files', { name: 'files', files: { a: content } });
@@ -168,7 +168,7 @@ describe('Workload', () => {
     expect(annotationsWith('a')).not.toEqual(annotationsWith('b'));
   });
 
-  test('has containers beside it, each with its own image and wiring', () => {
+  test('takes sidecars, each with its own image and wiring', () => {
     const { find } = build((scope) =>
       web(scope, {
         ports: { http: 80 },
@@ -233,7 +233,7 @@ describe('Workload', () => {
     });
   });
 
-  test('has no endpoint that it has no port for', () => {
+  test('has no endpoint without a port', () => {
     build((scope) => {
       const problem = 'workload \'web\': has the ports http, got "https"';
       expect(() => web(scope, { ports: { http: 80 } }).endpoint('https')).toThrow(problem);
@@ -241,7 +241,7 @@ describe('Workload', () => {
     });
   });
 
-  test('sees the Kubernetes API only where it was granted something', () => {
+  test('gets a token and a way to the Kubernetes API only where it has grants', () => {
     const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }];
     const { find } = build((scope) =>
       web(scope, { grants: [{ namespace: 'mlops-steps', rules }, { rules }] }),
@@ -299,10 +299,27 @@ describe('NetworkPolicy', () => {
       },
     ]);
   });
+
+  test('opens to every TCP port of namespaces with a label, but for some', () => {
+    const { spec } = build((scope) =>
+      networkPolicy(scope, 'a').allowToNamespacesLabelled('example.com/open', ['b', 'c']),
+    ).find('NetworkPolicy', 'a');
+    expect(spec.egress[1]).toEqual({
+      to: [
+        {
+          namespaceSelector: {
+            matchLabels: { 'example.com/open': 'true' },
+            matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['b', 'c'] }],
+          },
+        },
+      ],
+      ports: [{ protocol: 'TCP' }],
+    });
+  });
 });
 
 describe('Accelerator', () => {
-  test('is nothing at all where there is none', () => {
+  test('adds nothing to a pod where there is none', () => {
     expect(Accelerator.none().forPod()).toEqual({ limits: {} });
     expect(Accelerator.none()).toMatchObject({ count: 0, present: false, runtimeClassName: undefined });
   });
@@ -313,7 +330,7 @@ describe('Accelerator', () => {
     expect(pod).toMatchObject({ runtimeClassName: 'nvidia', nodeSelector: undefined });
   });
 
-  test('takes a number, a runtime class and nodes, and keeps the last two in another number', () => {
+  test('takes a number, a runtime class and nodes, and keeps the last two in withCount', () => {
     const nodeSelector = { gpu: 'yes' };
     const accelerator = Accelerator.nvidia({ count: 2, runtimeClassName: 'gpu', nodeSelector }).withCount(3);
     expect(accelerator.forPod()).toMatchObject({ runtimeClassName: 'gpu', nodeSelector });
@@ -321,13 +338,13 @@ describe('Accelerator', () => {
     expect(accelerator.withCount(0).present).toBe(false);
   });
 
-  test('looks at every GPU without taking one', () => {
+  test('lets an agent see every GPU without taking one', () => {
     expect(Accelerator.nvidia().forAgent()).not.toHaveProperty('limits');
   });
 });
 
 describe('PersistentVolumeClaim, ConfigFiles and Ingress', () => {
-  test('a claim takes the default storage class, and an amount as the API server keeps it', () => {
+  test('a claim has the default storage class, and an amount as the API server stores it', () => {
     const { spec } = build(
       (scope) => new PersistentVolumeClaim(scope, 'claim', { name: 'data', size: '2048Mi' }),
     ).find('PersistentVolumeClaim', 'data');
@@ -360,7 +377,7 @@ describe('PersistentVolumeClaim, ConfigFiles and Ingress', () => {
     ]);
   });
 
-  test('a page opens to the ingress controller alone', () => {
+  test('an Ingress opens its workload to the ingress controller alone', () => {
     const { made, find } = build((scope) => page(scope, PAGES));
     expect(made.host).toBe('web.ml.example');
     expect(find('Ingress', 'web').metadata.annotations).toEqual({
@@ -382,7 +399,7 @@ describe('PersistentVolumeClaim, ConfigFiles and Ingress', () => {
     expect(ingressUrl('web', PAGES)).toBe('http://web.ml.example');
   });
 
-  test('a page takes a class, a certificate and a name of its own', () => {
+  test('an Ingress takes a class, a certificate and a name of its own', () => {
     const props = { ...PAGES, ingressClass: 'nginx', tlsSecretName: 'tls' };
     const { find } = build((scope) => page(scope, props, 'shop'));
     expect(find('Ingress', 'shop').spec).toMatchObject({
@@ -400,7 +417,7 @@ describe('PersistentVolumeClaim, ConfigFiles and Ingress', () => {
 });
 
 describe('Secrets', () => {
-  test('are planned in the cluster, and no value is known here', () => {
+  test('are written as a plan for the cluster, without a value', () => {
     const { made, find, objects } = build((scope) => {
       const secrets = new Secrets(scope, 'secrets');
       secrets.generate('b', { key: 'fernet', name: { literal: 'admin' } });
@@ -422,7 +439,7 @@ describe('Secrets', () => {
     ]);
   });
 
-  test('are made by a Job that may read only what it must copy', () => {
+  test('are made by a Job that may read only the Secrets that it must copy', () => {
     const { objects } = build((scope) => {
       const secrets = new Secrets(scope, 'secrets');
       secrets.generate('own', { password: 'password' });
@@ -434,7 +451,7 @@ describe('Secrets', () => {
     ]);
   });
 
-  test('are made again, by another Job, where one is added', () => {
+  test('are made by another Job where one is added', () => {
     const jobWith = (names: string[]) =>
       build((scope) => {
         const secrets = new Secrets(scope, 'secrets');
@@ -444,7 +461,7 @@ describe('Secrets', () => {
     expect(jobWith(['a'])).not.toBe(jobWith(['a', 'b']));
   });
 
-  test('are refused a second time under one name', () => {
+  test('are refused where two have the same name', () => {
     build((scope) => {
       const secrets = new Secrets(scope, 'secrets');
       secrets.generate('a', { password: 'password' });
@@ -483,7 +500,7 @@ describe('Database', () => {
     });
   });
 
-  test('of somebody else makes no object, and refers to the declared Secret', () => {
+  test('outside the cluster makes no object, and refers to the declared Secret', () => {
     const { find, objects } = build((scope) => {
       const database = Database.external({ host: 'db.example', port: 6432, credentials: { shop: LOGIN } });
       expect(database.externalSecrets).toEqual([LOGIN]);
@@ -533,7 +550,7 @@ describe('ObjectStore', () => {
     });
   });
 
-  test('of somebody else makes no object, and refers to the declared Secret', () => {
+  test('outside the cluster makes no object, and refers to the declared Secret', () => {
     const { find, objects } = build((scope) => {
       const store = ObjectStore.external({
         endpoint: 'https://s3.example',
@@ -577,7 +594,7 @@ describe('ObjectStore', () => {
 });
 
 describe('Airflow', () => {
-  test('is one of each component, and eight tasks at a time', () => {
+  test('is one replica of each component, and eight tasks at a time, by default', () => {
     const { find } = inModule((app, shared) => new Airflow(app, 'airflow', shared));
     for (const component of ['api-server', 'scheduler', 'dag-processor', 'triggerer']) {
       const deployment = find('Deployment', `airflow-${component}`);
@@ -603,7 +620,7 @@ describe('Airflow', () => {
     expect(find('Deployment', 'airflow-scheduler').spec.replicas).toBe(1);
   });
 
-  test('runs its steps with an account that may do nothing', () => {
+  test('runs its steps with an account without rights', () => {
     const { made, find, objects } = inModule((app, shared) => {
       const airflow = new Airflow(app, 'airflow', shared);
       airflow.stepPods.uses({ endpoint: outsideEndpoint('s3.example', 9000), env: { A: 'b' } });
@@ -666,7 +683,7 @@ describe('MLflow', () => {
 });
 
 describe('Triton', () => {
-  test('computes on the CPU where there is no GPU, and surges', () => {
+  test('computes on the CPU where there is no GPU, and is updated without a gap', () => {
     const { find, objects } = inModule((app, shared) => {
       return new Triton(app, 'triton', { ...shared, accelerator: Accelerator.none() });
     });
@@ -675,7 +692,7 @@ describe('Triton', () => {
     expect(JSON.stringify(objects)).not.toContain(GPU);
   });
 
-  test('runs on jemalloc: what Triton does to traced requests would break it on another allocator', () => {
+  test('runs on jemalloc, because with another allocator Triton breaks over traced requests', () => {
     const { find } = inModule((app, shared) => {
       return new Triton(app, 'triton', { ...shared, accelerator: Accelerator.none() });
     });
@@ -684,7 +701,7 @@ describe('Triton', () => {
     expect(env(sidecar)).not.toHaveProperty('LD_PRELOAD');
   });
 
-  test('takes GPUs, and makes room before it starts anew', () => {
+  test('takes GPUs, and ends its old pods before the new ones start', () => {
     const { made, find } = inModule((app, shared) => {
       const accelerator = Accelerator.nvidia({ count: 2 });
       const resources = { cpu: { request: '2' }, memory: { request: '8Gi' } } as const;
@@ -762,7 +779,66 @@ describe('Monitoring', () => {
     }
   });
 
-  test('gives Grafana one writer, and a dashboard a ConfigMap', () => {
+  test('takes monitors and rules of every namespace with one label, and ours are told from others’', () => {
+    const { find } = inModule((app, shared) => {
+      return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
+    });
+    const { spec } = find('Prometheus', 'prometheus');
+    const labelled = { matchLabels: { 'mlops-lifecycle/monitored': 'true' } };
+    expect(spec).toMatchObject({
+      serviceMonitorNamespaceSelector: labelled,
+      podMonitorNamespaceSelector: labelled,
+      ruleNamespaceSelector: labelled,
+      enforcedNamespaceLabel: 'monitored_namespace',
+      ignoreNamespaceSelectors: true,
+      arbitraryFSAccessThroughSMs: { deny: true },
+    });
+    const ours = spec.excludedFromEnforcement.map(({ namespace }: Json) => namespace);
+    expect([...new Set(ours)]).toEqual(['mlops-platform', 'mlops-steps', 'mlops-nodes']);
+    const [alert] = find('PrometheusRule', 'grafana').spec.groups[0].rules;
+    expect(alert.expr).toContain('up{job="grafana", monitored_namespace=""}');
+    const dashboard = find('ConfigMap', 'dashboard-mlops-grafana').data['mlops-grafana.json'];
+    expect(dashboard).toContain('monitored_namespace=\\"\\"');
+  });
+
+  test('reads in the whole cluster what targets, monitors and rules there are, and no Secret', () => {
+    const { objects } = inModule((app, shared) => {
+      return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
+    });
+    const rights = Object.fromEntries(
+      objects
+        .filter(({ kind }) => kind === 'ClusterRole')
+        .map(({ metadata, rules }) => [
+          metadata.name,
+          rules.flatMap(({ resources, verbs }: Json) =>
+            resources.map((resource: string) => `${verbs.join(', ')} ${resource}`),
+          ),
+        ]),
+    );
+    expect(rights).toEqual({
+      'mlops-platform:prometheus': [
+        'list, watch endpoints',
+        'list, watch pods',
+        'list, watch services',
+        'list, watch endpointslices',
+      ],
+      'mlops-platform:prometheus-operator': [
+        'get storageclasses',
+        'create, patch events',
+        'list, watch namespaces',
+        'list, watch podmonitors',
+        'list, watch probes',
+        'list, watch prometheusrules',
+        'list, watch servicemonitors',
+      ],
+    });
+    const inNamespaces = objects.filter(
+      ({ kind, metadata }) => kind === 'Role' && metadata.name.startsWith('prometheus'),
+    );
+    expect(inNamespaces.map(({ metadata }) => metadata.namespace)).toEqual(['mlops-platform']);
+  });
+
+  test('gives Grafana one replica, and each dashboard a ConfigMap', () => {
     const { find, objects } = inModule((app, shared) => {
       return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
     });
@@ -836,7 +912,7 @@ describe('Pipeline', () => {
   const specOf = ({ objects }: ReturnType<typeof build>) =>
     JSON.parse(objects.find(({ data }) => data)!.data['spec.json']);
 
-  test('is one spec, for Airflow and for its steps, with the model beside the second', () => {
+  test('is one spec for Airflow and the same for its steps, which get the model too', () => {
     const { objects } = build({}, Accelerator.none());
     expect(objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`)).toEqual([
       'PrometheusRule mlops-platform/model-trip',
@@ -857,7 +933,7 @@ describe('Pipeline', () => {
     });
   });
 
-  test('from a database gives its address, and the way to it, to the step collect alone', () => {
+  test('with a SQL source gives the database’s address, and the way to it, to the step collect alone', () => {
     const query = 'select * from t where at >= :start and at < :end';
     const source = { type: 'sql', query, period: 'date', secretName: 'db', port: 6432 };
     const built = build({}, Accelerator.none(), 0, { source });
@@ -869,7 +945,7 @@ describe('Pipeline', () => {
     expect(portsOf(spec.egress)).toEqual([53, 53, 6432]);
   });
 
-  test('from the object store reads the bucket of the platform', () => {
+  test('with an S3 source reads the platform’s bucket where no other is named', () => {
     const source = { type: 's3', prefix: 'incoming/{{ month }}/' };
     expect(specOf(build({}, Accelerator.none(), 0, { source })).collection.source.bucket).toBe('acme-data');
   });
@@ -879,7 +955,7 @@ describe('Pipeline', () => {
     expect([gpus({}), gpus({ gpu: false })]).toEqual([1, 0]);
   });
 
-  test('is late only where its source goes on, and errs too much only where somebody said how much', () => {
+  test('has ModelDataStale only where its source goes on, and ModelError only where onError is set', () => {
     const alerts = (other: object) =>
       build({}, Accelerator.none(), 0, other)
         .find('PrometheusRule', 'model-trip')
@@ -898,7 +974,7 @@ describe('Pipeline', () => {
       'ModelError',
       'ModelVersionRefused',
     ]);
-    expect(given.ModelError).toContain('{model="trip"}) > 7 ');
+    expect(given.ModelError).toContain('{model="trip", monitored_namespace=""}) > 7 ');
   });
 
   test('trains on the CPU where the environment has no GPU', () => {
@@ -928,11 +1004,12 @@ describe('Pipeline', () => {
 });
 
 describe('a whole platform', () => {
-  const pods = (accelerator?: Accelerator): Pod[] =>
+  const podsWith = (accelerator?: Accelerator): Pod[] =>
     podsOf([...render('test', defineEnvironment({ accelerator }), []).values()].flat());
+  const withGpu = podsWith(Accelerator.nvidia());
 
   test('runs every pod of mlops-platform without rights', () => {
-    const ours = pods(Accelerator.nvidia()).filter(({ namespace }) => namespace === 'mlops-platform');
+    const ours = withGpu.filter(({ namespace }) => namespace === 'mlops-platform');
     expect(ours.length).toBeGreaterThan(12);
     for (const { owner, spec, containers, initContainers } of ours) {
       expect({ owner, ...spec.securityContext }).toMatchObject({
@@ -946,14 +1023,10 @@ describe('a whole platform', () => {
     }
   });
 
-  test('gives its GPU to Triton alone, and asks for none on a laptop', () => {
+  test('gives its GPU to Triton alone, and requests none without an accelerator', () => {
     const takers = (pod: Pod) => JSON.stringify(pod.containers).includes(GPU);
-    expect(
-      pods(Accelerator.nvidia())
-        .filter(takers)
-        .map(({ owner }) => owner),
-    ).toEqual(['Deployment mlops-platform/triton']);
-    expect(pods().filter((pod) => takers(pod) || pod.spec.runtimeClassName)).toEqual([]);
+    expect(withGpu.filter(takers).map(({ owner }) => owner)).toEqual(['Deployment mlops-platform/triton']);
+    expect(podsWith().filter((pod) => takers(pod) || pod.spec.runtimeClassName)).toEqual([]);
   });
 });
 
@@ -987,13 +1060,13 @@ const AGENT = {
   securityContext: { allowPrivilegeEscalation: false },
 } as const;
 
-/** What a scope holds, once it was filled. */
+/** Fills a scope; returns what `fill` made, and the rendered objects. */
 function build<T>(fill: (scope: ManifestFile) => T) {
   const app = new App({ outdir: 'unused' });
   return { made: fill(new ManifestFile(app, 'scope', { file: 'test' })), ...rendered(app.node.findAll()) };
 }
 
-/** What a module holds, given a stand-in for everything before it. */
+/** Makes a module on stand-ins for those before it; returns what `fill` made, and the module's rendered objects. */
 function inModule<T>(fill: (app: App, before: Shared) => T) {
   const app = new App({ outdir: 'unused' });
   const before = shared(new ManifestFile(app, 'before', { file: 'before' }));
@@ -1061,7 +1134,7 @@ function portsOf(edges: Json[]): number[] {
   return edges.flatMap(({ ports }) => (ports as k8s.NetworkPolicyPort[]).map(({ port }) => Number(port)));
 }
 
-/** Variables by name: their text, or the key of the Secret they come from. */
+/** A container's variables by their names: their text, or a reference to the key of a Secret. */
 function env(container: Json): Json {
   return Object.fromEntries(
     (container.env as Json[]).map(({ name, value, valueFrom }) => [

@@ -15,7 +15,7 @@ test.each([
   ['@yearly', 366 * DAY],
   ['0 0 29 2 *', 4 * 365 * DAY + DAY],
   ['*/5 9-17 * * mon-fri', 3 * DAY - (8 * HOUR + 55 * 60)],
-])('%s runs at the latest %i s after the last time', (cron, seconds) => {
+])('the longest gap between two runs of %s is %i s', (cron, seconds) => {
   expect(longestGapSeconds(cron)).toBe(seconds);
 });
 
@@ -40,11 +40,11 @@ test.each([
   '0 8 2-31/7 * *',
   '45 6-18/6 7 4-9 *',
   '0 0 30 4,6,9,11 *',
-])('%s: the longest gap is the one of its runs, each after the other', (cron) => {
+])('the longest gap of %s is what a walk from run to run finds', (cron) => {
   expect(longestGapSeconds(cron)).toBe(longestOfWalk(cron));
 });
 
-/** From run to run through the same years. */
+/** The longest gap in seconds that a walk from run to run finds in 2024 to February 2028, four years with a leap day. */
 function longestOfWalk(cron: string): number {
   const runs = cronParser.parse(cron, { currentDate: '2023-12-31T23:59:59Z', tz: 'UTC' });
   const end = Date.parse('2028-03-01T00:00:00Z');

@@ -15,7 +15,7 @@ import { ManifestFile } from '../lib/kubernetes/manifest-file';
 import { Workload } from '../lib/kubernetes/workload';
 import { render } from '../lib/synth/render';
 
-/** What is wrong; how it is defined; where the error points; the value it shows; the way out it gives. */
+/** What is wrong, how it is defined, and the path, the value and the way out that the error names. */
 type Refusal = readonly [
   wrong: string,
   define: () => unknown,
@@ -93,7 +93,7 @@ const SOURCE: Refusal[] = [
   ['a source that is not encoded', url('https://a.example/택시/{{ month }}'), 'source.url', '"ht', 'http or'],
   ['a source without a period', url('https://a.example/a.csv'), 'source.url', '"https', 'as in {{ month }}'],
   [
-    'a source of yesterday',
+    'a source with an unknown placeholder',
     url('https://a.example/{{ yesterday }}'),
     'source.url',
     '"ht',
@@ -110,10 +110,22 @@ const SOURCE: Refusal[] = [
   ['a source with one brace too many', url('https://a.example/{{{ month }}}'), 'source.url', '"h', 'http or'],
   ['a source with a password', url('https://me:pw@a.example/{{ month }}'), 'source.url', '"h', 'readable by'],
   ['a source with a token', url('https://a.example/{{ month }}?token=x'), 'source.url', '"h', 'readable by'],
-  ['a source on a closed port', url('https://a.example:8443/{{ month }}'), 'source.url', '"h', '80 or 443'],
-  ['a source of no known type', source({ type: 'ftp' }), 'source.type', '"ftp"', 'http, s3, sql, python'],
+  [
+    'a source on a port that steps do not reach',
+    url('https://a.example:8443/{{ month }}'),
+    'source.url',
+    '"h',
+    '80 or 443',
+  ],
+  ['a source of unknown type', source({ type: 'ftp' }), 'source.type', '"ftp"', 'http, s3, sql, python'],
   ['an end that is no period', source({ until: 'May' }), 'source.until', '"May"', "'2024-01'"],
-  ['an end of another length', source({ until: '2024' }), 'source.until', '"2024"', 'as long as the source'],
+  [
+    'an end that is another kind of period than the source’s',
+    source({ until: '2024' }),
+    'source.until',
+    '"2024"',
+    'as long as the source',
+  ],
   [
     'an S3 place with a slash in front',
     s3({ prefix: '/a/{{ month }}/' }),
@@ -123,18 +135,18 @@ const SOURCE: Refusal[] = [
   ],
   ['an S3 place without a period', s3({ prefix: 'a/' }), 'source.prefix', '"a/"', 'as in {{ month }}'],
   ['a query that writes', sql({ query: 'DELETE FROM t' }), 'source.query', '"DELETE', 'must be a SELECT'],
-  ['a query of everything', sql({ query: 'SELECT 1' }), 'source.query', '"SELECT 1"', ':start and :end'],
+  ['a query without a period', sql({ query: 'SELECT 1' }), 'source.query', '"SELECT 1"', ':start and :end'],
   ['a query without a Secret', sql({ secretName: undefined }), 'source.secretName', 'nothing', 'is required'],
-  ['a database on no port', sql({ port: 0 }), 'source.port', '0', 'from 1 to 65535'],
+  ['a database on port 0', sql({ port: 0 }), 'source.port', '0', 'from 1 to 65535'],
   [
-    'a function of no period',
+    'a Python source without a period',
     source({ type: 'python', url: undefined }),
     'source.period',
     'nothing',
     'year, mo',
   ],
   ['an id that is no column', schema({ requestId: 'id' }), 'schema.requestId', '"id"', 'of type string'],
-  ['a format of no known type', source({ format: 'xml' }), 'source.format', '"xml"', 'one of parquet, csv'],
+  ['an unknown format', source({ format: 'xml' }), 'source.format', '"xml"', 'one of parquet, csv'],
   [
     'a file published before its period ends',
     source({ monthsUntilPublished: -1 }),
@@ -218,7 +230,7 @@ const SCHEMA: Refusal[] = [
     'type, min, max',
   ],
   ['min above max', features({ a: { ...INT, min: 2, max: 1 } }), 'schema.features.a.min', '2', 'above max'],
-  ['an endless min', features({ a: { ...INT, min: -Infinity } }), 'a.min', '-Infinity', 'a finite number'],
+  ['an infinite min', features({ a: { ...INT, min: -Infinity } }), 'a.min', '-Infinity', 'a finite number'],
   ['a max that is no number', features({ a: { ...INT, max: NaN } }), 'a.max', 'NaN', 'a finite number'],
   ['a max that is text', features({ a: { ...INT, max: '9' } }), 'a.max', '"9"', 'a finite number'],
   [
@@ -242,10 +254,22 @@ const SCHEMA: Refusal[] = [
     '"d',
     'type datetime',
   ],
-  ['a timestamp of every object', schema({ timestamp: 'constructor' }), 'schema.timestamp', '"c', 'one of'],
-  ['a share above 1', schema({ maxQuarantined: 2 }), 'schema.maxQuarantined', '2', 'between 0 and 1'],
   [
-    'a share that is text',
+    'a timestamp that is a property of every JavaScript object',
+    schema({ timestamp: 'constructor' }),
+    'schema.timestamp',
+    '"c',
+    'one of',
+  ],
+  [
+    'more than all rows in quarantine',
+    schema({ maxQuarantined: 2 }),
+    'schema.maxQuarantined',
+    '2',
+    'between 0 and 1',
+  ],
+  [
+    'a share of quarantined rows that is text',
     schema({ maxQuarantined: '5%' }),
     'schema.maxQuarantined',
     '"5%"',
@@ -295,7 +319,7 @@ const RESOURCES: Refusal[] = [
     'must not be above its limit',
   ],
   [
-    'a limit alone',
+    'a limit of CPU without a request',
     pipeline({ trainer: { cpu: { limit: '1' } } }),
     'trainer.cpu.request',
     'nothing',
@@ -312,8 +336,14 @@ const THRESHOLDS: Refusal[] = [
     'between 0 and 1',
   ]),
   ['a margin in percent', gate({ margin: '1%' }), 'gate.margin', '"1%"', 'between 0 and 1'],
-  ['a limit without end', gate({ limit: Infinity }), 'gate.limit', 'Infinity', 'a finite number'],
-  ['a gate both ways', gate({ better: 'both' }), 'gate.better', '"both"', 'must be one of lower, higher'],
+  ['an infinite limit', gate({ limit: Infinity }), 'gate.limit', 'Infinity', 'a finite number'],
+  [
+    'a gate for which lower and higher are better',
+    gate({ better: 'both' }),
+    'gate.better',
+    '"both"',
+    'must be one of lower, higher',
+  ],
   ['a metric with a dash', gate({ metric: 'f1-score' }), 'gate.metric', '"f1-score"', 'underscores'],
   ['no gate', pipeline({ gate: undefined }), 'gate', 'nothing', 'is required'],
   ...[0, 11, -1].map((threshold): Refusal => [
@@ -324,27 +354,33 @@ const THRESHOLDS: Refusal[] = [
     '0.2 is usual',
   ]),
   [
-    'drift of no samples',
+    'drift measured on no sample',
     pipeline({ drift: { minSamples: 0 } }),
     'drift.minSamples',
     '0',
     'whole number from 1',
   ],
-  ['drift over no time', pipeline({ drift: { window: '0m' } }), 'drift.window', '"0m"', "as in '30m'"],
-  ['a batch of nothing', serving({ maxBatchSize: 0 }), 'serving.maxBatchSize', '0', 'from 1 to 65536'],
-  ['half an instance', serving({ instances: 0.5 }), 'serving.instances', '0.5', 'from 1 to 64'],
-  ['a wait into the past', serving({ maxQueueDelayMicroseconds: -1 }), 'Microseconds', '-1', 'from 0 to'],
   [
-    'payloads that are kept for ever',
+    'drift measured over no time',
+    pipeline({ drift: { window: '0m' } }),
+    'drift.window',
+    '"0m"',
+    "as in '30m'",
+  ],
+  ['a batch size of 0', serving({ maxBatchSize: 0 }), 'serving.maxBatchSize', '0', 'from 1 to 65536'],
+  ['half an instance', serving({ instances: 0.5 }), 'serving.instances', '0.5', 'from 1 to 64'],
+  ['a negative queue delay', serving({ maxQueueDelayMicroseconds: -1 }), 'Microseconds', '-1', 'from 0 to'],
+  [
+    'a retention of payloads without an end',
     serving({ payloadRetention: 'forever' }),
     'serving.payloadRetention',
     '"forever"',
     "must be a length of time, as in '30m', '24h' or '7d'",
   ],
-  ['one trace in none', serving({ traceOneIn: 0 }), 'serving.traceOneIn', '0', 'from 1 to'],
-  ['retraining perhaps', pipeline({ retraining: { onDrift: 'yes' } }), 'onDrift', '"yes"', 'a boolean'],
+  ['traceOneIn 0', serving({ traceOneIn: 0 }), 'serving.traceOneIn', '0', 'from 1 to'],
+  ['onDrift that is text', pipeline({ retraining: { onDrift: 'yes' } }), 'onDrift', '"yes"', 'a boolean'],
   [
-    'an endless cooldown',
+    'a cooldown without an end',
     pipeline({ retraining: { cooldown: 'ever' } }),
     'cooldown',
     '"ever"',
@@ -362,7 +398,13 @@ const SHAPE: Refusal[] = [
     '{"a":1,"b":2}',
     "'a', 'b'; its keys are metric, better",
   ],
-  ['a key of another module', serving({ memory: 1 }), 'serving', '{"memory":1}', 'its keys are maxBatchSize'],
+  [
+    'a key that only another object has',
+    serving({ memory: 1 }),
+    'serving',
+    '{"memory":1}',
+    'its keys are maxBatchSize',
+  ],
   ['nothing', () => definePipeline(undefined as never), SELF, 'nothing', 'is required'],
   ['null', () => definePipeline(null as never), SELF, 'null', 'must be an object'],
   ['a list', () => definePipeline([MINIMAL] as never), SELF, '[{"name":"trip"', 'must be an object'],
@@ -407,15 +449,27 @@ const ENVIRONMENT: Refusal[] = [
     '"a',
     'DNS label',
   ],
-  ['a certificate for a name', environment({ tlsSecretName: '-----BEGIN' }), 'tlsSecretName', '"---', 'DNS'],
+  [
+    'a certificate in the place of its Secret’s name',
+    environment({ tlsSecretName: '-----BEGIN' }),
+    'tlsSecretName',
+    '"---',
+    'DNS',
+  ],
   ['no replica of Triton', environment({ tritonReplicas: 0 }), 'tritonReplicas', '0', 'from 1 to 100'],
   ['half a replica of MLflow', environment({ mlflowReplicas: 1.5 }), 'mlflowReplicas', '1.5', 'from 1 to 20'],
-  ['many tasks', environment({ parallelism: 1e9 }), 'parallelism', '1000000000', 'from 1 to 1000'],
+  ['too many tasks', environment({ parallelism: 1e9 }), 'parallelism', '1000000000', 'from 1 to 1000'],
   ['storage in GB', environment({ metricsStorage: '10GB' }), 'metricsStorage', '"10GB"', "'512Mi' or '10Gi'"],
-  ['metrics for a fortnight', environment({ metricsRetention: '2w' }), 'metricsRetention', '"2w"', "or '7d'"],
-  ['GPUs of no kind', environment({ gpus: 2 }), 'gpus', '2', 'needs an accelerator'],
   [
-    'an accelerator by its name',
+    'a retention of metrics in weeks',
+    environment({ metricsRetention: '2w' }),
+    'metricsRetention',
+    '"2w"',
+    "or '7d'",
+  ],
+  ['GPUs without an accelerator', environment({ gpus: 2 }), 'gpus', '2', 'needs an accelerator'],
+  [
+    'an accelerator that is only a name',
     environment({ accelerator: 'nvidia' }),
     'accelerator',
     '"nvidia"',
@@ -485,15 +539,21 @@ const ENVIRONMENT: Refusal[] = [
     "as in 'acme-mlops-'",
   ],
   [
-    'a store with a key of its own',
+    'a store with an access key in its props',
     store({ accessKey: 'AKIA' }),
     SELF,
     '{"accessKey":"AKIA"}',
     'its keys are',
   ],
-  ['a password for a Secret', secret('Pa$$w0rd!'), 'secret', '"Pa$$w0rd!"', 'the name of a Secret'],
   [
-    'a key for a Secret',
+    'a password in the place of a Secret’s name',
+    secret('Pa$$w0rd!'),
+    'secret',
+    '"Pa$$w0rd!"',
+    'the name of a Secret',
+  ],
+  [
+    'a private key in the place of a Secret’s name',
     secret('-----BEGIN PRIVATE KEY-----\nMII'),
     'secret',
     '"-----BEGIN',
@@ -595,7 +655,7 @@ describe('a definition', () => {
     expect(definePipeline(EVERYTHING)).toEqual(EVERYTHING);
   });
 
-  test('means the same when it is defined twice', () => {
+  test('stays the same when it is defined a second time', () => {
     expect(definePipeline(definePipeline(MINIMAL))).toEqual(definePipeline(MINIMAL));
   });
 
@@ -637,7 +697,7 @@ describe('a definition', () => {
     expect(definePipeline({ ...MINIMAL, source }).source).toMatchObject(source);
   });
 
-  test('comes from no source that was checked nowhere', () => {
+  test('is refused where its source has an unknown type and was never checked', () => {
     // @ts-expect-error ftp is no type of source
     expect(() => batchPeriod({ type: 'ftp', period: 'month' })).toThrow(
       'source.type: must be one of http, s3, sql, python, got "ftp"',
@@ -675,7 +735,7 @@ describe('an environment', () => {
     });
   });
 
-  test('leaves to training what Triton does not take', () => {
+  test('leaves to training the GPUs that Triton does not take', () => {
     const accelerator = Accelerator.nvidia({ count: 2 });
     expect(defineEnvironment({ accelerator, tritonReplicas: 2 }).trainingGpus).toBe(0);
     expect(defineEnvironment({ accelerator, tritonReplicas: 2, gpus: 7 }).trainingGpus).toBe(3);
@@ -713,12 +773,13 @@ describe('an environment', () => {
 });
 
 test('wrong wiring does not compile', () => {
+  // The compiler is the test: `npm run check` fails where one of these lines compiles.
   const wrong = [
     // @ts-expect-error 10GB is no amount
     () => defineEnvironment({ metricsStorage: '10GB' }),
-    // @ts-expect-error nor is a number
+    // @ts-expect-error a number is no amount
     () => Database.inCluster({ storage: 10 }),
-    // @ts-expect-error a fortnight has no unit
+    // @ts-expect-error a length of time has no unit for weeks
     () => defineEnvironment({ metricsRetention: '2w' }),
     // @ts-expect-error a database is an object, never its address
     () => defineEnvironment({ database: 'postgres://db.example.com' }),
@@ -730,7 +791,7 @@ test('wrong wiring does not compile', () => {
     () => Database.external({ host: 'db', credentials: { airflow: 'hunter2' } }),
     // @ts-expect-error an accelerator cannot be made by hand
     () => new Accelerator(1, {}),
-    // @ts-expect-error half of the definition
+    // @ts-expect-error a definition with half of its required props
     () => definePipeline({ name: 'trip', owner: 'me' }),
     // @ts-expect-error a misspelt key
     () => definePipeline({ ...MINIMAL, shedule: '@daily' }),

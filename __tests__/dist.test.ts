@@ -8,7 +8,7 @@ import { STEPS } from '../lib/definitions/names';
 import { images } from '../lib/kubernetes/images';
 import { ENVIRONMENT_LABEL, OWNERSHIP_LABELS } from '../lib/kubernetes/labels';
 import { customResources, DIST } from '../scripts/cli/platform/manifests';
-import { unsaidDefaults } from './support/crd-schemas';
+import { omittedListDefaults } from './support/crd-schemas';
 import { ENVIRONMENTS, filesOf, objectsOf } from './support/dist';
 import { randomTokens } from './support/secret-scan';
 import { validate } from './support/schema-validator';
@@ -25,7 +25,7 @@ test('dist is what a fresh synth writes', () => {
     });
     const [fresh, committed] = [filesOf(join(folder, 'dist')), filesOf(DIST)];
     expect(Object.keys(fresh)).toEqual(Object.keys(committed));
-    // File by file, so that a difference is shown in its own lines; `npm run synth` takes it over.
+    // File by file, so that jest shows the lines that differ. `npm run synth` writes the new text into dist/.
     for (const [path, text] of Object.entries(fresh))
       expect(`${path}\n${committed[path]}`).toBe(`${path}\n${text}`);
   } finally {
@@ -33,7 +33,7 @@ test('dist is what a fresh synth writes', () => {
   }
 });
 
-test('the code of the steps has every step, and no code lacks a module that it imports', () => {
+test('the ConfigMap of the steps has every step, and no ConfigMap of code lacks a module that its code imports', () => {
   const steps = [...Object.values(STEPS.run), ...Object.values(STEPS.alone)].map(
     (step) => `steps.${step}.py`,
   );
@@ -69,7 +69,7 @@ describe.each(ENVIRONMENTS)('dist/%s', (environment) => {
     expect(applied.flatMap((object) => validate(object))).toEqual([]);
   });
 
-  test('custom resources are objects like all others, in the file of their room', () => {
+  test('custom resources are objects like all others, in the file of their module', () => {
     expect(custom.length).toBeGreaterThan(10);
     expect(JSON.stringify(applied.filter(({ kind }) => kind === 'ConfigMap'))).not.toContain(
       'kind: ServiceMonitor',
@@ -81,17 +81,17 @@ describe.each(ENVIRONMENTS)('dist/%s', (environment) => {
     expect(files['30-training.yaml']).toContain('\nkind: ServiceMonitor\n');
   });
 
-  test('custom resources say what their definitions would fill into lists, so that a second apply changes nothing', () => {
-    expect(custom.flatMap(unsaidDefaults)).toEqual([]);
+  test('custom resources set every field of a list that has a default, so that a second apply changes nothing', () => {
+    expect(custom.flatMap(omittedListDefaults)).toEqual([]);
   });
 
-  test('every definition says that it is ours', () => {
+  test('every CustomResourceDefinition has the labels that say that it is ours', () => {
     const definitions = applied.filter(({ kind }) => kind === 'CustomResourceDefinition');
     expect(definitions.length).toBeGreaterThan(5);
     for (const { metadata } of definitions) expect(metadata.labels).toEqual(OWNERSHIP_LABELS);
   });
 
-  test('the namespace says which environment it is', () => {
+  test('the namespace has the environment’s name in a label', () => {
     const namespace = applied.find(
       ({ kind, metadata }) => kind === 'Namespace' && metadata.name === 'mlops-platform',
     );
@@ -119,7 +119,7 @@ describe.each(ENVIRONMENTS)('dist/%s', (environment) => {
     ).toEqual([]);
   });
 
-  test('every container says what it needs and where its memory stops', () => {
+  test('every container has requests for CPU and memory, and a limit of memory', () => {
     const without = containers.filter(({ container }) => {
       const { requests, limits } =
         (container as { resources?: { requests?: object; limits?: object } }).resources ?? {};
@@ -164,7 +164,7 @@ describe.each(ENVIRONMENTS)('dist/%s', (environment) => {
     expect(namespaces).toHaveLength(3);
   });
 
-  test('only who has rights through the Kubernetes API gets a token', () => {
+  test('a pod gets a token only where its account has rights in the Kubernetes API', () => {
     const bound = new Set(
       applied
         .filter(({ kind }) => kind.endsWith('RoleBinding'))
@@ -177,7 +177,7 @@ describe.each(ENVIRONMENTS)('dist/%s', (environment) => {
   });
 });
 
-test('production runs nothing of the Postgres and the S3 that somebody else runs', () => {
+test('production, whose Postgres and S3 are external, has no image of Postgres or MinIO', () => {
   const theirs = /\b(postgres|minio|mc)\b/;
   const images = (environment: string) =>
     podsOf(objects.get(environment)!)

@@ -33,7 +33,7 @@ describe('the pipelines of a folder', () => {
 });
 
 describe('the pipelines of a folder are refused', () => {
-  test('with file, line and place, and no stack, where one is no TypeScript', () => {
+  test('with file, line and column, and without a stack, where a definition is not valid TypeScript', () => {
     write('trip', { 'pipeline.ts': "export const pipeline = { name: 'trip'\n  owner: 'us' };\n" });
     const program = `
       const { loadPipelines, mistake } = require('./lib');
@@ -73,19 +73,19 @@ describe('the pipelines of a folder are refused', () => {
       "trip/pipeline.ts: must export 'pipeline', made by definePipeline, got nothing",
     ],
     [
-      'with an export that nobody checked',
+      'with an export that definePipeline never checked',
       { 'pipeline.ts': "export const pipeline = { name: 'trip', owner: '' };" },
       /pipeline "trip" cannot be synthesized:\n {2}- owner: must not be empty, got ""\n {2}- source: is required/,
     ],
     [
-      'with a source of no known type that nobody checked',
+      'with a source of unknown type that definePipeline never checked',
       {
         'pipeline.ts': `export const pipeline = ${JSON.stringify({ ...TRIP, name: 'trip', source: { type: 'ftp' } })};`,
       },
       'source.type: must be one of http, s3, sql, python, got "ftp"',
     ],
     [
-      'with a name for an export',
+      'with a name in the place of a definition',
       { 'pipeline.ts': "export const pipeline = 'trip';" },
       "name must be its folder's",
     ],
@@ -101,7 +101,7 @@ describe('the pipelines of a folder are refused', () => {
     expect(() => loadPipelines(folder)).toThrow(says);
   });
 
-  test('for all the faults of one pipeline at once', () => {
+  test('with all faults of a pipeline in one error', () => {
     write('trip', { 'model.py': '', 'pipeline.ts': 'export {};' });
     expect(() => loadPipelines(folder)).toThrow(/must export 'pipeline'[^]*'features'[^]*'train'/);
   });

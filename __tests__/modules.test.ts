@@ -3,7 +3,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { dependencies } from '../package.json';
 
 const LIB = join(__dirname, '../lib');
-/** In the order of a model's life: values flow down it, and nothing reads back up. */
+/** The modules in the order of a model's life: each may import those before it, none that comes later. */
 const MODULES = [
   'foundation',
   'workflow',
@@ -17,7 +17,10 @@ const MODULES = [
 const CONSTRUCTS = ['Foundation', 'Airflow', 'MLflow', 'Triton', 'Monitoring', 'Pipeline'];
 const SHARED = ['definitions', 'kubernetes', 'observability'];
 
-/** Every import of lib by lib: who, from which folder or file, and what as values. */
+/**
+ * Each import of one file of lib/ by another: the importing file, its module, the imported path, and the names imported
+ * as values.
+ */
 const imports = readdirSync(LIB, { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts'))
   .flatMap((file) => {
@@ -32,25 +35,29 @@ const imports = readdirSync(LIB, { recursive: true, encoding: 'utf8' })
       .filter(({ from }) => !from.startsWith('..'));
   });
 
-const strays = (module: string, allowed: (from: string) => boolean) =>
+/** Imports of a module that lead elsewhere than it is allowed to, in words. */
+const forbidden = (module: string, allowed: (from: string) => boolean) =>
   imports.filter((i) => i.module === module && !allowed(i.from)).map((i) => `${i.file} imports ${i.from}`);
 
-test('a good part of lib imports another', () => expect(imports.length).toBeGreaterThan(150));
+test('the imports of lib are found', () => expect(imports.length).toBeGreaterThan(150));
 
-test.each(MODULES)('%s knows itself, what all modules share, and the modules before it', (module) => {
-  const known = [...SHARED, ...MODULES.slice(0, MODULES.indexOf(module) + 1)];
-  expect(
-    strays(module, (from) => known.includes(from.split(sep)[0]!) || from === 'validation/promql'),
-  ).toEqual([]);
-});
+test.each(MODULES)(
+  '%s imports itself, what all modules share, and the modules before it, and nothing else',
+  (module) => {
+    const known = [...SHARED, ...MODULES.slice(0, MODULES.indexOf(module) + 1)];
+    expect(
+      forbidden(module, (from) => known.includes(from.split(sep)[0]!) || from === 'validation/promql'),
+    ).toEqual([]);
+  },
+);
 
 test.each([
   ['definitions', ['definitions']],
   ['kubernetes', ['definitions', 'kubernetes']],
   ['validation', ['definitions', 'kubernetes', 'validation']],
   ['observability', ['definitions', 'kubernetes', 'validation', 'observability']],
-])('%s knows %j alone', (module, known) => {
-  expect(strays(module, (from) => known.includes(from.split(sep)[0]!))).toEqual([]);
+])('%s imports from %j alone', (module, known) => {
+  expect(forbidden(module, (from) => known.includes(from.split(sep)[0]!))).toEqual([]);
 });
 
 test('only the platform builds the modules', () => {
@@ -58,7 +65,7 @@ test('only the platform builds the modules', () => {
   expect([...new Set(builders.map(({ file }) => file))]).toEqual(['platform.ts']);
 });
 
-test('what synth and the commands import is a dependency and no development tool', () => {
+test('every package that synth or a command imports is in dependencies, not in devDependencies', () => {
   const root = join(__dirname, '..');
   const files = ['lib', 'environments', 'pipelines', 'imports', 'scripts/cli'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -71,7 +78,7 @@ test('what synth and the commands import is a dependency and no development tool
     ),
   );
   expect(packages.length).toBeGreaterThan(100);
-  // `ts-node` runs them, by means of the other two.
+  // ts-node runs these files, and needs the other two.
   const needed = new Set([...packages, 'ts-node', 'typescript', '@swc/core']);
   expect([...needed].filter((name) => !(name in dependencies))).toEqual([]);
 });

@@ -10,7 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), 'new-pipeline-'));
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test('a new pipeline is one that synthesizes, with a test beside it', () => {
+test('npm run new-pipeline makes a pipeline that synthesizes, with a test beside it', () => {
   const { status, output } = newPipeline('ice-cream');
   expect(output).toContain('npm run synth');
   expect(output).toContain('npm run deploy -- ENVIRONMENT ');
@@ -29,7 +29,7 @@ test.each([
   [['a', 'b'], 'name one pipeline'],
   [['Ice_Cream'], "'Ice_Cream' must be a DNS label"],
   [['../out'], "'../out' must be a DNS label"],
-])('%j is refused, and nothing is made', (names, problem) => {
+])('npm run new-pipeline refuses %j and makes nothing', (names, problem) => {
   const before = readdirSync(folder);
   const { status, output } = newPipeline(...names);
   expect(output).toContain(problem);
@@ -37,7 +37,7 @@ test.each([
   expect(readdirSync(folder)).toEqual(before);
 });
 
-test('what is there already is left alone', () => {
+test('npm run new-pipeline leaves alone a folder that is there already', () => {
   mkdirSync(join(folder, 'mine'));
   const { status, output } = newPipeline('mine');
   expect(output).toContain('is there already');
@@ -46,6 +46,7 @@ test('what is there already is left alone', () => {
   rmSync(join(folder, 'mine'), { recursive: true });
 });
 
+/** Runs the command with these arguments; pipelines are made in the test's folder. */
 function newPipeline(...names: string[]) {
   const { status, stdout, stderr } = spawnSync(
     join(__dirname, '../node_modules/.bin/ts-node'),

@@ -29,9 +29,9 @@ import { TRIP } from './support/trip';
 const RUNBOOKS = join(__dirname, '..', 'docs', 'runbooks');
 
 describe('dashboards', () => {
-  const { dashboards } = everything();
+  const { dashboards, observability } = everything();
 
-  test('have a uid each, the overview among them', () => {
+  test('have different uids, and the overview is one of them', () => {
     const uids = dashboards.map(({ uid }) => uid);
     expect(new Set(uids).size).toBe(uids.length);
     expect(uids).toContain('mlops-overview');
@@ -39,7 +39,7 @@ describe('dashboards', () => {
   });
 
   test.each(dashboards.map((dashboard) => [dashboard.uid, dashboard] as const))(
-    '%s renders with panels of their own number and place',
+    '%s renders to panels with different numbers and places',
     (_, dashboard) => {
       const { panels } = render(dashboard);
       expect(panels.map(({ id }) => id)).toEqual(panels.map((_, index) => index + 1));
@@ -53,9 +53,8 @@ describe('dashboards', () => {
   );
 
   test.each(dashboards.map((dashboard) => [dashboard.uid, dashboard] as const))(
-    '%s asks for known metrics, in well-formed PromQL',
+    '%s queries known metrics in well-formed PromQL',
     (_, dashboard) => {
-      const { observability } = everything();
       for (const { name, expr } of dashboard.rows.flatMap(({ signals }) => signals)) {
         expect({ name, errors: promqlErrors(expr) }).toEqual({ name, errors: [] });
         expect({ name, unknown: unknown(expr, observability) }).toEqual({ name, unknown: [] });
@@ -71,7 +70,7 @@ describe('dashboards', () => {
     for (const json of again) expect(json).toMatch(/^\{\n {2}"[^]*\}\n$/);
   });
 
-  test('lead back to the overview', () => {
+  test('link to the overview', () => {
     for (const dashboard of dashboards) {
       expect(render(dashboard).links[0]).toMatchObject({ type: 'link', url: '/d/mlops-overview' });
     }
@@ -110,13 +109,13 @@ describe('dashboards', () => {
 describe('alerts', () => {
   const { rules, observability } = everything();
 
-  test('have a name each', () => {
+  test('have different names', () => {
     const names = rules.map(({ alert }) => alert);
     expect(new Set(names).size).toBe(names.length);
   });
 
   test.each(rules.map((rule) => [rule.alert, rule] as const))(
-    '%s asks for known metrics, in well-formed PromQL',
+    '%s queries known metrics in well-formed PromQL',
     (_, { expr }) => {
       expect(promqlErrors(expr)).toEqual([]);
       expect(unknown(expr, observability)).toEqual([]);
@@ -140,7 +139,7 @@ describe('alerts', () => {
   });
 });
 
-test('what a pipeline records is well-formed, of known metrics, and known to who asks for it', () => {
+test('the recording rules of a pipeline query known metrics in well-formed PromQL, and their names are known metrics too', () => {
   const { records, observability } = everything();
   expect(records.map(({ record }) => record)).toEqual([
     'mlops:feature_samples',
@@ -157,14 +156,14 @@ test('what a pipeline records is well-formed, of known metrics, and known to who
   }
 });
 
-test('an alert says where its runbook is, as kube-prometheus does', () => {
+test('an alert has its runbook in the annotation runbook_url, as kube-prometheus does', () => {
   for (const { alert, annotations } of everything().rules) {
     expect(annotations?.runbook_url).toBe(`docs/runbooks/${alert}.md`);
     expect(annotations).not.toHaveProperty('runbook');
   }
 });
 
-test('what a system records is written, though it has no alert', () => {
+test('recording rules of a system are written although it has no alert', () => {
   const scope = new ManifestFile(new App({ outdir: 'unused' }), 'scope', { file: 'file' });
   const observability = new Observability();
   observability.watch(scope, { system: 'shop', records: [{ record: 'shop:orders', expr: 'sum(up)' }] });
@@ -173,9 +172,11 @@ test('what a system records is written, though it has no alert', () => {
     ({ kind }) => kind === 'PrometheusRule',
   );
   expect(rules).toHaveLength(1);
+  // Of what others are watched for, nothing.
+  const SUM = 'sum(up{monitored_namespace=""})';
   expect(rules[0]).toMatchObject({
     metadata: { name: 'shop' },
-    spec: { groups: [{ name: 'shop', rules: [{ record: 'shop:orders', expr: 'sum(up)' }] }] },
+    spec: { groups: [{ name: 'shop', rules: [{ record: 'shop:orders', expr: SUM }] }] },
   });
   expect(observability.knownMetrics).toContain('shop:orders');
 });
@@ -185,7 +186,7 @@ test('every runbook has an alert', () => {
   expect(readdirSync(RUNBOOKS).sort()).toEqual([...alerts].sort());
 });
 
-test('monitors have a name each and take their job from the label of their system', () => {
+test('monitors have different names and take their job from the label of their system', () => {
   const monitors = everything().objects.filter(({ kind }) => /^(Service|Pod)Monitor$/.test(kind));
   const names = monitors.map(({ kind, metadata }) => `${kind} ${metadata.namespace} ${metadata.name}`);
   expect(new Set(names).size).toBe(names.length);
@@ -250,7 +251,7 @@ function unknown(expr: string, observability: Observability): string[] {
   return metricNames(expr).filter((name) => !observability.knownMetrics.has(name));
 }
 
-/** Every module's say, with stand-ins for what the modules would build. */
+/** The observability of all modules, with stand-ins for the workloads that the modules would build. */
 function everything() {
   const scope = new ManifestFile(new App({ outdir: '/tmp/unused' }), 'scope', { file: 'scope' });
   const observability = new Observability();

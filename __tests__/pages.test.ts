@@ -33,12 +33,12 @@ describe.each(pages)('%s', (page) => {
 
 describe('a link', () => {
   test.each(['docs/faq.md', 'docs/tutorial', 'README.md#two-commands', '#two-commands', 'LICENSE'])(
-    'leads somewhere: %s',
+    'leads to a file or a heading that exists: %s',
     (link) => expect(leadsSomewhere('README.md', link)).toBe(true),
   );
 
   test.each(['faq.md', 'docs/faq', 'README.md#three-commands', '#three-commands', 'docs/tutorial#do-it'])(
-    'leads nowhere: %s',
+    'leads to nothing: %s',
     (link) => expect(leadsSomewhere('README.md', link)).toBe(false),
   );
 });
@@ -53,7 +53,7 @@ function leadsSomewhere(page: string, link: string): boolean {
   return headings.includes(heading);
 }
 
-/** As GitHub makes it of a heading. */
+/** The anchor that GitHub makes of a heading. */
 function anchor(title: string): string {
   return title
     .toLowerCase()

@@ -10,7 +10,7 @@ import { stale } from '../scripts/cli/platform/stale';
 
 const root = join(__dirname, '..');
 const dist = mkdtempSync(join(tmpdir(), 'dist-'));
-/** As the real one where nothing listens. */
+/** A stand-in that prints what the real kubectl prints where no API server listens. */
 const KUBECTL = `#!/bin/sh
 for _ in 1 2 3 4 5; do echo 'E1125 17:35:45.1 memcache.go:265] couldn'"'"'t get current server API group list' >&2; done
 echo 'The connection to the server localhost:8080 was refused - did you specify the right host or port?' >&2
@@ -22,17 +22,17 @@ afterAll(() => rmSync(dist, { recursive: true }));
 test.each([
   ['workstation', '.'],
   ['laptop', 'laptop'],
-])('%s is the folder %s', (name, folder) => {
+])('the environment %s is in the folder %s', (name, folder) => {
   expect(environmentFolder(name, ['.', 'laptop'])).toBe(folder);
 });
 
-test.each(['desktop', '.', '..', ''])('%j is no environment', (name) => {
+test.each(['desktop', '.', '..', ''])('%j is refused as the name of an environment', (name) => {
   expect(() => environmentFolder(name, ['.', 'laptop'])).toThrow(
     `there is no environment '${name}'; there are workstation, laptop`,
   );
 });
 
-test('npm run deploy knows the environments of dist/, a new one too', () => {
+test('npm run deploy takes each folder of dist/ for an environment, a new one too', () => {
   mkdirSync(join(dist, 'basement'));
   expect(deploy('desktop')).toBe("there is no environment 'desktop'; there are workstation, basement");
   expect(deploy('basement')).toBe(`${join(dist, 'basement')} holds no YAML; 'npm run synth' writes it`);
@@ -42,18 +42,21 @@ test.each([
   [['laptop', '--dry-run'], "got 'laptop --dry-run'; options stand behind ' -- '"],
   [['laptop', '--except', 'deployment/grafana'], "got 'laptop deployment/grafana --except'; options"],
   [['laptop', 'production'], "got 'laptop production'; options"],
-])('npm run deploy %j applies nothing: npm kept an option, or one name is too many', (args, said) => {
-  const { status, stderr } = spawnSync('npm', ['run', '--silent', 'deploy', ...args], {
-    cwd: root,
-    encoding: 'utf8',
-    env: { ...process.env, KUBECTL: join(dist, 'kubectl') },
-  });
-  expect(stderr).toContain(said);
-  expect(stderr).not.toContain('kubectl');
-  expect(status).toBe(1);
-});
+])(
+  'npm run deploy %j applies nothing, because npm kept an option or there is one name too many',
+  (args, said) => {
+    const { status, stderr } = spawnSync('npm', ['run', '--silent', 'deploy', ...args], {
+      cwd: root,
+      encoding: 'utf8',
+      env: { ...process.env, KUBECTL: join(dist, 'kubectl') },
+    });
+    expect(stderr).toContain(said);
+    expect(stderr).not.toContain('kubectl');
+    expect(status).toBe(1);
+  },
+);
 
-test('npm run deploy sees where dist/ is not what a synth writes', async () => {
+test('npm run deploy names the files of dist/ that a synth would change', async () => {
   const copy = join(dist, 'copy');
   cpSync(join(root, 'dist'), copy, { recursive: true });
   expect(await stale(copy)).toBeUndefined();
@@ -66,7 +69,7 @@ test('npm run deploy sees where dist/ is not what a synth writes', async () => {
   rmSync(copy, { recursive: true });
 });
 
-test('without a cluster it says so once, and where to get one', () => {
+test('npm run deploy without a cluster says so once, and where to get one', () => {
   const { status, stderr } = spawnSync('npm', ['run', '--silent', 'deploy'], {
     cwd: root,
     encoding: 'utf8',
@@ -80,7 +83,7 @@ test('without a cluster it says so once, and where to get one', () => {
   expect(status).toBe(1);
 });
 
-describe('of our definitions', () => {
+describe('of our CustomResourceDefinitions', () => {
   const NAMES = ['a.example.com', 'b.example.com'];
   const ours = NAMES.map((name) => ({
     apiVersion: 'apiextensions.k8s.io/v1',
@@ -108,12 +111,12 @@ describe('of our definitions', () => {
     ['of our version', {}],
     ['of an older version', { version: '0.84.1' }],
     ['without a version', { version: '' }],
-    ['from before they carried a label', { managedBy: '' }],
-  ])('one of our own is applied over: %s', (_, change) => {
+    ['from a release whose definitions had no label', { managedBy: '' }],
+  ])('one in the cluster that is ours is applied over: %s', (_, change) => {
     expect(plan(present(change))).toEqual({ apply: NAMES, leave: [], absent: ['b.example.com'] });
   });
 
-  test('one of somebody else and of our version is left alone', () => {
+  test('one in the cluster that is somebody else’s and has our version is left alone', () => {
     for (const managedBy of ['', 'Helm']) {
       expect(plan(present({ managedBy, prose: true }))).toEqual({
         apply: ['b.example.com'],
@@ -129,12 +132,12 @@ describe('of our definitions', () => {
     ["a.example.com: 0.84.0, somebody else's; ours is 0.85.0", { version: '0.84.0', managedBy: '' }],
     ["a.example.com: of unknown version, somebody else's;", { version: '', managedBy: '', prose: true }],
     ['a.example.com: 1.0.0, from a newer release of this platform; ours is 0.85.0', { version: '1.0.0' }],
-  ])('none is applied: %s', (said, change) => {
+  ])('none is applied where the cluster has %s', (said, change) => {
     expect(() => plan(present(change))).toThrow(said);
   });
 });
 
-test('npm run status knows no arguments but --help', () => {
+test('npm run status takes no argument but --help', () => {
   const status = (...args: string[]) =>
     spawnSync('npm', ['run', '--silent', 'status', '--', ...args], { cwd: root, encoding: 'utf8' });
   expect(status('--help').stdout).toMatch(/^usage: npm run status\n/);
@@ -171,7 +174,7 @@ test.each([
     'GrafanaDown (warning)  docs/runbooks/GrafanaDown.md',
     { alertname: 'GrafanaDown', severity: 'warning', system: 'grafana' },
   ],
-])('npm run status: %s', (line, metric) => {
+])('npm run status says of an alert: %s', (line, metric) => {
   expect(alertInWords({ metric: { ...metric } })).toBe(line);
 });
 
@@ -187,10 +190,11 @@ test.each<[string, Parameters<typeof inWords>[0]]>([
     'version 2 serves; version 3 is refused: wrong hash',
     { wanted: 3, serving: 2, refused: { '3': 'wrong hash' } },
   ],
-])('npm run status: %s', (line, model) => {
+])('npm run status says of a model: %s', (line, model) => {
   expect(inWords(model)).toBe(line);
 });
 
+/** Runs the command, which must fail, over the test's own dist/. @returns the last line of its error */
 function deploy(environment: string): string {
   const { status, stderr } = spawnSync('npm', ['run', '--silent', 'deploy', '--', environment], {
     cwd: root,

@@ -36,29 +36,29 @@ describe('the comparison', () => {
     expect(parts(changed)[part]).not.toEqual(parts(english)[part]);
   });
 
-  test('lets a comment of a shell block be another', () => {
+  test('ignores the comments of a shell block', () => {
     const block = '```sh\nnpm run synth     # writes dist/\n# all of it\nmake "#1"\n```\n';
     const translated = '```sh\nnpm run synth   # dist/를 생성합니다\n# 전부\nmake "#1"\n```\n';
     expect(parts(translated)).toEqual(parts(block));
     expect(parts(translated.replace('"#1"', '"#2"'))).not.toEqual(parts(block));
   });
 
-  test('lets no comment of another block be another', () => {
+  test('does not ignore the comments of any other block', () => {
     expect(parts('```ts\nrun(); // now\n```\n')).not.toEqual(parts('```ts\nrun(); // 지금\n```\n'));
   });
 });
 
-/** What a translation leaves as it is. */
+/** The parts of a page that a translation must not change. */
 interface Parts {
-  /** Levels, in order. */
+  /** Levels of the headings, in order. */
   readonly headings: number[];
   /** Language and lines of each fenced block, in order, without the comments of shell blocks. */
   readonly blocks: string[];
-  /** Targets, in order, but for the two pages' links to one another. */
+  /** Targets of the links, in order, without the two pages' links to one another. */
   readonly links: string[];
-  /** Columns of each row, in order. */
+  /** Number of columns of each row, in order. */
   readonly tables: number[];
-  /** What stands in backticks, sorted: a sentence's order is the language's. */
+  /** Quotations in backticks, sorted, because two languages order a sentence differently. */
   readonly code: string[];
 }
 
@@ -85,7 +85,7 @@ function links(text: string): string[] {
   );
 }
 
-/** A comment of a shell begins a line, or stands behind a space and not within quotes. */
+/** A shell's comment begins a line, or follows a space outside quotes. */
 function withoutComments(language: string, body: string): string {
   if (language !== 'sh') return body;
   const code = /^((?:[^'"#]|(?<=\S)#|'[^']*'|"[^"]*")*?)\s*(?:(?<=^|\s)#.*)?$/;

@@ -20,7 +20,10 @@ const rows = all.flatMap((section) => section.props.map((prop) => ({ section, pr
 type Row = (typeof rows)[number];
 const source = (props: PipelineProps['source']) => definePipeline({ ...TRIP, source: props });
 
-/** What the code fills in where only what is required is said, by section; elsewhere it is the pipeline TRIP. */
+/**
+ * Definitions with the required props only, so that they show the defaults that the code fills in, by section of the
+ * page. The definition of every other section is the pipeline TRIP.
+ */
 const filledIn: Record<string, unknown> = {
   EnvironmentProps: defineEnvironment({}),
   S3Source: source({ type: 's3', prefix: 'incoming/{{ month }}/' }),
@@ -43,7 +46,7 @@ test('docs/reference.md is what `npm run reference` writes', () => {
   expect(readFileSync(REFERENCE, 'utf8')).toBe(page(all));
 });
 
-test('it has the props of every module', () => {
+test('the page has the props of every module', () => {
   expect(all.map(({ name }) => name)).toEqual(
     expect.arrayContaining(['PipelineProps', 'HttpSource', 'Column', 'Gate', 'EnvironmentProps', 'Bytes']),
   );
@@ -52,7 +55,7 @@ test('it has the props of every module', () => {
   );
 });
 
-test('every link leads to a section', () => {
+test('every link of the page leads to a section', () => {
   const links = [...page(all).matchAll(/\]\(#([^)]*)\)/g)].map(([, link]) => link);
   const names = all.map(({ name }) => name.toLowerCase());
   expect(links.length).toBeGreaterThan(20);
@@ -65,7 +68,7 @@ test('every section and every prop has a sentence', () => {
     ...rows.map((row) => ({ name: title(row), sentence: row.prop.sentence })),
   ];
   expect(said.length).toBeGreaterThan(100);
-  // A tag that the compiler does not see as one stands in the sentence.
+  // A tag that the compiler does not recognize becomes part of the sentence.
   expect(said.filter(({ sentence }) => !/\.$/.test(sentence) || sentence.includes('@default'))).toEqual([]);
 });
 
@@ -79,9 +82,9 @@ test.each(rows.filter(literal).map((row) => [title(row), row] as const))(
   (_, row) => expect(String(value(row))).toBe(row.prop.default),
 );
 
-test('where the table says what happens instead, the code fills in no single value', () => {
+test('where the table describes what happens instead of a default, the code fills in no value', () => {
   const filled = rows
-    // How much of an amount is guaranteed has a default as a whole: the next test's.
+    // The request and the limit of an amount have one default together, which the next test compares.
     .filter((row) => !row.prop.required && !literal(row) && !row.prop.path.endsWith('.limit'))
     .filter((row) => value(row) !== undefined && typeof value(row) !== 'object');
   expect(filled.map(title)).toEqual([]);
@@ -102,7 +105,7 @@ function title({ section, prop }: Row): string {
   return `${section.name}: ${prop.path}`;
 }
 
-/** At a prop's path; of names of one's own, the first. */
+/** The value at a prop's path; `<name>` in a path stands for the first key that is there. */
 function value({ section, prop }: Row): unknown {
   return prop.path
     .split('.')
@@ -115,7 +118,7 @@ function value({ section, prop }: Row): unknown {
     );
 }
 
-/** The volume that a default environment gives to a server. */
+/** The size of the volume that a default environment gives to a server, as in `10Gi`. */
 function claimOf(name: string): string {
   const claim = objectsOf('laptop').find(
     ({ kind, metadata }) => kind === 'PersistentVolumeClaim' && metadata.name === `${name}-data`,

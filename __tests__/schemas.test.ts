@@ -1,4 +1,4 @@
-import { metricNames, promqlErrors } from '../lib/validation/promql';
+import { metricNames, promqlErrors, withMatcher } from '../lib/validation/promql';
 import { cleanManifests, type Json } from './support/clean-manifests';
 import { validate } from './support/schema-validator';
 
@@ -150,7 +150,7 @@ describe('a custom resource is refused for', () => {
       '/spec/groups: has two items with the same name',
     ],
     [
-      'a retention of no unit',
+      'a retention without a unit',
       changed('Prometheus', (p) => (p.spec.retention = '15')),
       '/spec/retention: must match',
     ],
@@ -209,6 +209,18 @@ describe('a PromQL expression', () => {
     ['label_replace(up, "a", "$1", "b", "(.*)") * time()', ['up']],
   ])('names the metrics it reads: %s', (expr, names) => {
     expect(metricNames(expr)).toEqual(names);
+  });
+
+  test.each([
+    ['rate(a_total{code="5"}[5m]) / b_total', 'rate(a_total{code="5", x=""}[5m]) / b_total{x=""}'],
+    ['up{} offset 5m unless on (job) {job="$job"}', 'up{x=""} offset 5m unless on (job) {job="$job", x=""}'],
+    ['vector(1) > time()', 'vector(1) > time()'],
+  ])('takes a matcher into each of its selectors: %s', (expr, narrowed) => {
+    expect(withMatcher(expr, 'x=""')).toBe(narrowed);
+  });
+
+  test('that is malformed takes no matcher', () => {
+    expect(() => withMatcher('rate(x[5m]', 'x=""')).toThrow("'rate(x[5m]' is no PromQL: at 10");
   });
 
   test('that is malformed has no metrics', () => {

@@ -79,9 +79,9 @@ describe('the stage', () => {
 
 describe('the module', () => {
   test('foundation, and what it has besides where it runs Postgres and MinIO itself', () => {
-    const external = foundation(ground());
+    const external = foundation(outside());
     const inCluster = foundation({
-      ...ground(),
+      ...outside(),
       database: Database.inCluster(),
       objectStore: ObjectStore.inCluster(),
     });
@@ -124,8 +124,8 @@ function small(): ManifestFile {
   return new ManifestFile(new App({ outdir: 'unused' }), 'test', { file: 'test' });
 }
 
-/** What stands before every room: nothing in it runs in the cluster. */
-function ground() {
+/** What every module gets: a database and an object store outside the cluster, and the settings of its pages. */
+function outside() {
   const login = SecretRef.external('login', ['database', 'username', 'password']);
   const key = SecretRef.external('key', ['access-key', 'secret-key']);
   return {
@@ -139,8 +139,9 @@ function ground() {
   };
 }
 
+/** What `outside` gives, bound to a file of manifests as the platform binds it. */
 function bound() {
-  const { database, objectStore, observability, ingress } = ground();
+  const { database, objectStore, observability, ingress } = outside();
   const stage = small();
   const secrets = new Secrets(stage, 'secrets');
   const context = { secrets, observability, ingress };
@@ -151,13 +152,13 @@ function bound() {
   };
 }
 
-function foundation(props: ReturnType<typeof ground>): string[] {
+function foundation(props: ReturnType<typeof outside>): string[] {
   return inventory(
     new Foundation(new App({ outdir: 'unused' }), 'module', { ...props, environmentName: 'test' }),
   );
 }
 
-/** `Kind namespace/name` of each object; without the hash of what a Job runs. */
+/** `Kind namespace/name` of each object. The hash at the end of a Job's name is left out. */
 function inventory(module: ManifestFile): string[] {
   return (module.toJson() as Manifest[]).map(({ kind, metadata }) => {
     const name = metadata.name.replace(/-[0-9a-f]{12}$/, '');
@@ -165,7 +166,7 @@ function inventory(module: ManifestFile): string[] {
   });
 }
 
-/** Who may reach these pods, and whom they may reach. */
+/** The NetworkPolicy of the pods of this name: who may reach them, and whom they may reach. */
 function edges(module: ManifestFile, name: string): string {
   const policy = (module.toJson() as Manifest[]).find(
     ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === name,

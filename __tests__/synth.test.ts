@@ -45,21 +45,24 @@ describe('a folder is replaced', () => {
     expect(snapshot(base)).toEqual({ 'a/b/dist/a.yaml': `${HEADER}new` });
   });
 
-  test.each(['notes.md', 'deep/notes.md', '.hidden'])('never where it holds %s of somebody else', (path) => {
-    replaceFolder(outdir, files({ 'a.yaml': 'old', 'deep/b.yaml': 'old' }), HEADER);
-    writeFileSync(join(outdir, path), 'mine');
-    const before = snapshot(outdir);
-    expect(() => replaceFolder(outdir, files({ 'a.yaml': 'new' }), HEADER)).toThrow(
-      new RegExp(`holds files that no synth wrote; move them[^]*${join(outdir, path)}$`),
-    );
-    expect(snapshot(outdir)).toEqual(before);
-    expect(readdirSync(base)).toEqual(['dist']);
-  });
+  test.each(['notes.md', 'deep/notes.md', '.hidden'])(
+    'never where it holds somebody else’s file %s',
+    (path) => {
+      replaceFolder(outdir, files({ 'a.yaml': 'old', 'deep/b.yaml': 'old' }), HEADER);
+      writeFileSync(join(outdir, path), 'mine');
+      const before = snapshot(outdir);
+      expect(() => replaceFolder(outdir, files({ 'a.yaml': 'new' }), HEADER)).toThrow(
+        new RegExp(`holds files that no synth wrote; move them[^]*${join(outdir, path)}$`),
+      );
+      expect(snapshot(outdir)).toEqual(before);
+      expect(readdirSync(base)).toEqual(['dist']);
+    },
+  );
 
   test('or left as it was, where a file cannot be written', () => {
     replaceFolder(outdir, files({ 'a.yaml': 'old' }), HEADER);
     const before = snapshot(outdir);
-    // A file and a folder of one name.
+    // No file and folder can have the same name.
     expect(() => replaceFolder(outdir, files({ a: 'new', 'a/b.yaml': 'new' }), HEADER)).toThrow();
     expect(snapshot(outdir)).toEqual(before);
     expect(readdirSync(base)).toEqual(['dist']);
@@ -67,7 +70,7 @@ describe('a folder is replaced', () => {
 });
 
 describe('a synth', () => {
-  test('of one pipeline more adds one file an environment, and of one less takes it away again', () => {
+  test('adds one file to each environment for a new pipeline, and removes it with the pipeline', () => {
     synth(['trip']);
     const first = snapshot(outdir);
     const modules = ['00-crds', '10-foundation', '20-workflow', '30-training', '40-serving', '50-monitoring'];
@@ -96,7 +99,7 @@ describe('a synth', () => {
     expect(new Set(counts).size).toBe(1);
   });
 
-  test('keeps every letter of a model, whatever YAML thinks of it', () => {
+  test('keeps every character of a model, also those that YAML treats in a special way', () => {
     const model =
       'def f():\r\n\ttext = "--- \u2028 \u0000 #: {a} 🚕 \ufeff"  \n# yes\n...\n---\nkind: Secret\n\n\n';
     synthesize({ environments: { '.': laptop }, pipelines: [pipeline('trip', { model })], outdir });
@@ -105,13 +108,13 @@ describe('a synth', () => {
     expect(objects[2]!.data['model.py']).toBe(model);
   });
 
-  test('keeps a name that YAML reads as something else', () => {
+  test('quotes a name that YAML would read as another type', () => {
     for (const name of ['yes', 'no', 'on', 'off', 'null', 'true', 'y', 'n']) {
       expect(yaml(object('ConfigMap', name))).toMatch(`name: '${name}'`);
     }
   });
 
-  test('that fails leaves the old files as they were', () => {
+  test('leaves the old files as they were where it fails', () => {
     write([pipeline('trip')]);
     const before = snapshot(outdir);
     const failures: [fails: () => void, says: string][] = [
@@ -134,7 +137,7 @@ describe('a synth', () => {
     }
   });
 
-  test('into a folder of somebody else writes nothing', () => {
+  test('writes nothing into a folder that holds somebody else’s file', () => {
     mkdirSync(outdir);
     writeFileSync(join(outdir, 'notes.md'), 'mine');
     expect(() => synth(['trip'])).toThrow(join(outdir, 'notes.md'));
@@ -209,7 +212,7 @@ function files(contents: Record<string, string>): Map<string, string> {
   return new Map(Object.entries(contents).map(([path, text]) => [path, HEADER + text]));
 }
 
-/** Path to content of every file below a folder. */
+/** The texts of all files below a folder, by their paths in it. */
 function snapshot(folder: string): Record<string, string> {
   if (!existsSync(folder)) return {};
   const paths = readdirSync(folder, { recursive: true, withFileTypes: true })

@@ -8,34 +8,34 @@ const pages = ['docs/troubleshooting.md', 'docs/faq.md'];
 const text = Object.fromEntries(pages.map((page) => [page, readFileSync(join(root, page), 'utf8')]));
 const printed = sources().map((file) => joined(readFileSync(join(root, file), 'utf8'), file));
 
-describe('troubleshooting quotes what the code prints', () => {
+describe('docs/troubleshooting.md quotes what the code prints', () => {
   test.each(messages(text['docs/troubleshooting.md']!))('%s', (message) => {
     expect(printsIt(message)).toBe(true);
   });
 });
 
-test('troubleshooting knows the words that a step ends with', () => {
-  const told = [...text['docs/troubleshooting.md']!.matchAll(/^\| `(\w+):` \|/gm)].map(([, word]) => word!);
-  expect(told).toEqual(Object.values(names.exits).map(({ word }) => word));
+test('docs/troubleshooting.md lists the words with which the last line of a step begins', () => {
+  const listed = [...text['docs/troubleshooting.md']!.matchAll(/^\| `(\w+):` \|/gm)].map(([, word]) => word!);
+  expect(listed).toEqual(Object.values(names.exits).map(({ word }) => word));
 });
 
-describe('a message is known', () => {
+describe('the comparison finds a message', () => {
   test.each([
     'the replica at … refused version …: …',
     'must be a length of time, as in',
     'systemd is not running here (no /run/systemd/system), and k3s runs as a systemd service',
-  ])('when a program prints it: %s', (message) => expect(printsIt(message)).toBe(true));
+  ])('that a program prints: %s', (message) => expect(printsIt(message)).toBe(true));
 
   test.each([
     'the replica at … has refused version …: …',
     'refused version …: the replica at …',
     'must be a length of time, like',
     '…',
-  ])('and not otherwise: %s', (message) => expect(printsIt(message)).toBe(false));
+  ])('and no other: %s', (message) => expect(printsIt(message)).toBe(false));
 });
 
 describe.each(pages)('%s', (page) => {
-  test('names workloads and services that the laptop has', () => {
+  test('names only workloads and services that the laptop has', () => {
     const there = objectsOf('laptop').map(({ kind, metadata }) => `${kind.toLowerCase()}/${metadata.name}`);
     const named = [
       ...text[page]!.matchAll(/(?<!\/)\b(?:deployment|statefulset|daemonset|service)\/[a-z-]+/g),
@@ -44,7 +44,7 @@ describe.each(pages)('%s', (page) => {
   });
 });
 
-/** What stands in backticks in the first column of a table. */
+/** The messages in the first columns of a page's tables. They stand in backticks. */
 function messages(page: string): string[] {
   const cells = [...page.matchAll(/^\| (.+?)(?<!\\) \|/gm)].map(([, cell]) => cell!);
   return cells
@@ -52,12 +52,12 @@ function messages(page: string): string[] {
     .filter(isMessage);
 }
 
-/** Names, addresses and settings are no messages. */
+/** Whether a quotation is a message, not a name, an address or a setting. */
 function isMessage(quoted: string): boolean {
   return /[ …]/.test(quoted) || quoted.startsWith('wait-for-');
 }
 
-/** Whether one file has the message's fixed parts, in order and close together. */
+/** Whether one source file has the fixed parts of a message, in their order and close together. */
 function printsIt(message: string): boolean {
   const fragments = message
     .split('…')
@@ -70,7 +70,7 @@ function printsIt(message: string): boolean {
   return printed.some((source) => pattern.test(source));
 }
 
-/** The programs: what runs here and what runs in the cluster, without tests and without the tests' cluster. */
+/** Paths of the source files of all programs, without tests and without the tests' cluster. */
 function sources(): string[] {
   return ['lib', 'scripts', 'python'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -81,7 +81,7 @@ function sources(): string[] {
   );
 }
 
-/** A message that a program spells over several lines, in one. */
+/** A source text in which each message that is spelled over several lines stands in one line. */
 function joined(source: string, file: string): string {
   const between = file.endsWith('.sh') ? ' ' : '';
   return source

@@ -16,13 +16,13 @@ test('the tutorial is an index and seven chapters, and the index names each', ()
 });
 
 describe.each(pages)('%s', (_, page, text) => {
-  test('is made of blocks that are typed, seen, or explained', () => {
+  test('has only blocks of commands, of their output, and of commands that the tests do not run', () => {
     const all = fences(text);
     expect(all.filter(({ language }) => !['sh', 'text', 'console'].includes(language))).toEqual([]);
     expect(all.filter((fence) => fence.text.trim() === '')).toEqual([]);
-    // What is seen stands right behind what is typed.
-    const seen = all.filter(({ language }) => language === 'text').length;
-    expect(blocks(text).filter(({ expected }) => expected !== undefined)).toHaveLength(seen);
+    // Each block of output follows the block of its commands at once.
+    const outputs = all.filter(({ language }) => language === 'text').length;
+    expect(blocks(text).filter(({ expected }) => expected !== undefined)).toHaveLength(outputs);
   });
 
   test('says before each block that the tests do not run why they do not', () => {
@@ -33,7 +33,7 @@ describe.each(pages)('%s', (_, page, text) => {
     expect(silent).toEqual([]);
   });
 
-  test('has lines that fit', () => {
+  test('has no line of prose longer than 125 characters', () => {
     const prose = fences(text).reduce((rest, fence) => rest.replace(fence.text, ''), text);
     const long = prose.split('\n').filter((line) => line.length > 125 && !line.startsWith('|'));
     expect(long).toEqual([]);
@@ -45,7 +45,7 @@ test.each(chapters)('%s has the parts of a chapter', (_, __, text) => {
   expect(headings).toEqual(['## Do it', '## Why it is so', '## Break it', '## Where you are']);
 });
 
-test('a chapter that uses a shorthand has read it before', () => {
+test('a chapter reads the shorthands before it uses the first', () => {
   const defined = [
     ...readFileSync(join(dirname(PAGES[0]!), 'shorthands.sh'), 'utf8').matchAll(/^(\w+)\(\)/gm),
   ].map(([, name]) => name!);
@@ -61,7 +61,7 @@ test('a chapter that uses a shorthand has read it before', () => {
   }
 });
 
-describe('what a page expects', () => {
+describe('the output that a page expects', () => {
   test.each([
     ['version 1', 'version 1\n'],
     ['version …', 'version 17'],
@@ -73,7 +73,7 @@ describe('what a page expects', () => {
     ['a (b) [c] $d', 'a (b) [c] $d'],
     ['plain', '\u001b[32mplain\u001b[0m  \r\n'],
     ['…', ''],
-  ])('%j is %j', (expected, output) => {
+  ])('%j matches %j', (expected, output) => {
     expect(difference(expected, output)).toBeUndefined();
   });
 
@@ -86,7 +86,7 @@ describe('what a page expects', () => {
     ['second\nfirst', 'first\nsecond', 'second'],
     ['a.c', 'abc', 'a.c'],
     ['  indented', 'indented', '  indented'],
-  ])('%j is not %j', (expected, output, missing) => {
+  ])('%j does not match %j', (expected, output, missing) => {
     expect(difference(expected, output)).toBe(missing);
   });
 });
@@ -119,12 +119,12 @@ describe('a page that is played', () => {
     await expect(play(write(...parts), folder)).rejects.toThrow(said);
   });
 
-  test('is not waited for for ever', async () => {
+  test('fails where a block takes longer than its limit', async () => {
     const page = write(sh('echo begun', 'sleep 300'));
     await expect(play(page, folder, {}, { seconds: 1 })).rejects.toThrow(/did not end within 1 s\n\nbegun/);
   });
 
-  test('is typed into another shell where there is one', async () => {
+  test('is typed into the shell that another program starts, where one is given', async () => {
     const page = write(sh('echo "$WITHIN"'), text('a node'));
     await play(page, folder, {}, { within: ['env', 'WITHIN=a node'] });
   });
@@ -148,7 +148,7 @@ describe('a copy of the work tree', () => {
   });
 
   test.each(chapters.filter(([name]) => /^[67]/.test(name)))(
-    'lives through %s, which needs no cluster',
+    'plays %s, which needs no cluster, to its end',
     async (_, page) => {
       await play(page, copy);
     },

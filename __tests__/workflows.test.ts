@@ -41,29 +41,35 @@ const steps = jobs.flatMap(({ job }) => job.steps);
 const { job: synth } = jobs.find(({ name }) => name === 'dist-diff.yml: synth')!;
 const { job: commenting } = jobs.find(({ name }) => name === 'dist-diff.yml: comment')!;
 
-/** Whether a job runs what a pull request may have changed. */
+/** Whether a job runs code that a pull request may have changed. */
 const runsItsCode = (job: Job) =>
   job.steps.some(({ uses, run }) => uses !== undefined || /\b(npm|npx|node|python|bash)\b/.test(run ?? ''));
 
-test.each(workflows)('$file pins every action by its commit, and says the version', ({ text }) => {
+test.each(workflows)('$file pins every action by its commit, with the version in a comment', ({ text }) => {
   const lines = text.split('\n').filter((line) => line.includes('uses:'));
   expect(lines.filter((line) => !/uses: actions\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(line))).toEqual(
     [],
   );
 });
 
-test.each(workflows)('$file runs a pull request without the rights of the base', ({ text, workflow }) => {
-  const events = Object.keys(workflow.on);
-  expect(events.filter((event) => !['push', 'pull_request'].includes(event))).toEqual([]);
-  expect(text).not.toMatch(/\bsecrets\b/);
-});
+test.each(workflows)(
+  '$file gives a pull request neither the rights nor the secrets of the repository',
+  ({ text, workflow }) => {
+    const events = Object.keys(workflow.on);
+    expect(events.filter((event) => !['push', 'pull_request'].includes(event))).toEqual([]);
+    expect(text).not.toMatch(/\bsecrets\b/);
+  },
+);
 
-test.each(jobs)('$name may read the repository; who may write runs none of its code', ({ job, workflow }) => {
-  const allowed = job.permissions ?? workflow.permissions;
-  expect(allowed).toEqual(runsItsCode(job) ? { contents: 'read' } : { 'pull-requests': 'write' });
-  if (runsItsCode(job)) expect(JSON.stringify(job)).not.toMatch(/github\.token|GITHUB_TOKEN|GH_TOKEN/);
-  expect(job['timeout-minutes']).toBeLessThanOrEqual(60);
-});
+test.each(jobs)(
+  '$name may only read the repository, unless it runs none of its code',
+  ({ job, workflow }) => {
+    const allowed = job.permissions ?? workflow.permissions;
+    expect(allowed).toEqual(runsItsCode(job) ? { contents: 'read' } : { 'pull-requests': 'write' });
+    if (runsItsCode(job)) expect(JSON.stringify(job)).not.toMatch(/github\.token|GITHUB_TOKEN|GH_TOKEN/);
+    expect(job['timeout-minutes']).toBeLessThanOrEqual(60);
+  },
+);
 
 test('no checkout keeps the token, and no step writes an expression into a script', () => {
   const checkouts = steps.filter(({ uses }) => uses?.startsWith('actions/checkout@'));
@@ -81,12 +87,12 @@ test('every npm script that a workflow runs exists, and the checks of every chan
   expect(steps.map(({ run }) => run)).toEqual(expect.arrayContaining(['npm ci', 'npm test']));
 });
 
-test('the oldest Node that package.json takes is tried', () => {
+test('a workflow runs on the oldest Node that package.json allows', () => {
   const tried = jobs.flatMap(({ job }) => job.strategy?.matrix.node ?? []);
   expect(tried).toContain(/\d+/.exec(engines.node)![0]);
 });
 
-test('what a script writes for a comment is given on, whatever stands in it', () => {
+test('the text of the comment is passed on unchanged, whatever it contains', () => {
   const text = `${MARKER}\ncomment<<END\nEND\nother=1`;
   const output = shell(synth.steps.find(({ id }) => id === 'diff')!.run!, {
     npx: `printf '%s\\n' ${quoted(text)}`,
@@ -171,7 +177,7 @@ describe('the comment on dist/', () => {
     expect(text).toContain('120 files');
   });
 
-  test('is Markdown of ours alone, whatever a file is called or holds', () => {
+  test('has no Markdown but its own, whatever a file is called or contains', () => {
     write({ 'x`|@all<b>.yaml': '```\n# not a heading\n`````\n' });
     const text = diff();
     expect(text).toContain('| `dist/x???all?b?.yaml` | 3 | 0 |');
@@ -185,7 +191,10 @@ describe('the comment on dist/', () => {
   });
 });
 
-/** Runs a step's script with programs that stand in for others; returns what its files say then. */
+/**
+ * Runs a step's script with stand-ins for some programs.
+ * @returns the texts of its output files and of the stand-ins' log, by their variables
+ */
 function shell(script: string, programs: Record<string, string>, env: Record<string, string> = {}) {
   const at = mkdtempSync(join(folder, 'step-'));
   for (const [name, body] of Object.entries(programs)) {

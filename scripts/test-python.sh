@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Formatting, lint, types and tests of the Python programs, on the Python that
-# $PYTHON names (python3 unless it is set; 3.11 or newer).
+# Checks formatting, lint and types of the Python programs and runs their tests,
+# on the Python that $PYTHON names (python3 by default; it must be 3.11 or newer).
 #
-# The tools are those that python/requirements-dev.txt locks. They and every
-# cache live outside the work tree, below $MLOPS_CACHE.
+# The tools are those that python/requirements-dev.txt locks. The tools and all
+# caches are outside the work tree, below $MLOPS_CACHE.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../python"
 
@@ -22,26 +22,26 @@ trap 'rm -rf "$scratch" "$partial"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# One environment for each lock and interpreter. It is built under another name,
-# so that what an interrupted run leaves is never taken for whole.
+# There is one environment for each lock and interpreter. It is built under
+# another name, so that an incomplete one of an interrupted run is never used.
 install_tools() {
   say "installing the locked tools"
   mkdir -p "$cache"
   partial=$(mktemp -d "$environment.partial.XXXXXX")
   "$UV" venv --quiet --allow-existing --python "$python" "$partial"
   "$UV" pip install --quiet --python "$partial/bin/python" --require-hashes -r requirements-dev.txt
-  # Where another run was faster, its environment is as good.
+  # Another run may have made the same environment meanwhile, which then is used.
   mv -T "$partial" "$environment" 2>/dev/null || [[ -d $environment ]]
 }
 
-# The tests start a Postgres of their own: only its programs are needed.
+# The tests start their own Postgres, so only its programs are needed.
 install_postgres() {
   say "installing Postgres's programs"
   if ! command -v apt-get >/dev/null || [[ $(id -u) != 0 ]]; then
     fail "the tests need initdb and postgres: install them, on Debian with 'apt-get install postgresql'"
   fi
   from_cluster 'apt install -y --no-install-recommends postgresql-common'
-  # Debian's package would otherwise make and start a server of its own.
+  # Without this, Debian's package would make and start a server.
   sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
   from_cluster 'apt install -y --no-install-recommends postgresql'
 }
@@ -50,7 +50,7 @@ has_postgres() {
   command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
 
-# from_cluster COMMAND: what a command of scripts/cluster says, which builds programs from source and keeps them.
+# from_cluster COMMAND: runs a function of scripts/cluster, whose scripts build programs from source and cache them.
 from_cluster() {
   bash -c '. ../scripts/cluster/lib.sh; . ../scripts/cluster/binaries.sh; . ../scripts/cluster/images.sh; eval "$1"' _ "$1"
 }
@@ -79,16 +79,16 @@ has_postgres || install_postgres
 MINIO=${MINIO:-$(minio_program)}
 export MINIO UV
 
-# By module: the scripts beside it still name the folder the environment was built in.
+# As a module, because the scripts in the environment's bin name the folder that it was built in.
 tool() { "$environment/bin/python" -m "$@"; }
 scratch=$(mktemp -d)
-# What is compiled once is there for each process of each run, and never in the work tree.
+# All runs share the compiled bytecode, outside the work tree.
 unset PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX=$environment/cache/bytecode
 export RUFF_CACHE_DIR=$environment/cache/ruff MYPY_CACHE_DIR=$environment/cache/mypy
 export COVERAGE_FILE=$scratch/coverage
 
-# All Python that runs in a cluster: the programs, the owners' models, and what the cluster suite runs there.
+# All Python code: the platform's programs, the owners' models, and the programs of the cluster suites.
 readonly SOURCES=(. ../pipelines ../__tests__/cluster/support)
 say "formatting"
 tool ruff format --config pyproject.toml --check "${SOURCES[@]}"
@@ -97,7 +97,7 @@ tool ruff check --config pyproject.toml "${SOURCES[@]}"
 say "types"
 tool mypy
 say "tests"
-# Two at once: most of them wait for a server that they started.
+# Two processes, because most tests wait for a server that they started.
 tool pytest --cov --numprocesses 2 --dist loadgroup "$@"
 say "tests of the pipelines"
 for folder in ../pipelines/*/; do

@@ -1,7 +1,7 @@
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test plants what no type allows
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test writes values that no type allows
 export type Json = { [key: string]: any };
 
-/** One manifest of each kind, with nothing wrong in it, for a test to plant a defect in. */
+/** One valid manifest of each kind, into which a test puts a defect. */
 export function cleanManifests(): Json[] {
   const labels = { 'app.kubernetes.io/name': 'web' };
   const metadata = { name: 'web', namespace: 'serving', labels };

@@ -6,7 +6,10 @@ import { type Crd, mapSchemas, type Schema } from '../../scripts/generate/crds/c
 
 const folder = join(__dirname, '..', '..', 'imports', 'crds');
 
-/** Strict schemas of the vendored custom resources, by `apiVersion/kind`. */
+/**
+ * JSON Schemas of the vendored custom resources, by `apiVersion/kind`. They are strict: a key that the definition does
+ * not have is refused.
+ */
 export function crdSchemas(): Map<string, Schema> {
   return new Map(
     [...openApiSchemas()].map(([key, schema]) => {
@@ -16,7 +19,7 @@ export function crdSchemas(): Map<string, Schema> {
   );
 }
 
-/** The schemas as their project publishes them, by `apiVersion/kind`. */
+/** The OpenAPI schemas as the Prometheus operator's project publishes them, by `apiVersion/kind`. */
 function openApiSchemas(): Map<string, Schema> {
   const crds = readdirSync(folder).flatMap(
     (file) => loadAll(readFileSync(join(folder, file), 'utf8')) as Crd[],
@@ -32,27 +35,28 @@ function openApiSchemas(): Map<string, Schema> {
 }
 
 /**
- * Fields inside of lists that an object leaves to its definition's default, as
- * `ServiceMonitor/triton: /spec/endpoints/0/relabelings/0/action`. kubectl takes a list of a custom
- * resource for one value, so that each apply of such an object patches it, and `unchanged` is never said.
+ * Lists the fields inside lists that an object leaves out although its definition has a default for them, as
+ * `ServiceMonitor/triton: /spec/endpoints/0/relabelings/0/action`. The API server fills such a field in. kubectl
+ * compares a list of a custom resource as one value, so it would patch the object with every apply and never print
+ * `unchanged`.
  */
-export function unsaidDefaults(object: Manifest): string[] {
+export function omittedListDefaults(object: Manifest): string[] {
   schemas ??= openApiSchemas();
   const schema = schemas.get(`${object.apiVersion}/${object.kind}`);
   if (!schema) return [];
-  const paths = unsaid(object.spec, schema.properties!.spec!, '/spec', false);
+  const paths = omitted(object.spec, schema.properties!.spec!, '/spec', false);
   return paths.map((path) => `${object.kind}/${object.metadata.name}: ${path}`);
 }
 
 let schemas: Map<string, Schema> | undefined;
 
-function unsaid(value: unknown, schema: Schema, path: string, inList: boolean): string[] {
+function omitted(value: unknown, schema: Schema, path: string, inList: boolean): string[] {
   if (Array.isArray(value))
-    return value.flatMap((item, i) => unsaid(item, schema.items ?? {}, `${path}/${i}`, true));
+    return value.flatMap((item, i) => omitted(item, schema.items ?? {}, `${path}/${i}`, true));
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(schema.properties ?? {}).flatMap(([key, child]) => {
     const item = (value as Record<string, unknown>)[key];
-    if (item !== undefined) return unsaid(item, child, `${path}/${key}`, inList);
+    if (item !== undefined) return omitted(item, child, `${path}/${key}`, inList);
     return inList && 'default' in child ? [`${path}/${key}`] : [];
   });
 }
@@ -72,7 +76,7 @@ function resource(apiVersion: string, kind: string, schema: Schema): Schema {
   };
 }
 
-// An API server drops unknown keys of a custom resource without a word.
+// An API server drops unknown keys of a custom resource without an error, so the schema refuses them.
 function strict(schema: Schema): Schema {
   const copy: Schema = {};
   for (const [keyword, value] of Object.entries(schema)) {
@@ -81,7 +85,7 @@ function strict(schema: Schema): Schema {
   }
   if (schema.properties && !schema['x-kubernetes-preserve-unknown-fields'])
     copy.additionalProperties ??= false;
-  // JavaScript cannot ignore case inside a pattern: only the lower-case spelling passes.
+  // JavaScript has no flag for case inside a pattern: only the lower-case spelling passes.
   if (typeof copy.pattern === 'string') copy.pattern = copy.pattern.replace('(?i)', '');
   if (schema['x-kubernetes-int-or-string']) {
     delete copy.anyOf;

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import type { Manifest } from '../../lib/validation/manifests';
 import { appliedObjects, DIST } from '../../scripts/cli/platform/manifests';
 
-/** Folder of each environment below `dist/`. */
+/** The folders of the environments, below `dist/`. */
 export const ENVIRONMENTS = ['.', 'laptop', 'production'];
 
-/** Path below `folder` to text, for every file in it. */
+/** The texts of all files in a folder, by their paths below it. */
 export function filesOf(folder: string): Record<string, string> {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
     entry.isFile(),

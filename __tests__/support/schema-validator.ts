@@ -9,8 +9,8 @@ interface Manifest {
 }
 
 /**
- * What an API server would refuse in a manifest, or drop from it without a word: one
- * line a defect, `Deployment/web: /spec/replicas: must be integer, got "2"`.
+ * Lists what an API server would refuse in a manifest, or drop from it without an error. Each defect is one line, as
+ * in `Deployment/web: /spec/replicas: must be integer, got "2"`.
  */
 export function validate(object: object): string[] {
   const manifest = object as Manifest;
@@ -29,7 +29,7 @@ const ajv = new Ajv({
   strict: true,
   allowUnionTypes: true,
   strictTypes: false,
-  // What a schema runs once is not worth a pass over the code that checks it.
+  // Each schema checks a few objects only, so to optimize its generated code would cost more than it saves.
   code: { optimize: false },
 });
 ajv.addKeyword({
@@ -65,7 +65,7 @@ const coreKinds = new Map<string, string>(
   ),
 );
 
-// Server-side apply refuses two list items of one key; a protocol left out is TCP.
+// Server-side apply refuses two items of a list that have the same keys. A port without a protocol is TCP.
 function uniqueBy(keys: string[], items: Record<string, unknown>[]): boolean {
   const defaults: Record<string, unknown> = { protocol: 'TCP' };
   const seen = items.map((item) => JSON.stringify(keys.map((key) => item[key] ?? defaults[key])));

@@ -1,12 +1,12 @@
-/** The tokens of a text that look like random bytes in letters and digits, base64 or hex. */
+/** Finds the tokens of a text, 20 characters or longer, that look like random bytes in base64 or hex. */
 export function randomTokens(text: string): string[] {
-  // The hashes of a lock are random too, and everyone's.
+  // The hashes of a lock file are random too, but public.
   return (text.replace(/--hash=sha256:[0-9a-f]{64}\b/g, '').match(/[A-Za-z0-9+/=_-]{20,}/g) ?? []).filter(
     isRandom,
   );
 }
 
-/** By the entropy of a token's letters: words and paths stay below, random bytes go above. */
+/** Compares a token's entropy, in bits a character, with limits that words and paths do not reach. */
 function isRandom(token: string): boolean {
   if (!/\d/.test(token) || !/[a-z]/i.test(token)) return false;
   const counts = new Map<string, number>();

@@ -1,6 +1,6 @@
 import type { PipelineProps } from '../../lib';
 
-/** The least that a pipeline can say of itself. */
+/** A pipeline with the required props only. */
 export const TRIP: PipelineProps = {
   name: 'trip',
   owner: 'Taxi team',

@@ -11,6 +11,7 @@ export const {
   steps: STEPS,
   functions: FUNCTIONS,
   alerts: RETRAINING_ALERTS,
+  monitoredNamespaceLabel: MONITORED_NAMESPACE_LABEL,
   binKinds: BIN_KINDS,
   periods: PERIOD_PATTERNS,
   ports: PORTS,

@@ -1,7 +1,7 @@
 import { k8s } from 'cdk8s-plus-28';
 import type { Construct } from 'constructs';
 import { ManifestFile } from '../kubernetes/manifest-file';
-import { ENVIRONMENT_LABEL } from '../kubernetes/labels';
+import { ENVIRONMENT_LABEL, MONITORED_LABEL } from '../kubernetes/labels';
 import { NAMESPACES, PLATFORM_NAMESPACE, POD_SECURITY } from '../kubernetes/namespaces';
 import type { IngressSettings } from '../kubernetes/ingress';
 import type { Observability } from '../observability/observability';
@@ -48,6 +48,7 @@ export class Foundation extends ManifestFile {
         name,
         labels: {
           ...(environmentName === undefined ? {} : { [ENVIRONMENT_LABEL]: environmentName }),
+          [MONITORED_LABEL]: 'true',
           'pod-security.kubernetes.io/enforce': podSecurity,
           'pod-security.kubernetes.io/warn': podSecurity,
         },

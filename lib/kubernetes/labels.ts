@@ -6,3 +6,6 @@ export const OWNERSHIP_LABELS = {
 
 /** On the platform's namespace: the name of the environment that the cluster runs. */
 export const ENVIRONMENT_LABEL = 'mlops-lifecycle/environment';
+
+/** On a namespace, with the value `true`: our Prometheus takes the monitors and rules in it. */
+export const MONITORED_LABEL = 'mlops-lifecycle/monitored';

@@ -11,6 +11,7 @@ export interface NetworkPolicyProps {
 }
 
 interface Edge {
+  /** Every TCP port where it is empty. */
   readonly ports: Set<number>;
   readonly peer?: k8s.NetworkPolicyPeer;
 }
@@ -53,6 +54,16 @@ export class NetworkPolicy extends Construct {
    */
   allowToOutside(port: number): void {
     open(this.egress, '~outside', port, { ipBlock: { cidr: '0.0.0.0/0' } });
+  }
+
+  /** Any TCP port of the pods in the namespaces that somebody gave this label, but for the excepted ones. */
+  allowToNamespacesLabelled(label: string, except: readonly string[]): void {
+    open(this.egress, `~${label}`, undefined, {
+      namespaceSelector: {
+        matchLabels: { [label]: 'true' },
+        matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: [...except] }],
+      },
+    });
   }
 
   /** The Kubernetes API: a node's address, so it can only be named by its ports. */
@@ -105,9 +116,9 @@ const DNS = {
   ],
 };
 
-function open(edges: Map<string, Edge>, key: string, port: number, peer?: k8s.NetworkPolicyPeer): void {
+function open(edges: Map<string, Edge>, key: string, port?: number, peer?: k8s.NetworkPolicyPeer): void {
   const edge = edges.get(key) ?? { ports: new Set<number>(), peer };
-  edge.ports.add(port);
+  if (port !== undefined) edge.ports.add(port);
   edges.set(key, edge);
 }
 
@@ -116,9 +127,12 @@ function render(edges: Map<string, Edge>, side: 'to' | 'from') {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([, edge]) => ({
       ...(edge.peer ? { [side]: [edge.peer] } : {}),
-      ports: [...edge.ports]
-        .sort((a, b) => a - b)
-        // The protocol is written out: the API server fills it in, and would then differ from the file.
-        .map((port) => ({ port: k8s.IntOrString.fromNumber(port), protocol: 'TCP' })),
+      // The protocol is written out: the API server fills it in, and would then differ from the file.
+      ports:
+        edge.ports.size === 0
+          ? [{ protocol: 'TCP' }]
+          : [...edge.ports]
+              .sort((a, b) => a - b)
+              .map((port) => ({ port: k8s.IntOrString.fromNumber(port), protocol: 'TCP' })),
     }));
 }

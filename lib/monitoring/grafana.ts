@@ -9,6 +9,7 @@ import { metricNames } from '../validation/promql';
 import type { Secrets } from '../foundation/secrets';
 import { type Dashboard, dashboardJson } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';
+import { platformDashboard } from '../observability/platform-series';
 import { grafanaDashboard, grafanaObservability } from './grafana-observability';
 import { OVERVIEW_UID, overviewDashboard } from './overview-dashboard';
 
@@ -96,7 +97,7 @@ export class Grafana extends Construct {
   /** One ConfigMap a dashboard: a ConfigMap holds one MiB at most. Grafana reads a change by itself. */
   private dashboard(dashboard: Dashboard): Mount {
     const name = `dashboard-${dashboard.uid}`;
-    const files = this.file(name, `${dashboard.uid}.json`, dashboardJson(dashboard));
+    const files = this.file(name, `${dashboard.uid}.json`, dashboardJson(platformDashboard(dashboard)));
     return { ...files.mountAt(`${DASHBOARDS}/${dashboard.uid}`), contentHash: undefined };
   }
 }

@@ -2,12 +2,18 @@ import type { Construct } from 'constructs';
 import { images } from '../kubernetes/images';
 import { httpProbe } from '../kubernetes/probe';
 import { NOBODY } from '../kubernetes/pod-defaults';
-import { NAMESPACES, PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import { Workload } from '../kubernetes/workload';
 
-const READ = ['get', 'list', 'watch'];
+const WATCH = ['list', 'watch'];
 
-/** Turns monitors and rules into Prometheus' configuration; sees the platform's namespaces alone. */
+/** It waits for probes before it does anything, although Prometheus selects none. */
+const FROM_LABELLED_NAMESPACES = ['podmonitors', 'probes', 'prometheusrules', 'servicemonitors'];
+
+/**
+ * Turns monitors and rules into Prometheus' configuration. It sees those of every namespace, because which of them are
+ * monitored is known by a label; what it makes and which Secrets it reads lies in the platform's namespace.
+ */
 export function prometheusOperator(scope: Construct): Workload {
   return new Workload(scope, 'operator', {
     name: 'prometheus-operator',
@@ -16,8 +22,7 @@ export function prometheusOperator(scope: Construct): Workload {
     image: images.prometheusOperator,
     user: NOBODY,
     args: [
-      `--namespaces=${NAMESPACES.join(',')}`,
-      // Without these it wants to write to the other namespaces too, and ends when it may not.
+      // Prometheus, Alertmanager, Secrets and ConfigMaps of other namespaces are somebody else's.
       `--prometheus-instance-namespaces=${PLATFORM_NAMESPACE}`,
       `--alertmanager-instance-namespaces=${PLATFORM_NAMESPACE}`,
       `--alertmanager-config-namespaces=${PLATFORM_NAMESPACE}`,
@@ -40,32 +45,19 @@ export function prometheusOperator(scope: Construct): Workload {
           { apiGroups: ['storage.k8s.io'], resources: ['storageclasses'], verbs: ['get'] },
           // It says nothing of what it refuses unless it may say so everywhere.
           { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
+          // A Role reaches one namespace by its name, and a label may be given to any.
+          { apiGroups: [''], resources: ['namespaces'], verbs: WATCH },
+          { apiGroups: ['monitoring.coreos.com'], resources: FROM_LABELLED_NAMESPACES, verbs: WATCH },
         ],
       },
-      ...NAMESPACES.map((namespace) => ({
-        namespace,
-        rules: [
-          { apiGroups: ['monitoring.coreos.com'], resources: MONITORING, verbs: READ },
-          { apiGroups: [''], resources: ['namespaces'], verbs: READ },
-          // What it makes, it makes where the Prometheus resource is.
-          ...(namespace === PLATFORM_NAMESPACE ? MAKES_PROMETHEUS : []),
-        ],
-      })),
+      // What it makes, it makes where the Prometheus resource is.
+      { namespace: PLATFORM_NAMESPACE, rules: MAKES_PROMETHEUS },
     ],
   });
 }
 
-const MONITORING = [
-  'alertmanagerconfigs',
-  'alertmanagers',
-  'podmonitors',
-  'probes',
-  'prometheuses',
-  'prometheusrules',
-  'servicemonitors',
-];
-
 const MAKES_PROMETHEUS = [
+  { apiGroups: ['monitoring.coreos.com'], resources: ['alertmanagerconfigs'], verbs: WATCH },
   {
     apiGroups: ['monitoring.coreos.com'],
     resources: [

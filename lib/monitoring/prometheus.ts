@@ -7,12 +7,16 @@ import {
   AlertmanagerSpecStorageVolumeClaimTemplateSpecResourcesRequests,
   Prometheus as PrometheusResource,
   PrometheusSpecAlertingAlertmanagersPort,
+  PrometheusSpecExcludedFromEnforcementGroup as Group,
+  PrometheusSpecExcludedFromEnforcementResource as Resource,
   PrometheusSpecResourcesLimits,
   PrometheusSpecResourcesRequests,
   PrometheusSpecStorageVolumeClaimTemplateSpecResourcesRequests,
 } from '../../imports/monitoring.coreos.com';
 import { NetworkPolicy } from '../kubernetes/network-policy';
 import { images } from '../kubernetes/images';
+import { MONITORED_LABEL } from '../kubernetes/labels';
+import { MONITORED_NAMESPACE_LABEL } from '../definitions/names';
 import { NOBODY, restrictedPod } from '../kubernetes/pod-defaults';
 import type { Bytes } from '../definitions/quantity';
 import { ServiceAccount } from '../kubernetes/service-account';
@@ -44,6 +48,27 @@ const ALERTMANAGER_PODS = {
   'app.kubernetes.io/component': 'server',
 };
 const ALERTMANAGER_PORT = 9093;
+
+const MONITORED = { matchLabels: { [MONITORED_LABEL]: 'true' } };
+
+/** Holds monitors and rules of other namespaces than the platform's to what is theirs. */
+const WHAT_OTHERS_MAY = {
+  // The last relabeling of each of their scrapes, and a matcher in each selector of their rules.
+  enforcedNamespaceLabel: MONITORED_NAMESPACE_LABEL,
+  excludedFromEnforcement: NAMESPACES.flatMap((namespace) =>
+    [
+      Resource.PODMONITORS,
+      Resource.PROMETHEUSRULES,
+      Resource.SERVICEMONITORS,
+      // The group is the default, written out: the API server fills it in, and would then differ from the file.
+    ].map((resource) => ({ group: Group.MONITORING_PERIOD_COREOS_PERIOD_COM, resource, namespace })),
+  ),
+  // A monitor finds targets in its own namespace alone, and reads no file of Prometheus', its token for one.
+  ignoreNamespaceSelectors: true,
+  arbitraryFsAccessThroughSMs: { deny: true },
+  // Of one target: more is a label that runs away, and two such targets fill the memory.
+  enforcedSampleLimit: 200_000,
+};
 
 /** Prometheus and Alertmanager, run by the operator from what stands here. */
 export class Prometheus extends Construct {
@@ -78,6 +103,8 @@ export class Prometheus extends Construct {
     this.networkPolicy.allowToKubernetesApi();
     this.networkPolicy.allowToOutside(9100);
     this.networkPolicy.allowTo(this.alertmanagerNetworkPolicy, ALERTMANAGER_PORT);
+    // Which ports others' monitors name is known to the operator alone.
+    this.networkPolicy.allowToNamespacesLabelled(MONITORED_LABEL, NAMESPACES);
     // Both are scraped themselves.
     this.networkPolicy.allowTo(this.networkPolicy, PROMETHEUS.port);
     for (const { networkPolicy, port } of this.props.observability.scrapeTargets)
@@ -92,13 +119,15 @@ export class Prometheus extends Construct {
     const serviceAccount = new ServiceAccount(this, 'service-account', {
       name: 'prometheus',
       namespace: PLATFORM_NAMESPACE,
-      grants: NAMESPACES.map((namespace) => ({
-        namespace,
-        rules: [
-          { apiGroups: [''], resources: ['endpoints', 'pods', 'services'], verbs: ['get', 'list', 'watch'] },
-          { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list', 'watch'] },
-        ],
-      })),
+      // Of the whole cluster: a Role reaches one namespace by its name, and a label may be given to any.
+      grants: [
+        {
+          rules: [
+            { apiGroups: [''], resources: ['endpoints', 'pods', 'services'], verbs: ['list', 'watch'] },
+            { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list', 'watch'] },
+          ],
+        },
+      ],
     });
     const memory = this.props.memory ?? { request: '512Mi', limit: '2Gi' };
     new PrometheusResource(this, 'prometheus', {
@@ -110,13 +139,14 @@ export class Prometheus extends Construct {
         serviceAccountName: serviceAccount.name,
         podMetadata: { labels: PODS },
         securityContext: restrictedPod(NOBODY),
-        // Every monitor and rule of the platform's namespaces, without labels to know.
+        // Every monitor and rule of a namespace with our label, without labels of their own to know.
         serviceMonitorSelector: {},
-        serviceMonitorNamespaceSelector: {},
+        serviceMonitorNamespaceSelector: MONITORED,
         podMonitorSelector: {},
-        podMonitorNamespaceSelector: {},
+        podMonitorNamespaceSelector: MONITORED,
         ruleSelector: {},
-        ruleNamespaceSelector: {},
+        ruleNamespaceSelector: MONITORED,
+        ...WHAT_OTHERS_MAY,
         // Airflow pushes its metrics here, so that it needs no exporter.
         enableOtlpReceiver: true,
         retention: this.props.retention ?? '15d',

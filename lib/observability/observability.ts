@@ -12,6 +12,7 @@ import type { SecretKey } from '../definitions/secret-ref';
 import type { Workload } from '../kubernetes/workload';
 import { type Alert, alertingRule } from './alert';
 import type { Dashboard } from './dashboard';
+import { platformSeries } from './platform-series';
 
 /** Metrics that Prometheus fetches from one port of a workload. */
 export interface Scrape {
@@ -173,7 +174,7 @@ function prometheusRule(
 ): void {
   const asRule = <T extends { expr: string }>(rule: T) => ({
     ...rule,
-    expr: PrometheusRuleSpecGroupsRulesExpr.fromString(rule.expr),
+    expr: PrometheusRuleSpecGroupsRulesExpr.fromString(platformSeries(rule.expr)),
   });
   new PrometheusRule(scope, 'alerts', {
     metadata: { name: system },

@@ -1,7 +1,42 @@
 import { type Manifest, matches, podsOf, title } from './manifests';
 
-/** Every ServiceMonitor selects a Service and a port of it; every PodMonitor a pod and a port of it. */
+/**
+ * Every ServiceMonitor selects a Service and a port of it; every PodMonitor a pod and a port of it. Where a Prometheus
+ * stands among them, it selects the namespace of every monitor and rule.
+ */
 export function checkMonitors(manifests: readonly Manifest[]): string[] {
+  return [...checkTargets(manifests), ...checkNamespaces(manifests)];
+}
+
+/** Where a Prometheus says from which namespaces it takes a kind. */
+const NAMESPACE_SELECTORS: Readonly<Record<string, string>> = {
+  PodMonitor: 'podMonitorNamespaceSelector',
+  PrometheusRule: 'ruleNamespaceSelector',
+  ServiceMonitor: 'serviceMonitorNamespaceSelector',
+};
+
+function checkNamespaces(manifests: readonly Manifest[]): string[] {
+  const servers = manifests.filter(({ kind }) => kind === 'Prometheus');
+  const labels = new Map(
+    manifests
+      .filter(({ kind }) => kind === 'Namespace')
+      .map(({ metadata }) => [metadata.name, metadata.labels]),
+  );
+  return manifests.flatMap((manifest) => {
+    const selector = NAMESPACE_SELECTORS[manifest.kind];
+    if (selector === undefined) return [];
+    const { namespace } = manifest.metadata;
+    return servers
+      .filter(({ spec }) => !matches(labels.get(namespace!), spec[selector]?.matchLabels ?? {}))
+      .map(
+        (server) =>
+          `${title(manifest)}: ${title(server)} takes none from namespace '${namespace}', ` +
+          `which lacks ${JSON.stringify(server.spec[selector].matchLabels)}`,
+      );
+  });
+}
+
+function checkTargets(manifests: readonly Manifest[]): string[] {
   const services = manifests.filter(({ kind }) => kind === 'Service');
   const pods = podsOf(manifests);
   return manifests.flatMap((monitor) => {

@@ -29,6 +29,29 @@ export function metricNames(expr: string): string[] {
   return [...names].sort();
 }
 
+/**
+ * The same expression with one more matcher in each of its selectors: `namespace="web"` makes
+ * `up{job="a"}` into `up{job="a", namespace="web"}`.
+ *
+ * @throws if the expression is malformed.
+ */
+export function withMatcher(expr: string, matcher: string): string {
+  const errors = promqlErrors(expr);
+  if (errors.length > 0) throw new Error(`'${expr}' is no PromQL: ${errors[0]}`);
+  const insertions: { at: number; text: string }[] = [];
+  visit(expr, (node) => {
+    if (node.name !== 'VectorSelector') return;
+    const matchers = node.getChild('LabelMatchers');
+    if (!matchers) return insertions.push({ at: node.to, text: `{${matcher}}` });
+    const separator = children(matchers).length > 0 ? ', ' : '';
+    insertions.push({ at: matchers.to - 1, text: separator + matcher });
+  });
+  return insertions.reduceRight(
+    (text, { at, text: more }) => text.slice(0, at) + more + text.slice(at),
+    expr,
+  );
+}
+
 function findings(expr: string, problemAt: (node: SyntaxNode) => string | undefined): string[] {
   const found: string[] = [];
   visit(expr, (node) => {

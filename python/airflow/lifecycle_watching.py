@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, build_opener
 
-from lifecycle.names import ALERTS, METRICS
+from lifecycle.names import ALERTS, METRICS, MONITORED_NAMESPACE_LABEL
 
 SECONDS = 20
 """How long Prometheus may take to answer."""
@@ -36,12 +36,13 @@ def question(model: str, on_drift: bool) -> str:
     """PromQL for the alerts that fire for the version of `model` that serves.
 
     An alert of a version that no longer serves goes on firing for a while. The error's alert
-    exists only where the pipeline asks to be retrained for it.
+    exists only where the pipeline asks to be retrained for it. Alerts and metrics of somebody
+    else's namespace count for nothing, whatever their names.
     """
     names = "|".join([*((ALERTS.drift, ALERTS.prediction_drift) if on_drift else ()), ALERTS.error])
-    firing = f'ALERTS{{alertstate="firing", alertname=~"{names}", model="{model}"}}'
-    serving = METRICS.model_serving.name
-    return f'{firing} and on (model, version) ({serving}{{model="{model}"}} == 1)'
+    ours = f'model="{model}", {MONITORED_NAMESPACE_LABEL}=""'
+    firing = f'ALERTS{{alertstate="firing", alertname=~"{names}", {ours}}}'
+    return f"{firing} and on (model, version) ({METRICS.model_serving.name}{{{ours}}} == 1)"
 
 
 def ask(prometheus: str, query: str) -> list[dict[str, str]]:

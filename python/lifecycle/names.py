@@ -134,6 +134,9 @@ METRICS = _filled(
     Metrics, {key: Metric(each["name"], tuple(each["labels"])) for key, each in _NAMES["metrics"].items()}
 )
 
+MONITORED_NAMESPACE_LABEL: str = _NAMES["monitoredNamespaceLabel"]
+"""Prometheus' label of every series and alert that comes from a namespace of somebody else; ours lack it."""
+
 FEATURE_KIND: str = _NAMES["binKinds"]["feature"]
 PREDICTION_KIND: str = _NAMES["binKinds"]["prediction"]
 

@@ -52,8 +52,9 @@ def prometheus() -> Iterator[str]:
 
 def test_asks_for_the_alerts_of_the_version_that_serves() -> None:
     assert question("trips", on_drift=True) == (
-        'ALERTS{alertstate="firing", alertname=~"ModelDrift|ModelPredictionDrift|ModelError", model="trips"} '
-        'and on (model, version) (mlops_model_serving{model="trips"} == 1)'
+        'ALERTS{alertstate="firing", alertname=~"ModelDrift|ModelPredictionDrift|ModelError", '
+        'model="trips", monitored_namespace=""} '
+        'and on (model, version) (mlops_model_serving{model="trips", monitored_namespace=""} == 1)'
     )
 
 

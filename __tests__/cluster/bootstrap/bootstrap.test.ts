@@ -163,7 +163,7 @@ describe('a download that is not what was published', () => {
   });
 });
 
-describe('a machine that will not do', () => {
+describe('a machine that lacks what it needs', () => {
   test('not root: says so and names sudo', () => {
     const machine = fresh();
     const done = unchanged(machine, () => machine.bootstrap([], { how: '' }));
@@ -464,7 +464,7 @@ function installed(): Machine {
   return machine;
 }
 
-/** Runs it and holds that it stopped with this code, left no file behind and said why in one error. */
+/** Runs bootstrap.sh, and checks that it ended with this code, changed no file and printed one error. */
 function refused(machine: Machine, code: number, args: string[] = []) {
   const done = unchanged(machine, () => machine.bootstrap(args), { requests: code === 4 });
   expect(done.code).toBe(code);
@@ -473,6 +473,7 @@ function refused(machine: Machine, code: number, args: string[] = []) {
   return done;
 }
 
+/** Runs an action, and checks that no file changed and, unless they are allowed, that no host was asked. */
 function unchanged<T>(machine: Machine, action: () => T, may: { requests?: boolean } = {}): T {
   const before = machine.snapshot();
   const result = action();
@@ -481,7 +482,7 @@ function unchanged<T>(machine: Machine, action: () => T, may: { requests?: boole
   return result;
 }
 
-/** What the internet notes when this file is had, redirect included. */
+/** The requests that the internet sees for this file, with the redirect. */
 function asked(tool: Tool, what: 'url' | 'sums'): string[] {
   const { [what]: url, store } = RELEASES[tool];
   const { host, pathname } = new URL(url);
@@ -489,11 +490,11 @@ function asked(tool: Tool, what: 'url' | 'sums'): string[] {
   return host === store ? [there] : [`302 ${url}`, there];
 }
 
-/** Temporary files of bootstrap.sh. */
+/** Temporary files that bootstrap.sh left. */
 const leftovers = (machine: Machine): string =>
   machine.must('find /tmp /usr/local /etc/systemd /home -name "*mlops-lifecycle.*" -o -name "*.new"');
 
-/** Another answer of `uname`. */
+/** Makes `uname` answer with another system and architecture. */
 function calledBy(machine: Machine, system: string, architecture: string): void {
   machine.program('uname', `case "$1" in -s) echo ${system} ;; *) echo ${architecture} ;; esac`);
 }
@@ -508,6 +509,7 @@ function carry(machine: Machine): void {
 const inFolder = (machine: Machine, tool: Tool, what: 'url' | 'sums'): string =>
   machine.outside(join('/home/ada/usb', basename(stored(machine.web, tool, what))));
 
+/** Flips a bit in the middle of a file. */
 function flip(file: string): void {
   const data = readFileSync(file);
   data[data.length >> 1]! ^= 1;

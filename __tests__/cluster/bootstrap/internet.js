@@ -13,7 +13,7 @@ const { join } = require('node:path');
 const folder = process.argv[2];
 const note = (line) => appendFileSync(join(folder, 'requests'), `${line}\n`);
 
-/** Where these hosts send a download, as of this writing. */
+/** The hosts to which these redirect a download. */
 const STORES = { 'github.com': 'release-assets.githubusercontent.com', 'dl.k8s.io': 'cdn.dl.k8s.io' };
 
 const stalled = () => existsSync(join(folder, 'stalled')) && readFileSync(join(folder, 'stalled'), 'utf8');

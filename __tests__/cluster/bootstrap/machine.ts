@@ -18,12 +18,12 @@ interface Run {
 interface MachineProps {
   /** The folder with a fresh Debian in it. */
   readonly root: string;
-  /** What the internet serves: tls.key, tls.crt, ca.crt and web/HOST/PATH. It is copied. */
+  /** Folder of the made-up internet: tls.key, tls.crt, ca.crt and web/HOST/PATH. The machine gets a copy. */
   readonly internet: string;
   /** The text of bootstrap.sh. */
   readonly script: string;
   /**
-   * What process 1 is.
+   * The program of process 1.
    * @default 'systemd'
    */
   readonly init?: 'systemd' | 'none';
@@ -39,7 +39,7 @@ interface MachineProps {
   readonly trusts?: boolean;
 }
 
-/** A fresh Debian in namespaces of its own, and an internet beside it that answers for the real hosts. */
+/** A fresh Debian in namespaces of its own, and a made-up internet that answers in the place of the real hosts. */
 export class Machine {
   private static count = 0;
   /** The internet's folder; a test changes what is served in it. */
@@ -54,7 +54,7 @@ export class Machine {
     cpSync(internet, this.web, { recursive: true });
     try {
       this.pid = this.start(root, init);
-      // Whatever this computer has: a case is about little memory only where it says so.
+      // The same memory on every computer, in kB; a test of a machine with little memory sets its own.
       this.pretend('/proc/meminfo', 'MemTotal:       16000000 kB\n');
       if (network !== 'none') this.connect(network);
       if (trusts) {
@@ -129,18 +129,18 @@ export class Machine {
     mkdirSync(dirname(this.outside(path)), { recursive: true });
     writeFileSync(this.outside(path), text, { mode });
   }
-  /** Puts a program where a package would. */
+  /** Installs a bash script as a program in /usr/bin. */
   program(name: string, body: string): void {
     this.write(`/usr/bin/${name}`, `#!/bin/bash\n${body}\n`, 0o755);
     this.must(`chmod 755 /usr/bin/${name}`);
   }
-  /** Shows another text under a path of the kernel's. */
+  /** Replaces the text of one of the kernel's files, as the machine sees it. */
   pretend(path: string, text: string): void {
     const file = `/run/pretended${path}`;
     this.write(file, text);
     this.must(`mount --bind ${file} ${path}`);
   }
-  /** Owner and mode. */
+  /** Owner and mode of a file, as in `root 600`. */
   access(path: string): string {
     return this.must(`stat -c '%U %a' ${path}`);
   }
@@ -156,7 +156,7 @@ export class Machine {
       .sort();
   }
 
-  /** What the internet was asked since the last look, in order, each with how it answered. */
+  /** The requests to the internet since the last call, in order, each with the status of its answer. */
   requests(): string[] {
     const all = this.log();
     const fresh = all.slice(this.seen);
@@ -243,7 +243,7 @@ export const HOSTS = [
   'get.helm.sh',
 ];
 
-/** The fresh Debian that machines start from; the first time it is built. */
+/** Folder of the fresh Debian from which machines start. The first call builds it. */
 export function freshDebian(): string {
   return execFileSync(join(SCRIPTS, 'root.sh'), {
     encoding: 'utf8',
@@ -251,7 +251,7 @@ export function freshDebian(): string {
   }).trim();
 }
 
-/** Looks again until there is something, for at most half a minute. */
+/** Looks every 50 ms until there is something. @throws Error after 30 seconds */
 function until<T>(look: () => T): Exclude<T, false | ''> {
   const end = performance.now() + 30_000;
   for (;;) {

@@ -12,10 +12,10 @@ export const SHIPPED = readFileSync(join(SCRIPTS, 'bootstrap.sh'), 'utf8');
 
 export const TOOLS = ['k3s', 'kubectl', 'k9s', 'helm'] as const;
 export type Tool = (typeof TOOLS)[number];
-/** k3s has none: docs/bootstrap.md says why. */
+/** The tools whose checksum bootstrap.sh pins; docs/bootstrap.md says why k3s is none of them. */
 export const PINNED: readonly Tool[] = ['kubectl', 'k9s', 'helm'];
 
-/** One download: what is asked for first, and the host that has it in the end. */
+/** The addresses of a tool and of its checksum file, and the host that they redirect to. */
 interface Release {
   readonly url: string;
   readonly sums: string;
@@ -25,7 +25,7 @@ interface Release {
 export const version = (tool: Tool): string =>
   new RegExp(`^${tool.toUpperCase()}_VERSION="(.*)"$`, 'm').exec(SHIPPED)![1]!;
 
-/** The addresses of amd64's files, written down again: bootstrap.sh must ask for these and no others. */
+/** The addresses for amd64. They repeat those of bootstrap.sh, which must request these and no others. */
 export const RELEASES: Record<Tool, Release> = (() => {
   const k3s = `https://github.com/k3s-io/k3s/releases/download/${version('k3s').replace('+', '%2B')}`;
   const k9s = `https://github.com/derailed/k9s/releases/download/${version('k9s')}`;
@@ -45,13 +45,13 @@ export const IMAGES = 'k3s-airgap-images-amd64.tar.zst';
 
 export const sha256 = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex');
 
-/** Where the made-up internet keeps what an address gives in the end. */
+/** The file of the made-up internet in which a tool or its checksum file is. */
 export const stored = (web: string, tool: Tool, what: 'url' | 'sums'): string => {
   const { [what]: url, store } = RELEASES[tool];
   return join(web, 'web', store, new URL(url).pathname);
 };
 
-/** The checksum that every release's own file publishes. */
+/** The sha256 of a tool as its checksum file publishes it. */
 export const published = (web: string, tool: Tool): string => sha256(readFileSync(stored(web, tool, 'url')));
 
 /**

@@ -15,7 +15,7 @@ const PIPELINE = join(LAPTOP, '60-pipeline-trip-duration.yaml');
 const BOOTSTRAP = join(__dirname, '../../../scripts/bootstrap.sh');
 const KINDS = 'alertmanagers,podmonitors,prometheuses,prometheusrules,servicemonitors';
 
-/** An API server, its controllers and etcd; no node, so that several of them are a matter of minutes. */
+/** An API server, its controllers and etcd, but no node: each start takes seconds. */
 const cluster = new Cluster(process.env.CLUSTER_NAME ?? 'fresh', true);
 const objects = objectsOf('laptop');
 const custom = customResources(objects);
@@ -55,7 +55,7 @@ describe('a cluster without definitions', () => {
     expect(lines).toHaveLength(objects.length);
   });
 
-  test('from then on nothing moves', expectSettled);
+  test('after that, neither another apply nor kubectl diff changes or finds anything', expectSettled);
 
   test('kubectl delete of a pipeline takes its rules along, and an apply brings them back', () => {
     const rules = () => there().filter((name) => name.endsWith('/model-trip-duration'));
@@ -91,7 +91,7 @@ describe('a cluster of scripts/bootstrap.sh', () => {
     );
   });
 
-  test('from then on nothing moves', expectSettled);
+  test('after that, neither another apply nor kubectl diff changes or finds anything', expectSettled);
 });
 
 describe('npm run deploy', () => {
@@ -133,7 +133,7 @@ describe('npm run deploy', () => {
     });
   });
 
-  test('refuses another environment than the one that runs, but on purpose', () => {
+  test('refuses another environment than the one that runs, unless --switch is given', () => {
     for (const args of [['production'], ['workstation', '--dry-run']]) {
       const { status, stderr } = deploy(...args);
       expect(status).toBe(1);
@@ -159,7 +159,7 @@ describe('an upgrade from the release whose custom resources a program applied',
     expect([...before.keys()].sort()).toEqual(custom.map(title).sort());
   });
 
-  test('says that the environment is not known, and what goes', () => {
+  test('prints that the environment is unknown, and which objects are deleted', () => {
     const { status, stdout } = deploy();
     expect(status).toBe(0);
     expect(stdout).toContain(
@@ -182,7 +182,7 @@ describe('an upgrade from the release whose custom resources a program applied',
     }
   });
 
-  test('leaves no field that the manifests have no more', () => {
+  test('removes the fields that the manifests no longer have', () => {
     const found = cluster.get<{ items: Manifest[] }>(KINDS, '--all-namespaces').items;
     expect(JSON.stringify(found)).not.toContain('of-the-release-before');
   });
@@ -194,7 +194,7 @@ describe('an upgrade from the release whose custom resources a program applied',
     expect(names.filter((name) => name.includes('custom-resources'))).toEqual([]);
   });
 
-  test('from then on nothing moves', expectSettled);
+  test('after that, neither another apply nor kubectl diff changes or finds anything', expectSettled);
 });
 
 describe.each(ENVIRONMENTS)('a server-side dry run of dist/%s', (environment) => {
@@ -202,7 +202,7 @@ describe.each(ENVIRONMENTS)('a server-side dry run of dist/%s', (environment) =>
 
   beforeAll(() => {
     cluster.up();
-    // A dry run keeps nothing, so what others stand in or are made of must be there before it.
+    // A dry run stores nothing, so namespaces and definitions must be there before it.
     server(all.filter(({ kind }) => kind === 'Namespace'));
     server(all.filter(({ kind }) => kind === 'CustomResourceDefinition'));
     cluster.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
@@ -242,7 +242,7 @@ test.each<[string, string, object]>([
 
 interface Live {
   readonly uid: string;
-  /** Raised by each change of the spec. */
+  /** A number that grows with each change of the spec. */
   readonly generation: number;
 }
 
@@ -254,7 +254,7 @@ function apply() {
   return cluster.try(['apply', '--filename', LAPTOP]);
 }
 
-/** Another apply changes no object, and kubectl finds no difference. */
+/** Checks that another apply changes no object, and that kubectl diff finds no difference. */
 function expectSettled(): void {
   const { lines, status } = apply();
   expect(lines.filter((line) => !line.endsWith(' unchanged'))).toEqual([]);
@@ -263,7 +263,7 @@ function expectSettled(): void {
   expect(cluster.try(['diff', '--filename', LAPTOP])).toEqual({ status: 0, output: '', lines: [] });
 }
 
-/** `npm run deploy -- ARGS`, which waits for nothing: no pod runs here. */
+/** Runs `npm run deploy -- ARGS`. It waits for no workload, because no pod runs here. */
 function deploy(...args: string[]) {
   const except = args.includes('production')
     ? []
@@ -275,7 +275,7 @@ function deploy(...args: string[]) {
   );
 }
 
-/** The lines of bootstrap.sh that give a cluster the definitions, with our kubectl in the place of k3s's. */
+/** Runs the function of bootstrap.sh that brings the definitions, with our kubectl in the place of k3s's. */
 function bringDefinitions() {
   writeFileSync(join(scratch, 'k3s'), '#!/bin/bash\nshift 3\nexec $KUBECTL "$@"\n', { mode: 0o755 });
   const program = `set -Eeuo pipefail
@@ -291,7 +291,7 @@ bring_definitions`;
   });
 }
 
-/** Puts one definition there as another operator of this version brings it: with prose, by another hand. */
+/** Puts one definition there as another operator does: with descriptions, and under another field manager. */
 function putTheirs(version: string): unknown {
   const ours = objects.find(({ metadata }) => metadata.name === 'prometheuses.monitoring.coreos.com')!;
   const [served] = ours.spec.versions as [{ schema: { openAPIV3Schema: object } }];
@@ -309,6 +309,7 @@ function putTheirs(version: string): unknown {
   return theirs();
 }
 
+/** The definition of Prometheus that is in the cluster, without the fields that every write changes. */
 function theirs(): unknown {
   const { metadata, spec } = cluster.get<Manifest>('crd', 'prometheuses.monitoring.coreos.com');
   const { resourceVersion: _, managedFields: __, ...rest } = metadata as unknown as Record<string, unknown>;

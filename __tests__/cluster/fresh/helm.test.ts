@@ -15,17 +15,17 @@ import { helmOf, NAMESPACE } from '../support/helm';
 const SCRIPTS = join(__dirname, '../../../scripts');
 const RELEASE = 'mlops-platform';
 const NODE_API = 'https://10.89.0.1:6443';
-/** What Helm would read as its own, and what it would cut off. */
+/** Text that Helm would read as a template, with blank lines at its end, which Helm would cut off. */
 const MODEL = 'A = "{{ .Values.a }}{{- x -}} {{{{{ }}}}} {{/* c */}} {{`x`}}"\n---\n\n\n';
 
-/** No pod runs here: what a pod would do, the test does with that pod's program, account and rights. */
+/** A cluster without a node. Where a Job's pod would run, the test runs its program with its account's token. */
 const cluster = new Cluster('helm', true);
 const base = mkdtempSync(join(tmpdir(), 'helm-'));
 const helm = helmOf(cluster, base);
 
 const first = chart('first', 'trip', defineEnvironment({}));
 const second = chart('second', 'fare', defineEnvironment({ parallelism: 4 }));
-/** Its database and its object store are somebody else's. */
+/** The chart of an environment whose database and object store are external. */
 const external = chart('external', 'trip', production);
 
 let untouched: Set<string>;
@@ -90,10 +90,10 @@ describe('helm install', () => {
     expectObjects(first);
   });
 
-  test('keeps a release no larger than was foretold', () => {
+  test('makes a release no larger than writeChart predicted', () => {
     const { data } = cluster.get<Manifest>('secret', `sh.helm.release.v1.${RELEASE}.v1`, ...NAMESPACE);
     const bytes = Buffer.from(data.release, 'base64').length;
-    report(`the release takes ${bytes} bytes, ${first.written.releaseBytes} were foretold`);
+    report(`the release takes ${bytes} bytes, ${first.written.releaseBytes} were predicted`);
     expect(bytes / first.written.releaseBytes).toBeGreaterThan(0.97);
     expect(bytes / first.written.releaseBytes).toBeLessThanOrEqual(1);
   });
@@ -232,12 +232,15 @@ function refusal(...args: string[]): string {
   throw new Error(`helm ${args.join(' ')} was not refused`);
 }
 
-/** Data of what the external environment does not run. */
+/** The volumes of the servers that the external environment does not run. */
 const KEPT = ['minio-data', 'postgres-data'].map(
   (name) => `PersistentVolumeClaim ${PLATFORM_NAMESPACE}/${name}`,
 );
 
-/** The cluster holds these objects of the release, ConfigMaps and custom resources with our very text, and no others. */
+/**
+ * Checks that the objects of the release in the cluster are these and `kept`, and that ConfigMaps and custom resources
+ * have our content.
+ */
 function expectObjects({ objects }: Chart, kept: readonly string[] = []): void {
   const live = cluster.get<{ items: Manifest[] }>(
     kinds().join(','),
@@ -254,12 +257,12 @@ function expectObjects({ objects }: Chart, kept: readonly string[] = []): void {
   for (const manifest of custom) expect(found.get(title(manifest))!.spec).toMatchObject(manifest.spec);
 }
 
-/** Endpoints have the labels of their Service, and what a controller made has an owner. */
+/** Whether no controller made an object. Those have an owner, except Endpoints, which get their Service's labels. */
 function isOurs({ kind, metadata }: Manifest): boolean {
   return kind !== 'Endpoints' && !('ownerReferences' in metadata);
 }
 
-/** Every kind that can be listed, but for what comes and goes by itself. */
+/** All kinds that can be listed, except those whose objects come and go by themselves. */
 function kinds(): string[] {
   return cluster
     .kubectl('api-resources', '--verbs=list', '--output=name')
@@ -267,7 +270,7 @@ function kinds(): string[] {
     .filter((name) => name !== '' && !/^(events|leases|componentstatuses)(\.|$)/.test(name));
 }
 
-/** Every object there is, but for what has an owner or what each namespace gets. */
+/** Titles of all objects in the cluster, without those that have an owner and those that every namespace gets. */
 function everything(): string[] {
   return cluster
     .get<{ items: Manifest[] }>(kinds().join(','), '--all-namespaces')
@@ -281,7 +284,7 @@ function left(): string[] {
   return [...new Set(everything())].filter((each) => !untouched.has(each)).sort();
 }
 
-/** The definitions, and what the API server makes of them. */
+/** The definitions, and the APIServices that the API server makes for them. */
 const DEFINITIONS = [
   'APIService v1.monitoring.coreos.com',
   'APIService v1alpha1.monitoring.coreos.com',
@@ -300,12 +303,12 @@ function labelsOfNamespace(): Record<string, string> {
   return cluster.get<Manifest>('namespace', PLATFORM_NAMESPACE).metadata.labels!;
 }
 
-/** Titles of the platform's Secrets; Helm's own come and go with the release. */
+/** Titles of the platform's Secrets, without those in which Helm keeps a release. */
 function secrets(): string[] {
   return Object.keys(uids('secrets')).sort();
 }
 
-/** Title to uid: what is made anew gets another. */
+/** The uids of all objects of a kind, by title. An object that is made anew gets another uid. */
 function uids(kind: string): Record<string, string> {
   const { items } = cluster.get<{ items: Manifest[] }>(kind, '--all-namespaces');
   return Object.fromEntries(
@@ -321,7 +324,7 @@ function ofPlatform(uids: Record<string, string>): Record<string, string> {
   );
 }
 
-/** Title to what a change of the object itself, but not of its status, would raise. */
+/** A value of each object of the release, by title, that changes with the object but not with its status. */
 function versions(): Record<string, string | number> {
   const { items } = cluster.get<{ items: Manifest[] }>(
     kinds().join(','),
@@ -369,7 +372,7 @@ interface PodSpec {
   readonly volumes: { readonly configMap?: { readonly name: string } }[];
 }
 
-/** The node has no DNS here, and the account's files lie elsewhere: the rest is as in the pod. */
+/** Runs a program with the API server's address and the folder of the account's files, which differ from a pod's. */
 const AS_POD = `
 import pathlib, runpy, sys
 folder, server, *sys.argv = sys.argv[1:]

@@ -11,10 +11,10 @@ import { helmOf, NAMESPACE } from '../support/helm';
 import { until } from '../support/prometheus';
 
 const RELEASE = 'mlops-platform';
-/** Grafana's server can be had from no package registry. */
+/** The workload without an image here: no package registry offers Grafana's server. */
 const WITHOUT_IMAGE = 'Deployment/grafana';
 
-/** A whole node: what helm.test.ts holds object by object, runs here. */
+/** A cluster with a node: helm.test.ts checks the chart's objects, and here their pods run. */
 const cluster = new Cluster('helm-running', false);
 const base = mkdtempSync(join(tmpdir(), 'helm-running-'));
 const helm = helmOf(cluster, base);
@@ -88,19 +88,19 @@ function chart(name: string, environment: Environment): string {
   return outdir;
 }
 
-/** Waits until all of it is ready but for what has no image here. */
+/** Waits, for at most 400 seconds, until everything is ready except what has no image here. */
 function expectRunning(): void {
   expect(until(notReady, (names) => names.every((name) => name === WITHOUT_IMAGE), 400)).toEqual([
     WITHOUT_IMAGE,
   ]);
 }
 
-/** What has fewer ready pods of its newest kind than it wants; of Jobs, what has not succeeded. */
+/** Workloads with fewer ready pods of their newest template than they want, and Jobs that have not succeeded. */
 function notReady(): string[] {
   const kinds = 'deployments,statefulsets,daemonsets,jobs';
   const { items } = cluster.get<{ items: Manifest[] }>(kinds, '--all-namespaces');
   const found = new Set(items.map(({ metadata }) => metadata.name));
-  // The operator makes these two; until it has, nothing of them is there to be ready.
+  // The Prometheus operator makes these two StatefulSets, which may not be there yet.
   const missing = ['prometheus-prometheus', 'alertmanager-alertmanager'].filter((name) => !found.has(name));
   return [...missing, ...items.filter((item) => !ready(item)).map(titleOf)];
 }
@@ -125,7 +125,7 @@ function ready({ kind, metadata, spec, status = {} }: Manifest): boolean {
   }
 }
 
-/** Names of the platform's pods that live on: Jobs' pods and those without an image do not. */
+/** Names of the platform's pods, without pods of Jobs that have ended and without Grafana, which has no image. */
 function pods(): string[] {
   const { items } = cluster.get<{ items: Manifest[] }>('pods', ...NAMESPACE);
   return items
@@ -134,12 +134,13 @@ function pods(): string[] {
     .sort();
 }
 
+/** The Pod Security standard that the namespace enforces. */
 function enforced(): string | undefined {
   const { metadata } = cluster.get<Manifest>('namespace', PLATFORM_NAMESPACE);
   return metadata.labels?.['pod-security.kubernetes.io/enforce'];
 }
 
-/** What the generated passwords are, by the names of their Secrets. */
+/** The data of the generated Secrets, by their names. */
 function secrets(): Record<string, string> {
   const { items } = cluster.get<{ items: Manifest[] }>(
     'secrets',

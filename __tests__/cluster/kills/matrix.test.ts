@@ -7,7 +7,7 @@ import { until } from '../support/prometheus';
 
 const STAGES = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
 
-/** What is killed: its labels and its container; `step` is the pod of the stage itself. */
+/** The programs to kill: the labels of the pod, and the container. `step` is the pod of the stage itself. */
 const PROGRAMS: [system: string, component: string, container: string][] = [
   ['postgres', 'server', 'server'],
   ['airflow', 'scheduler', 'scheduler'],
@@ -38,7 +38,7 @@ test.each(RUNS)(
   },
 );
 
-/** @returns the attempts of each step */
+/** Starts a run and kills two programs at each of its stages. @returns the number of attempts of each step, in words */
 function killedAtEachStage(shift: number): string {
   const id = trigger(NAME, { batch: `2024-01-${String(shift + 1).padStart(2, '0')}` });
   for (const [index, stage] of STAGES.entries()) {
@@ -49,7 +49,7 @@ function killedAtEachStage(shift: number): string {
     );
     if (running === undefined) throw new Error(`no pod of ${stage} was seen`);
     const killed = [index + shift, index + shift + STAGES.length].map((i) => PROGRAMS[i % PROGRAMS.length]!);
-    // Found before the first is killed, and killed at once: the API server of the node stays.
+    // Both are looked up before the first is killed, so that they are killed at the same time.
     const kills = killed.map(([system, component, container]) => {
       if (system === 'step') return () => forceDelete(running);
       const found = pod(system, component);
@@ -71,7 +71,7 @@ function killedAtEachStage(shift: number): string {
   return STAGES.map((stage) => `${stage} ${taken[stage]!.try_number}`).join(', ');
 }
 
-/** The pod of a stage, while its container runs. */
+/** The name of a stage's pod while its container runs; undefined before and after. */
 function stepPod(stage: string): string | undefined {
   const selector = `--selector=mlops-lifecycle/pipeline=${NAME},mlops-lifecycle/step=${stage}`;
   const { items } = cluster.get<{

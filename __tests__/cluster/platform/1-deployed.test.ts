@@ -12,7 +12,7 @@ const wanted = customResources(objectsOf('laptop'))
   .map(({ kind, metadata }) => `${kind}/${metadata.name}`)
   .sort();
 
-test('nothing restarted: start-up order is the platform’s business', () => {
+test('no container restarted, because each waits for the servers that it needs', () => {
   const pods = cluster.get<{ items: Pod[] }>('pods', '--all-namespaces').items;
   const restarted = pods
     .map(({ metadata, status }) => ({
@@ -27,13 +27,13 @@ test('nothing restarted: start-up order is the platform’s business', () => {
   expect(restarted).toEqual([]);
 });
 
-test('a second apply says unchanged for every object, while everything runs', () => {
+test('a second apply while everything runs prints unchanged for every object', () => {
   const { lines, status } = cluster.try(['apply', '--filename', LAPTOP]);
   expect(status).toBe(0);
   expect(lines.filter((line) => !line.endsWith(' unchanged'))).toEqual([]);
 });
 
-test('every custom resource arrived', () => {
+test('the cluster has every custom resource', () => {
   expect(there()).toEqual(wanted);
   report(`${wanted.length} custom resources`);
 });

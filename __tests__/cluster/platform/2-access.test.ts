@@ -2,7 +2,7 @@ import { cluster, secret, serviceUrl } from '../support/platform';
 import { report } from '../support/cluster';
 import { until } from '../support/prometheus';
 
-/** Address, the login that works, and how a wrong one is answered. */
+/** The pages with a login: how to log in, and the status for the right and for a wrong password. */
 const LOGINS = [
   {
     page: 'Airflow',
@@ -68,7 +68,7 @@ test.each([
   ],
   ['MinIO', () => get(`${serviceUrl('minio', 9000)}/mlflow/`), 403],
   ['Triton’s model control', () => post(`${serviceUrl('triton', 8000)}/v2/repository/index`, {}), 403],
-])('%s answers nothing to someone without a login', (_, ask, status) => {
+])('%s refuses a client without a login', (_, ask, status) => {
   expect(ask()).toBe(status);
 });
 
@@ -79,7 +79,7 @@ test('Triton’s model control opens with its key', () => {
   );
 });
 
-describe('a pod that has no business here', () => {
+describe('a pod of the steps that is no step', () => {
   const stranger = ['--namespace=mlops-steps', 'pod/stranger'];
 
   beforeAll(() => start('mlops-steps'));
@@ -107,14 +107,14 @@ describe('a pod that has no business here', () => {
   });
 });
 
-describe('an application in a namespace of its own', () => {
+describe('a pod in a namespace of its own', () => {
   beforeAll(() => {
     cluster.kubectl('create', 'namespace', 'shop');
     start('shop');
   });
   afterAll(() => cluster.kubectl('delete', 'namespace', 'shop', '--wait=false'));
 
-  test('asks for predictions once its namespace is labelled as a client of the models, and nothing else', () => {
+  test('reaches Triton once its namespace is labelled as a client of the models, and nothing else', () => {
     expect(reaches('shop', 'triton', 8000)).toBe(false);
     cluster.kubectl('label', 'namespace', 'shop', 'mlops-lifecycle/model-clients=true');
     const opened = until(
@@ -128,7 +128,7 @@ describe('an application in a namespace of its own', () => {
   });
 });
 
-/** Starts a pod that has no business here. */
+/** Starts a pod `stranger`, which is no part of the platform, and waits until it is Ready. */
 function start(namespace: string): void {
   const { status, output } = cluster.try(['apply', '--filename', '-'], JSON.stringify(strangerIn(namespace)));
   if (status !== 0) throw new Error(output);
@@ -148,7 +148,7 @@ function reaches(from: string, service: string, port: number): boolean {
   return status === 0;
 }
 
-/** Restricted, as the namespace asks, and otherwise nobody. */
+/** A pod with a shell, restricted as the namespace requires, without a token and without labels. */
 const strangerIn = (namespace: string) => ({
   apiVersion: 'v1',
   kind: 'Pod',
@@ -168,7 +168,7 @@ const strangerIn = (namespace: string) => ({
   },
 });
 
-/** The status of an answer. */
+/** The HTTP status of the answer. */
 function get(url: string, ...options: string[]): number {
   const curl = [
     'curl',

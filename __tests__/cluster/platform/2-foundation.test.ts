@@ -36,7 +36,7 @@ test("a week after an object was deleted or replaced, MinIO's disk has its space
   }
 });
 
-test('six runs at the same time with no secret there make one of each', () => {
+test('six runs of the secrets Job at the same time make a missing Secret once', () => {
   const names = Array.from({ length: 6 }, (_, i) => `first-${i}`);
   const scratch = objectsOf('laptop')
     .filter(({ metadata }) => metadata.name.startsWith('generate-secrets'))
@@ -101,7 +101,7 @@ test('MLflow tracks a run, and its artifact goes to its own bucket and no other'
   expect(output).toContain('other bucket: AccessDenied');
 });
 
-/** Name and content of every generated Secret. */
+/** Name, uid and content of every generated Secret. */
 function secrets(): string[] {
   return ['mlops-platform', 'mlops-steps'].flatMap((namespace) =>
     cluster
@@ -116,7 +116,7 @@ function secrets(): string[] {
   );
 }
 
-/** Runs in MLflow's own pod: what a step will do, from the only place that has the client here. */
+/** Tracks a run as a step does. It runs in MLflow's pod, which has the client library. */
 const TRACK = `
 import os, boto3, botocore.exceptions, mlflow
 os.environ["MLFLOW_TRACKING_USERNAME"] = os.environ["MLFLOW_AUTH_ADMIN_USERNAME"]

@@ -8,7 +8,7 @@ import { cluster, PLATFORM } from '../support/platform';
 import { report, timed } from '../support/cluster';
 import { until } from '../support/prometheus';
 
-/** Pipelines whose steps do nothing but end as their names say. They run beside each other. */
+/** Pipelines whose steps do nothing but end, in the way that the pipeline's name says. They run beside each other. */
 const NAME = 'stand-in';
 const STOPS = 'stops';
 const LATER = 'later';
@@ -16,7 +16,7 @@ const KEEPS = 'keeps';
 const ALL = [NAME, STOPS, LATER, KEEPS];
 const STEPS = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
 
-/** A batch whose training takes long. */
+/** The batch whose step `train` takes 30 seconds. */
 const SLOW = '2020';
 
 const STAND_IN = `
@@ -52,7 +52,7 @@ test('a pipeline runs once by itself as soon as its ConfigMap is there, all step
   expect(runs(NAME).map(({ run_type }) => run_type)).toEqual(['scheduled']);
 });
 
-test('a step that cannot pass is not repeated', () => {
+test('a step that ends with a permanent error is not repeated', () => {
   const { dag_run_id: id } = firstRun(STOPS);
   expect(ended(STOPS, id).state).toBe('failed');
   expect(tasks(STOPS, id).collect).toMatchObject({ state: 'failed', try_number: 1 });
@@ -65,7 +65,7 @@ test('a challenger that loses the gate ends the run in success, and nothing is d
   expect(tasks(KEEPS, id)).toMatchObject({ gate: { state: 'skipped' }, deploy: { state: 'skipped' } });
 });
 
-test('a step that may pass later is tried again, after a pause', () => {
+test('a step that ends with a retryable error is tried again after a pause', () => {
   const { dag_run_id: id } = firstRun(LATER);
   const again = until(
     () => tasks(LATER, id).collect!,
@@ -73,7 +73,7 @@ test('a step that may pass later is tried again, after a pause', () => {
     300,
   );
   expect(again).toMatchObject({ state: 'up_for_retry', try_number: 2 });
-  // Airflow knows the ended attempt by its log a moment later.
+  // Airflow shows the log of the attempt that ended only a moment later.
   const said = until(
     () => log(LATER, id, 'collect'),
     (text) => text.includes("'exit_code': 75"),
@@ -83,7 +83,7 @@ test('a step that may pass later is tried again, after a pause', () => {
   remove(LATER);
 });
 
-test('what a run is asked for by hand must be a period', () => {
+test('a run by hand is refused for a batch that is no period', () => {
   const answer = airflow<{ detail?: string }>('POST', `dags/${NAME}/dagRuns`, {
     logical_date: null,
     conf: { batch: 'last month' },
@@ -91,7 +91,7 @@ test('what a run is asked for by hand must be a period', () => {
   expect(answer.detail).toContain('batch');
 });
 
-test('the past is run again by its dates', () => {
+test('a backfill runs the dates of the past', () => {
   const { id } = airflow<{ id: number }>('POST', 'backfills', {
     dag_id: NAME,
     from_date: '2024-01-01T00:00:00Z',
@@ -110,7 +110,7 @@ test('the past is run again by its dates', () => {
   ]);
 });
 
-test('a scheduler that dies while a step runs neither fails nor repeats it', () => {
+test('a step that runs while the scheduler dies neither fails nor is repeated', () => {
   const id = trigger(NAME, { batch: SLOW });
   until(
     () => tasks(NAME, id).train as Task | undefined,
@@ -125,7 +125,7 @@ test('a scheduler that dies while a step runs neither fails nor repeats it', () 
   expect(tasks(NAME, id).train).toMatchObject({ state: 'success', try_number: 1 });
 });
 
-test('a spec that cannot be read is said and stops no other, and a pipeline that is removed goes', () => {
+test('a spec that is no JSON is reported and stops no other pipeline, and the DAGs of a removed pipeline go', () => {
   apply(configMap('broken', '{'));
   const said = until(
     () => cluster.kubectl('logs', PLATFORM, 'deployment/airflow-dag-processor', '--container=pipeline-dags'),
@@ -143,11 +143,11 @@ test('a spec that cannot be read is said and stops no other, and a pipeline that
   expect(result.filter((dag) => dag.startsWith(NAME))).toEqual([]);
 });
 
-test('nothing of a step that has ended is left in the cluster', () => {
+test('no pod of a step that has ended is left in the cluster', () => {
   expect(STEPS.flatMap(stepPods)).toEqual([]);
 });
 
-/** What synth writes of a small pipeline, but for its pods. */
+/** The spec that synth writes of a small pipeline, with pods that run STAND_IN. */
 function spec(name: string): PipelineSpec {
   const definition = definePipeline({
     ...TRIP,

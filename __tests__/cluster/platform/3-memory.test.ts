@@ -12,9 +12,9 @@ interface Pod {
 }
 
 const MEBI = 2 ** 20;
-/** Minutes without a request before memory is read; ten by hand, fewer in CI. */
+/** Minutes without a request before memory is read: 1 in CI, where a person would rather wait ten. */
 const IDLE_MINUTES = Number(process.env.IDLE_MINUTES ?? 1);
-/** A laptop of 8 GiB has its own system and a browser to run too. */
+/** What a laptop of 8 GiB has left beside its system and a browser. */
 const LAPTOP_MEBIBYTES = 6 * 1024;
 
 test('the idle platform fits a laptop with 8 GiB', () => {
@@ -44,7 +44,7 @@ test('the idle platform fits a laptop with 8 GiB', () => {
   expect(total('request')).toBeLessThan(LAPTOP_MEBIBYTES);
 });
 
-/** Mebibytes that all containers of a pod ask for or may have. */
+/** Mebibytes of all containers of a pod together: their requests, or their limits. */
 function sum(pod: Pod | undefined, what: 'requests' | 'limits'): number {
   return (pod?.spec.containers ?? []).reduce(
     (all, { resources }) => all + mebibytes(resources?.[what]?.memory),

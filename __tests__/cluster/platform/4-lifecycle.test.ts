@@ -14,10 +14,10 @@ const MODEL = 'trip-duration';
 const TRAFFIC = readFileSync(join(__dirname, '../support/traffic.py'), 'utf8');
 const STEPS = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
 
-/** One request in ten is sampled: this makes some 7,000 sampled rows a minute. */
+/** One request in ten is sampled, so these clients make about 7,000 sampled rows a minute. */
 const STEADY = { clients: 2, rows: 64 };
 
-/** Sampled rows from which on the index of rows like those of training lies far below the limit. */
+/** With so many sampled rows, PSI of rows like those of training lies far below the alert's threshold. */
 const ENOUGH_TO_COMPARE = 4000;
 
 const GRAFANA_DOWN = '  GrafanaDown (warning)  docs/runbooks/GrafanaDown.md\n';
@@ -54,7 +54,7 @@ interface Lineage {
 let first: Run;
 
 describe('the first model', () => {
-  test('serves without a hand, from one apply', () => {
+  test('serves after one deploy, without a further command', () => {
     [first] = until(
       () => runs(MODEL),
       ([run]) => run !== undefined,
@@ -87,7 +87,7 @@ describe('the first model', () => {
     );
   });
 
-  test("has each step's log name the run in MLflow, from the one that makes it on", () => {
+  test("is named by the page of its MLflow run in each step's log, from train on", () => {
     const pages = STEPS.slice(STEPS.indexOf('train')).map(
       (step) => log(MODEL, first.dag_run_id, step).match(/#\/experiments\/\d+\/runs\/[0-9a-f]{32}/)?.[0],
     );
@@ -96,11 +96,11 @@ describe('the first model', () => {
   });
 });
 
-describe('when the world moves', () => {
+describe('when the data drifts', () => {
   let before: number;
   let retraining: Run;
 
-  test('trips like those of training are no drift', () => {
+  test('trips like those of training raise no alert', () => {
     startTraffic('quiet', '2022-01', STEADY);
     const rows = until(sampledRows, (found) => found >= ENOUGH_TO_COMPARE, 180);
     before = psi('pickup_zone')!;
@@ -147,7 +147,7 @@ describe('when the world moves', () => {
     expect(npm('status').stdout).toContain(`  ${MODEL}: version 2 serves\n`);
   });
 
-  test('the index falls, and nothing is trained again', () => {
+  test('PSI falls, and no further retraining starts', () => {
     const after = until(
       () => psi('pickup_zone'),
       (now) => now !== undefined && now < 0.05,
@@ -211,7 +211,7 @@ describe('under traffic', () => {
     expect(Object.keys(traffic.versions).sort()).toEqual([before, serving].map(String).sort());
   });
 
-  test('a version that is bad in any way is refused, and nobody notices', () => {
+  test('a version that is bad in any way is refused, and no client sees a failed or a wrong answer', () => {
     startTraffic('bad-versions', '2024-01', { clients: 4 });
     for (const [index, kind] of BROKEN.entries()) {
       const refused = ask<{ serving: number[]; reason: string }>('corrupt', MODEL, kind, String(901 + index));
@@ -224,7 +224,7 @@ describe('under traffic', () => {
     expect(Object.keys(traffic.versions)).toEqual([String(serving)]);
   });
 
-  test('one command puts the version before back, and once more the newer one', () => {
+  test('npm run rollback puts back the version before, and a second one the newer version', () => {
     startTraffic('rollback', '2024-01', { clients: 4 });
     for (const version of [before, serving]) {
       const { seconds: taken, result } = timed(() => npm('rollback', MODEL));
@@ -241,7 +241,7 @@ describe('under traffic', () => {
 });
 
 test('npm run status says which alerts fire', () => {
-  // Grafana's image cannot be had here: its alert fires some time after the deploy.
+  // The tests' cluster has no image of Grafana, so that its alert fires some time after the deploy.
   const page = until(
     () => npm('status').stdout,
     (text) => text.includes(GRAFANA_DOWN),
@@ -255,7 +255,7 @@ function ask<T>(program: string, ...args: string[]): T {
   return askOf<T>(MODEL, program, ...args);
 }
 
-/** Clients that ask until they are stopped; it returns once they ask. */
+/** Starts clients that ask until `stepStopped`, and returns once they ask. */
 function startTraffic(
   name: string,
   month: string,
@@ -291,7 +291,7 @@ function published(month: string) {
   return { type: 'http', url, monthsUntilPublished: 2, until: month } as const;
 }
 
-/** Of the version that serves. */
+/** PSI of each feature, of the version that serves. */
 function allPsi(): Record<string, number> {
   const found = query(
     `mlops:feature_psi{model="${MODEL}"} and on (model, version) mlops_model_serving{model="${MODEL}"} == 1`,
@@ -301,7 +301,7 @@ function allPsi(): Record<string, number> {
   );
 }
 
-/** Rows that drift is computed from now. */
+/** The number of rows from which drift is computed now. */
 function sampledRows(): number {
   const [found] = query(`min(mlops:feature_samples{model="${MODEL}", kind="feature"})`);
   return Number(found?.value[1] ?? 0);

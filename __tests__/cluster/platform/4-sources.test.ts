@@ -7,30 +7,30 @@ import { ask } from '../support/programs';
 import { query, until } from '../support/prometheus';
 import { csv, sizes, things, THINGS } from '../support/sizes';
 
-/** Files in the platform's own store, and all that a model can have: payloads, late labels, a shadow. */
+/** The pipeline whose source is files in the platform's store. It has payloads, late labels and a shadow. */
 const FILES = 'late-labels';
 const INCOMING = `incoming/${FILES}/`;
 
-/** Rows of a database that is the owner's. */
+/** The pipeline whose source is a database that belongs to the owner. */
 const ROWS = 'from-database';
 const SECRET = 'owners-warehouse';
 
-/** Any pipeline of the platform: its steps may read and write what every step may. */
+/** The pipeline in whose step pods small programs run; any would do, because all steps have the same rights. */
 const ANY = 'trip-duration';
 
-/** A thing weighed three times its size; now it weighs twice as much. */
+/** A thing weighs three times its size in the first batch, and twice its size in the second. */
 const [BEFORE, NOW] = [3, 2];
 
-/** Triton writes traces ten at a time: so many of the last may not be written. */
+/** Triton writes traces ten at a time, so up to nine of the newest are not written yet. */
 const UNWRITTEN = 9;
 
 /** Sizes that a client asks about. */
 const ASKED = Array.from({ length: 200 + UNWRITTEN }, (_, index) => Number((0.5 + index / 500).toFixed(6)));
 
-/** So many of the requests get a label. */
+/** The number of requests that get a label. */
 const LABELLED = 150;
 
-/** The gate waits until its shadow has scored so many rows. */
+/** The number of rows that the shadow must score before the gate decides. */
 const SHADOW_ROWS = 200;
 
 type Answers = [version: string, answer: number][];
@@ -38,7 +38,7 @@ type Answers = [version: string, answer: number][];
 let steps: () => Record<string, string[]>;
 
 beforeAll(() => {
-  // The first step of all makes the environment in which the small programs start too.
+  // The first step that ever runs makes the Python environment that the small programs need too.
   ended(ANY, firstRun(ANY).dag_run_id, 900);
   const batch = things('2024-01', BEFORE);
   ask(ANY, 'lay', `${INCOMING}2024-01/`, csv(batch.slice(0, 100)), csv(batch.slice(100)));
@@ -66,7 +66,7 @@ describe('files in the object store', () => {
     });
   });
 
-  test('what a client asks is kept with what the model answered', () => {
+  test('requests of a client are kept with the answers of the model', () => {
     const answers = asked('asked', ASKED);
     expect(factors(answers)).toEqual({ 1: [BEFORE, BEFORE] });
     const written = ASKED.length - UNWRITTEN;
@@ -83,7 +83,7 @@ describe('files in the object store', () => {
 });
 
 describe('labels that arrive later', () => {
-  test('come with a run, though that trains nothing', () => {
+  test('are collected by a run whose training fails', () => {
     const labelled = things('2024-02', NOW, ASKED.slice(0, LABELLED), 'asked');
     ask(ANY, 'lay', `${INCOMING}2024-02/`, csv(labelled));
     const { definition, model } = files('2024-02');
@@ -94,11 +94,11 @@ describe('labels that arrive later', () => {
       collect: { state: 'success' },
       train: { state: 'failed', try_number: 1 },
     });
-    // Mended, for the next run.
+    // The next run needs the model without the fault.
     applyPipeline({ definition, model });
   });
 
-  test('say how wrong the answers to those very requests were', () => {
+  test('measure the error of the answers to those requests', () => {
     const { version, metric, value, rows: joined } = ask<LiveError>(FILES, 'error', FILES);
     report(`${metric} of version ${version} on ${joined} labelled requests: ${value}`);
     expect({ version, metric, joined }).toEqual({ version: 1, metric: 'mae', joined: LABELLED });
@@ -108,7 +108,7 @@ describe('labels that arrive later', () => {
     expect(number(`mlops_labelled_rows{model="${FILES}", version="1"}`)).toBe(LABELLED);
   });
 
-  test('come with a report for people', () => {
+  test('lead to a drift report for people', () => {
     const dag = `${FILES}.monitor`;
     const said = until(
       () =>
@@ -150,7 +150,7 @@ describe("rows of the owner's database", () => {
       first: '2024-01-01T00:00:00',
       last: '2024-01-31T23:59:59.999999',
     });
-    // With the rows on both sides of it.
+    // The table also has one row before and one after the period.
     expect(Number(sql('SELECT count(*) FROM deliveries'))).toBe(batch.rows + 2);
   });
 
@@ -167,7 +167,7 @@ describe("rows of the owner's database", () => {
   });
 
   test('are out of the reach of every other pod of the pipeline', () => {
-    // Port 80 is open to every step, and something answers there too.
+    // Port 80 shows that the host answers: it is open to every step.
     expect(ask(ROWS, 'reaches', NODE, String(PORT), '80')).toEqual({
       connects: { [PORT]: false, 80: true },
       knows: false,
@@ -195,7 +195,7 @@ describe('an error beyond what the owner allows', () => {
     expect(eventsOf(FILES, retraining)).toEqual([{ version: '1', reasons: ['ModelError mae'] }]);
   });
 
-  test('makes the challenger a shadow, which scores what is sampled and answers nobody', () => {
+  test('makes the challenger a shadow, which scores sampled rows and answers no client', () => {
     until(
       () => tasks(FILES, retraining).register?.state,
       (state) => state === 'success',
@@ -216,10 +216,10 @@ describe('an error beyond what the owner allows', () => {
     );
     report(`the shadow scored ${counted} rows of ${answers.length} that were asked`);
     expect(counted).toBeGreaterThanOrEqual(least);
-    // Of the same moment.
+    // One query, so that both counters are of the same moment.
     expect(number(`${bins} - ${total}`)).toBe(0);
     expect(dropped()).toBe(before);
-    // Fewer than it wants: the gate waits all the while.
+    // There are fewer rows than the gate wants, so it still waits.
     expect(counted).toBeLessThan(SHADOW_ROWS);
     expect(tasks(FILES, retraining).gate!.end_date).toBeNull();
   });
@@ -240,7 +240,7 @@ describe('an error beyond what the owner allows', () => {
   });
 });
 
-test('what is taken out is served no longer', () => {
+test('a model whose pointer was deleted is served no longer', () => {
   removePipeline(files('2024-02'));
   removePipeline(rows());
   const left = ask<string[]>(ANY, 'withdraw', FILES, ROWS);
@@ -319,7 +319,7 @@ function asked(prefix: string, values: readonly number[]): Answers {
   return ask<Answers>(FILES, 'ask_each', FILES, prefix, JSON.stringify(values));
 }
 
-/** What the sidecar beside Triton says of the model. */
+/** The model's entry in `GET /status` of the sidecar beside Triton. */
 function replica(): Replica {
   const selector = '--selector=app.kubernetes.io/name=triton,app.kubernetes.io/component=server';
   const { items } = cluster.get<{ items: { status: { podIP: string } }[] }>('pods', PLATFORM, selector);
@@ -328,7 +328,7 @@ function replica(): Replica {
   return (JSON.parse(answer) as { models: Record<string, Replica> }).models[FILES]!;
 }
 
-/** How many times its size a thing weighs, by the version that says so: the least and the most. */
+/** The least and the greatest factor between size and weight that the answers show, by version. */
 function factors(answers: Answers): Record<string, [number, number]> {
   const byVersion: Record<string, number[]> = {};
   for (const [index, [version, answer]] of answers.entries())
@@ -338,7 +338,10 @@ function factors(answers: Answers): Record<string, [number, number]> {
   );
 }
 
-/** What a pipeline's step pods take from Secrets, by the step; each pod is seen from now on, however short it lives. */
+/**
+ * Watches a pipeline's step pods from now on, so that it sees a pod however short it lives.
+ * @returns a function that returns the names of the Secrets that the pods seen so far use, by step
+ */
 function watchSteps(pipeline: string): () => Record<string, string[]> {
   const file = `/run/steps-of-${pipeline}`;
   const columns = [
@@ -366,7 +369,7 @@ function number(expression: string): number {
   return Number(query(expression)[0]?.value[1]);
 }
 
-/** Traces that could not be counted, kept or scored. */
+/** The number of traces that could not be counted, kept or scored. */
 function dropped(): number {
   return number('sum(mlops_trace_dropped_total)');
 }

@@ -3,7 +3,7 @@ import { psql, python } from '../support/platform';
 import { isReady, kill, pod, restarts } from '../support/processes';
 import { prometheus, until } from '../support/prometheus';
 
-/** Each long-running program: its labels, and the container to kill where it has another name. */
+/** The long-running programs: the labels of the pod, and the container where its name is not the component's. */
 const PROGRAMS: [system: string, component: string, container?: string][] = [
   ['postgres', 'server'],
   ['minio', 'server'],

@@ -12,8 +12,8 @@ import { taxi } from '../support/pipelines';
 import { cluster, psql, WITHOUT_IMAGE } from '../support/platform';
 import { prometheus, until } from '../support/prometheus';
 
-// The next release of everything: each image under a tag that it never had, so that what a synth
-// derives from an image (the name of a Job, say) is derived anew.
+// The images of a next release: each has a tag that it never had, so that everything that a synth derives from an
+// image, such as the name of a Job, differs too.
 jest.mock('../../../lib/kubernetes/images', () => {
   const { images: released } = jest.requireActual<{ images: Record<string, string> }>(
     '../../../lib/kubernetes/images',

@@ -1,7 +1,7 @@
 import { cluster, secret, serviceUrl } from './platform';
 import { until } from './prometheus';
 
-/** One run of a DAG, as far as the suites look at it. */
+/** The fields of a DAG's run that the suites read. */
 export interface Run {
   readonly dag_run_id: string;
   readonly run_type: 'asset_triggered' | 'backfill' | 'manual' | 'scheduled';
@@ -9,7 +9,7 @@ export interface Run {
   readonly logical_date: string | null;
 }
 
-/** One task of a run. */
+/** The fields of a task instance that the suites read. */
 export interface Task {
   readonly task_id: string;
   readonly state: string | null;
@@ -22,7 +22,7 @@ let token: string | undefined;
 
 /**
  * Calls Airflow's API as its admin.
- * @returns the JSON of its answer; undefined where it answers with nothing
+ * @returns its answer, parsed; undefined where it is empty
  */
 export function airflow<T>(method: string, path: string, body?: object): T {
   token ??= (
@@ -33,7 +33,7 @@ export function airflow<T>(method: string, path: string, body?: object): T {
   return call(method, `/api/v2/${path}`, body) as T;
 }
 
-/** Waits until Airflow has read a DAG. */
+/** Waits, for at most 180 seconds, until Airflow knows a DAG. */
 export function waitForDag(dag: string): void {
   until(
     () => airflow<{ dag_id?: string }>('GET', `dags/${dag}`),
@@ -42,7 +42,7 @@ export function waitForDag(dag: string): void {
   );
 }
 
-/** The run that a pipeline makes by itself, as soon as it is there. */
+/** Waits for the run that Airflow starts by itself for a new pipeline. @throws Error after 300 seconds */
 export function firstRun(dag: string): Run {
   waitForDag(dag);
   const [first] = until(
@@ -54,7 +54,7 @@ export function firstRun(dag: string): Run {
   return first;
 }
 
-/** Starts a run by hand. */
+/** Starts a run by hand. @returns its id */
 export function trigger(dag: string, conf: object = {}): string {
   return airflow<Run>('POST', `dags/${dag}/dagRuns`, { logical_date: null, conf }).dag_run_id;
 }
@@ -68,7 +68,7 @@ function run(dag: string, id: string): Run {
   return airflow<Run>('GET', runPath(dag, id));
 }
 
-/** What came with the events of Assets that started a run. */
+/** The data of the Asset events that started a run. */
 export function eventsOf(dag: string, id: string): unknown[] {
   const { asset_events } = airflow<{ asset_events: { extra: unknown }[] }>(
     'GET',
@@ -77,7 +77,7 @@ export function eventsOf(dag: string, id: string): unknown[] {
   return asset_events.map(({ extra }) => extra);
 }
 
-/** Waits until a run has ended. */
+/** Waits until a run has ended or `seconds` are over. @returns the run as it is then */
 export function ended(dag: string, id: string, seconds = 600): Run {
   return until(
     () => run(dag, id),
@@ -92,7 +92,7 @@ export function tasks(dag: string, id: string): Record<string, Task> {
   return Object.fromEntries(task_instances.map((one) => [one.task_id, one]));
 }
 
-/** What an attempt of a task logged. */
+/** The log of one attempt of a task, as JSON text. */
 export function log(dag: string, id: string, task: string, attempt = 1): string {
   const path = `${runPath(dag, id)}/taskInstances/${task}/logs/${attempt}?full_content=true`;
   return JSON.stringify(airflow('GET', path));

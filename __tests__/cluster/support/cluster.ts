@@ -10,9 +10,12 @@ export interface Ended {
   readonly lines: readonly string[];
 }
 
-/** A fresh Kubernetes of our own: `scripts/cluster` has what it is made of. */
+/** A fresh Kubernetes on this machine, made by `scripts/cluster/cluster.sh`. */
 export class Cluster {
-  /** @param name keeps clusters on one machine apart */
+  /**
+   * @param name keeps clusters on one machine apart
+   * @param controlPlaneOnly whether it has an API server, controllers and etcd but no node, so that no pod runs
+   */
   constructor(
     private readonly name: string,
     private readonly controlPlaneOnly: boolean,
@@ -26,7 +29,7 @@ export class Cluster {
     this.mustRun(['down']);
   }
 
-  /** Runs kubectl and says how it ended; a refusal is an end too. */
+  /** Runs kubectl and returns how it ended, also where it failed. */
   try(args: readonly string[], input?: string): Ended {
     return this.run(['kubectl', ...args], input);
   }
@@ -40,7 +43,7 @@ export class Cluster {
     return this.mustRun(['kubectl', ...args]);
   }
 
-  /** One object or list, parsed. */
+  /** The object or the list that `kubectl get` prints, parsed. */
   get<T>(...args: string[]): T {
     return JSON.parse(this.kubectl('get', ...args, '--output=json')) as T;
   }
@@ -54,12 +57,12 @@ export class Cluster {
     return this.mustRun(['enter', ...command]);
   }
 
-  /** For programs that run kubectl themselves. */
+  /** Environment variables for programs that run kubectl themselves. */
   kubectlEnvironment(): Record<string, string> {
     return { KUBECTL: `${SCRIPT} kubectl`, ...this.environment() };
   }
 
-  /** What a command is started by to run inside the node, with `kubectl` at hand: see kubectlEnvironment. */
+  /** The words before a command that make it run inside the node; it needs the variables of `kubectlEnvironment`. */
   entrance(): string[] {
     return [SCRIPT, 'enter'];
   }
@@ -83,13 +86,13 @@ export class Cluster {
       env: { ...process.env, ...this.environment() },
     });
     if (error) throw error;
-    // What a program says on the side is for people; where it failed it is what they need.
+    // A program's stderr explains a failure; of a success it is not part of the result.
     const output = status === 0 ? stdout : `${stdout}${stderr}`;
     return { status: status ?? -1, output, lines: output.split('\n').filter((line) => line !== '') };
   }
 }
 
-/** Seconds that something took, to one decimal, beside what it returned. */
+/** Runs an action. @returns the seconds that it took, to one decimal, and what it returned */
 export function timed<T>(action: () => T): { seconds: number; result: T } {
   const begin = performance.now();
   const result = action();

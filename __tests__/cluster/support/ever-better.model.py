@@ -21,12 +21,12 @@ def collect(start: datetime, end: datetime) -> pd.DataFrame:
 
 
 def features(rows: pd.DataFrame) -> pd.DataFrame:
-    """The size, and the weight that is to be found."""
+    """The size as the feature, and the weight as the target."""
     return rows[["size", "weight"]]
 
 
 def train(rows: pd.DataFrame) -> LinearRegression:
-    """What is right, and an error on top that shrinks by 0.6 a minute."""
+    """A model with the right slope and an error in its intercept that shrinks by 0.6 a minute."""
     fitted = LinearRegression().fit(rows[["size"]], rows["weight"])
     fitted.intercept_ += (PERFECT_AT - time.time()) / 100
     return fitted

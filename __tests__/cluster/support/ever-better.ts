@@ -7,10 +7,10 @@ import { psql } from './platform';
 import { until } from './prometheus';
 import { sizes } from './sizes';
 
-/** A pipeline each of whose runs makes a better model than the one before, and so deploys it. */
+/** The pipeline whose every run makes a better model than the run before, and therefore deploys it. */
 export const NAME = 'ever-better';
 
-/** Applies it, and waits until its first model serves. @throws when its first run does not end in success */
+/** Applies the pipeline, and waits until its first model serves. @throws Error when its first run fails */
 export function startPipeline(): void {
   applyPipeline(everBetter());
   const { state } = ended(NAME, firstRun(NAME).dag_run_id, 900);
@@ -21,7 +21,7 @@ export function removePipeline(): void {
   remove(everBetter());
 }
 
-/** Asks again while what answers has just been killed. */
+/** Looks again, for up to 300 seconds, while looking fails: the program that answers may just have been killed. */
 export function patient<T>(look: () => T): T {
   const answer = until(
     () => {
@@ -38,7 +38,7 @@ export function patient<T>(look: () => T): T {
   throw answer.error;
 }
 
-/** In the registry's own table: MLflow may just have been killed. */
+/** How many versions the pipeline's model has, read from the registry's table because MLflow may be down. */
 export function versions(): number {
   return patient(() => Number(psql('mlflow', `SELECT count(*) FROM model_versions WHERE name = '${NAME}'`)));
 }

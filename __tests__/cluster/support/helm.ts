@@ -8,8 +8,8 @@ const SCRIPTS = join(__dirname, '../../../scripts');
 export const NAMESPACE = ['--namespace', PLATFORM_NAMESPACE];
 
 /**
- * The helm that bootstrap.sh installs, with a home of its own below `folder`.
- * @returns what runs it inside the cluster's node, and throws when it exits with anything but 0
+ * The helm that bootstrap.sh installs, with its own configuration and cache below `folder`.
+ * @returns a function that runs it inside the cluster's node and returns what it printed; it throws where helm fails
  */
 export function helmOf(cluster: Cluster, folder: string): (...args: string[]) => string {
   const program = execFileSync(

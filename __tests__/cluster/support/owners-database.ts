@@ -4,7 +4,7 @@ import { NODE } from './pipelines';
 import { cluster } from './platform';
 import { until } from './prometheus';
 
-/** Not Postgres' own: the NetworkPolicy of the step `collect` opens the one that the source names. */
+/** Not Postgres' default, so that the NetworkPolicy of the step `collect` must open the port that the source names. */
 export const PORT = 5433;
 
 const NAMESPACE = 'owners-database';
@@ -13,9 +13,10 @@ const DATABASE = 'warehouse';
 const READER = 'reader';
 
 /**
- * Starts a Postgres that is none of the platform's, on the node's own address, where a pod finds it
- * as it would one elsewhere.
- * @returns the address with which a role logs in that may read and no more
+ * Starts a Postgres that does not belong to the platform, on the node's own address: pods reach it like a server
+ * outside the cluster.
+ * @param schema SQL that makes its tables
+ * @returns the URL with the login of a role that may only read
  */
 export function startDatabase(schema: string): string {
   const password = randomUUID();
@@ -29,7 +30,7 @@ export function startDatabase(schema: string): string {
   return `postgresql://${READER}:${password}@${NODE}:${PORT}/${DATABASE}`;
 }
 
-/** Puts its address where the platform looks for it. */
+/** Writes the database's URL into a Secret, under the key that the platform reads. */
 export function putSecret(name: string, url: string): void {
   apply({
     apiVersion: 'v1',
@@ -39,13 +40,13 @@ export function putSecret(name: string, url: string): void {
   });
 }
 
-/** Takes both away. */
+/** Deletes that Secret and the database. */
 export function removeDatabase(secret: string): void {
   cluster.kubectl('delete', '--namespace=mlops-steps', '--ignore-not-found', 'secret', secret);
   cluster.kubectl('delete', '--ignore-not-found', 'namespace', NAMESPACE);
 }
 
-/** Runs statements as the database's owner. */
+/** Runs SQL statements as the superuser. @returns what psql printed @throws Error when one fails */
 export function sql(statements: string): string {
   const psql = ['psql', `--port=${PORT}`, '--username=postgres', `--dbname=${DATABASE}`];
   const { status, output } = cluster.try(
@@ -73,7 +74,7 @@ function pod() {
             { name: 'POSTGRES_PASSWORD', value: randomUUID() },
             { name: 'POSTGRES_DB', value: DATABASE },
           ],
-          // By address: while it is being made the server listens on its socket alone.
+          // By its address, because the server listens only on its socket while the database is made.
           readinessProbe: {
             exec: { command: ['pg_isready', '--host=127.0.0.1', `--port=${PORT}`] },
             periodSeconds: 1,
@@ -86,7 +87,7 @@ function pod() {
 
 function apply(...items: object[]): void {
   const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
-  // A namespace has no account for a moment, and its pods are refused until then.
+  // A new namespace has no ServiceAccount for a moment, and pods are refused until it has one.
   const { status, output } = until(
     () => cluster.try(['apply', '--filename', '-'], list),
     (ended) => ended.status === 0,

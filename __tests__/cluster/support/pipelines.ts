@@ -15,17 +15,17 @@ const ROOT = join(__dirname, '../../..');
 /** The node's own address, which its pods reach as they would an address on the internet. */
 export const NODE = '10.89.0.1';
 
-/** A folder of files behind http, on the node. */
+/** The folder that the node's file server serves over HTTP. */
 export const FILES = mkdtempSync(join(tmpdir(), 'taxi-'));
 
-/** Starts the server of the data; it ends with the node. */
+/** Starts the file server of the taxis' months; it ends with the node. */
 export function serveFiles(): void {
   cpSync(join(ROOT, '__tests__/data'), FILES, { recursive: true });
   const server = `setsid python3 -m http.server 80 --bind ${NODE} --directory ${FILES} >/dev/null 2>&1 &`;
   cluster.enter('sh', '-c', server);
 }
 
-/** The pipeline of this repository, but for where its data is and how long things take. */
+/** The pipeline of this repository, with its data on the node and with shorter waits. */
 export function taxi(change: Partial<PipelineProps> = {}): LoadedPipeline {
   const [{ definition, model }] = loadPipelines(join(ROOT, 'pipelines')) as [LoadedPipeline];
   return {
@@ -45,19 +45,19 @@ export function taxi(change: Partial<PipelineProps> = {}): LoadedPipeline {
   };
 }
 
-/** Synthesizes the laptop with these pipelines, and returns its folder. */
+/** Synthesizes the laptop with these pipelines. @returns the new dist/, with the folder `laptop` in it */
 export function synthesizeLaptop(...pipelines: LoadedPipeline[]): string {
   const outdir = mkdtempSync(join(tmpdir(), 'dist-'));
   synthesize({ environments: { laptop }, pipelines, outdir: join(outdir, 'dist') });
   return join(outdir, 'dist');
 }
 
-/** Applies what belongs to one pipeline alone. */
+/** Applies the file of one pipeline. */
 export function applyPipeline(pipeline: LoadedPipeline): void {
   cluster.kubectl('apply', '--filename', fileOf(pipeline));
 }
 
-/** Takes out what belongs to one pipeline alone; its data and its versions stay. */
+/** Deletes the objects of one pipeline's file. Its data and its versions stay in the object store and in MLflow. */
 export function removePipeline(pipeline: LoadedPipeline): void {
   cluster.kubectl('delete', '--ignore-not-found', '--filename', fileOf(pipeline));
 }

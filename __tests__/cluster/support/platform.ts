@@ -3,16 +3,16 @@ import { join } from 'node:path';
 import { DIST } from '../../../scripts/cli/platform/manifests';
 import { Cluster } from './cluster';
 
-/** The node on which the whole platform runs; setup.ts starts it once for every suite. */
+/** The node on which the whole platform runs; setup.ts starts it once for all suites of a project. */
 export const cluster = new Cluster(process.env.CLUSTER_NAME ?? 'platform', false);
 
 export const LAPTOP = join(DIST, 'laptop');
 export const PLATFORM = '--namespace=mlops-platform';
 
-/** Grafana's server can be had from no package registry; its pod is the one that cannot run here. */
+/** Workloads whose image the tests' cluster does not have: no package registry offers Grafana's server. */
 export const WITHOUT_IMAGE = ['deployment/grafana'];
 
-/** One generated value, decoded. */
+/** One value of a Secret of the platform, decoded. */
 export function secret(name: string, key: string): string {
   const { data } = cluster.get<{ data: Record<string, string> }>(`secret/${name}`, PLATFORM);
   return Buffer.from(data[key]!, 'base64').toString();
@@ -24,7 +24,7 @@ export function serviceUrl(name: string, port: number): string {
   return `http://${spec.clusterIP}:${port}`;
 }
 
-/** Runs a line of Python in a pod of the platform, which has the clients at hand. */
+/** Runs a Python program in a pod of the platform, where the client libraries are installed. */
 export function python(workload: string, program: string): string {
   return cluster.kubectl('exec', PLATFORM, workload, '--', 'python', '-c', program);
 }
@@ -35,7 +35,7 @@ export function psql(database: string, query: string): string {
   return cluster.kubectl('exec', PLATFORM, 'statefulset/postgres', '--', ...command);
 }
 
-/** Runs a command of package.json as a person would. */
+/** Runs a script of package.json as a person would, with the cluster's kubectl. */
 export function npm(...command: string[]) {
   return spawnSync('npm', ['run', '--silent', ...command], {
     encoding: 'utf8',

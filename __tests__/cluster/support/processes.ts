@@ -15,17 +15,19 @@ export function pod(system: string, component: string): Pod {
   return found!;
 }
 
+/** Whether a pod is Ready. */
 export function isReady({ status }: Pod): boolean {
   return status.conditions.some(({ type, status: value }) => type === 'Ready' && value === 'True');
 }
 
+/** How many times the containers of a pod were restarted, all together. */
 export function restarts({ status }: Pod): number {
   return status.containerStatuses.reduce((sum, { restartCount }) => sum + restartCount, 0);
 }
 
 /**
- * `kill -9` of a container's first process, from the node: inside its own namespace nobody can.
- * @throws when it does not run
+ * Sends SIGKILL to a container's first process, from the node: the kernel ignores it from within the container.
+ * @throws Error when the container does not run
  */
 export function kill({ metadata, status }: Pod, container: string): void {
   const { containerID } = status.containerStatuses.find(({ name }) => name === container)!;

@@ -1,4 +1,4 @@
-"""Small programs that the suites run as steps: each prints one line of JSON."""
+"""Small programs that the suites run in a step's pod. Each function is one; its result is printed as JSON."""
 
 import hashlib
 import json
@@ -17,17 +17,17 @@ MODELS = boto3.client("s3")
 
 
 def read(key: str, bucket: str = "models") -> bytes:
-    """An object of the store."""
+    """The bytes of an object in the store."""
     return bytes(MODELS.get_object(Bucket=bucket, Key=key)["Body"].read())
 
 
 def write(key: str, data: bytes, bucket: str = "models") -> None:
-    """Puts an object into the store, in place of the one that may be there."""
+    """Write an object into the store, over one that may be there."""
     MODELS.put_object(Bucket=bucket, Key=key, Body=data)
 
 
 def ask(model: str, rows: np.ndarray, request_id: str = "") -> tuple[str, np.ndarray]:
-    """What Triton answers through its Service, and with which version."""
+    """Ask Triton through its Service: the version that answered, and predictions of shape [rows, outputs]."""
     tensor = {
         "name": "features",
         "datatype": "FP32",
@@ -44,7 +44,7 @@ def ask(model: str, rows: np.ndarray, request_id: str = "") -> tuple[str, np.nda
 
 
 def status() -> list[dict[str, Any]]:
-    """What each replica's sidecar says."""
+    """The answer of each replica's sidecar to `GET /status`."""
     import socket
 
     host, port = os.environ["TRITON_REPLICAS"].split(":")
@@ -59,7 +59,7 @@ def status() -> list[dict[str, Any]]:
 
 
 def patiently(call: Callable[[], Any]) -> Any:
-    """Its answer, within fifteen seconds: a pod's firewall is open, then shut, and then open for good."""
+    """Call again for up to 15 s while the network fails: a new pod may be refused for a moment."""
     end = time.monotonic() + 15
     while True:
         try:
@@ -71,7 +71,7 @@ def patiently(call: Callable[[], Any]) -> Any:
 
 
 def awaited(look: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 180) -> Any:
-    """What it sees once that is as wanted."""
+    """Look once a second until what is seen is as wanted, and return that; exit after `seconds`."""
     end = time.monotonic() + seconds
     while not wanted(seen := look()):
         if time.monotonic() > end:
@@ -81,7 +81,7 @@ def awaited(look: Callable[[], Any], wanted: Callable[[Any], bool], seconds: flo
 
 
 def golden(model: str) -> dict[str, Any]:
-    """How far Triton's answers are from what the trained model itself said."""
+    """The largest difference between Triton's answers and those of the trained model itself."""
     version = json.loads(read(f"{model}/pointer.json"))["version"]
     expected = json.loads(read(f"{model}/versions/{version}/golden.json"))
     served, answers = ask(model, np.asarray(expected["inputs"], np.float32))
@@ -94,7 +94,7 @@ def golden(model: str) -> dict[str, Any]:
 
 
 def lineage(model: str) -> dict[str, Any]:
-    """From the version that serves back to the file that it was trained on."""
+    """The version that serves, with its tags and metrics, and the batch that it was trained on."""
     from mlflow import MlflowClient
 
     client = MlflowClient()
@@ -116,7 +116,7 @@ def lineage(model: str) -> dict[str, Any]:
 
 
 def switch(model: str, *versions: str) -> dict[str, Any]:
-    """Points to one version after the other, each time until every replica serves it."""
+    """Point to one version after the other, and wait each time until every replica serves it."""
     seconds = []
     for version in versions:
         pointer = json.loads(read(f"{model}/pointer.json"))
@@ -131,7 +131,7 @@ def switch(model: str, *versions: str) -> dict[str, Any]:
 
 
 def corrupt(model: str, kind: str, number: str) -> dict[str, Any]:
-    """Points to a version that is bad in one way, and back once every replica refused it."""
+    """Point to a version that is bad in one way, and back once every replica has refused it."""
     pointer = json.loads(read(f"{model}/pointer.json"))
     good = f"{model}/versions/{pointer['version']}"
     manifest = json.loads(read(f"{good}/manifest.json"))
@@ -164,14 +164,14 @@ def corrupt(model: str, kind: str, number: str) -> dict[str, Any]:
 
 
 def lay(prefix: str, *files: str) -> dict[str, Any]:
-    """Lays the files of a batch where a source of type s3 finds them."""
+    """Write the files of a batch below a prefix, where a source of type s3 finds them."""
     for number, text in enumerate(files):
         write(f"{prefix}part-{number}.csv", text.encode(), "data")
     return {"files": len(files)}
 
 
 def collected(model: str, batch: str) -> dict[str, Any]:
-    """A batch's manifest, and when its first and its last good row is from."""
+    """A batch's manifest, and the times of its first and its last good row."""
     import io
 
     import pandas as pd
@@ -183,7 +183,7 @@ def collected(model: str, batch: str) -> dict[str, Any]:
 
 
 def ask_each(model: str, prefix: str, values: str) -> list[list[Any]]:
-    """Asks about one value after the other, each under an id: the version that answered, and the answer."""
+    """Ask about one value after the other, each under an id: pairs of version and answer."""
     said = []
     for number, value in enumerate(json.loads(values)):
         version, answers = ask(model, np.asarray([[value]], np.float32), f"{prefix}-{number}")
@@ -192,7 +192,7 @@ def ask_each(model: str, prefix: str, values: str) -> list[list[Any]]:
 
 
 def sampled(model: str, version: str, prefix: str, wanted: str) -> dict[str, Any]:
-    """The sampled requests whose ids begin so, once as many lie in the object store."""
+    """The sampled requests whose ids begin with the prefix, once `wanted` of them are in the object store."""
 
     def look() -> dict[str, Any]:
         found = MODELS.list_objects_v2(Bucket="data", Prefix=f"{model}/payloads/{version}/")
@@ -217,7 +217,7 @@ def error(model: str) -> dict[str, Any]:
 
 
 def reaches(host: str, *ports: str) -> dict[str, Any]:
-    """To which ports this pod may connect, and whether it has the login of the source's database."""
+    """To which ports of a host this pod can connect, and whether it has the login of the database."""
     import socket
 
     def connects(port: str) -> bool:
@@ -234,7 +234,7 @@ def reaches(host: str, *ports: str) -> dict[str, Any]:
 
 
 def withdraw(*models: str) -> list[str]:
-    """Takes the pointers of models away, and says which others are left once no replica knows of these."""
+    """Delete the pointers of models, wait until no replica knows them, and return the other models' names."""
     for model in models:
         MODELS.delete_object(Bucket="models", Key=f"{model}/pointer.json")
     seen = awaited(
@@ -244,14 +244,14 @@ def withdraw(*models: str) -> list[str]:
 
 
 def other_answers(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The golden predictions are not the model's."""
+    """A golden.json whose predictions are not the model's."""
     golden = json.loads(files["golden.json"])
     golden["outputs"] = [[value + 1 for value in row] for row in golden["outputs"]]
     return {"golden.json": json.dumps(golden).encode()}
 
 
 def other_shape(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The configuration says more inputs than the model has."""
+    """A config.json with one input more than the model has."""
     config = json.loads(files["config.json"])
     return {"config.json": json.dumps({**config, "inputs": config["inputs"] + 1}).encode()}
 

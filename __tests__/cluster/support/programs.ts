@@ -14,13 +14,13 @@ afterAll(() => {
 /**
  * Runs one of the small programs in a step pod of a pipeline, which starts with the first of them.
  * @param program the name of its function in programs.py; the others are its arguments
- * @returns what it says
+ * @returns what it printed as JSON, parsed
  * @throws when the program fails
  */
 export function ask<T>(pipeline: string, program: string, ...args: string[]): T {
   let name = pods.get(pipeline);
   if (name === undefined) {
-    // Suites run beside each other.
+    // With the process's id, because another suite may run beside this one.
     name = `ask-${process.pid}-${pods.size}`;
     startWaitingStep(pipeline, name);
     pods.set(pipeline, name);

@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { cluster, serviceUrl } from './platform';
 
 /**
- * Asks the real Prometheus.
+ * Asks the API of the Prometheus in the cluster.
  * @param path below /api/v1/
  * @returns what is under `data` in its answer
- * @throws when it refuses
+ * @throws Error when Prometheus refuses
  */
 export function prometheus<T>(path: string): T {
   const answer = cluster.enter(
@@ -27,12 +27,12 @@ export interface Sample {
   readonly value: [number, string];
 }
 
-/** What an expression is now. */
+/** The series of a PromQL expression, with their values now. */
 export function query(expression: string): Sample[] {
   return prometheus<{ result: Sample[] }>(`query?query=${encodeURIComponent(expression)}`).result;
 }
 
-/** Looks again until it is as wanted or the time is up, and returns what it saw last. */
+/** Looks once a second until what it sees is as wanted or `seconds` are over, and returns what it saw last. */
 export function until<T>(look: () => T, wanted: (seen: T) => boolean, seconds: number): T {
   const end = performance.now() + seconds * 1000;
   for (;;) {

@@ -6,11 +6,11 @@ import { customResources } from '../../../scripts/cli/platform/manifests';
 const NAME = 'custom-resources';
 
 /**
- * What a cluster of the release before has, whose custom resources lay in ConfigMaps and were applied
- * from there by a program (docs/decisions/0008).
- * @param objects of today
- * @param changed namespace and name of the resource that then had fields that it has no more
- * @returns what `kubectl apply` applied, and what that program did
+ * The objects of a cluster of the release before. Its custom resources were in ConfigMaps, from which a program of the
+ * platform applied them (docs/decisions/0008).
+ * @param objects those of today's release
+ * @param changed namespace and name of the Prometheus that had fields then which it no longer has
+ * @returns the objects that `kubectl apply` applied, and the custom resources that the program applied
  */
 export function theReleaseBefore(
   objects: readonly Manifest[],
@@ -35,7 +35,7 @@ export function theReleaseBefore(
   return { applied: [...plain, ...carriers(carried), ...program()], carried };
 }
 
-/** Neither definitions nor the namespace said whose they are. */
+/** Whether an object had no label in that release that says whose it is: the definitions and the namespace. */
 function isUnmarked({ kind, metadata }: Manifest): boolean {
   return kind === 'CustomResourceDefinition' || metadata.name === 'mlops-platform';
 }
@@ -47,7 +47,7 @@ function unmarked(object: Manifest): Manifest {
   return { ...object, metadata: object.kind === 'Namespace' ? { ...metadata, labels } : metadata };
 }
 
-/** A ConfigMap for each resource; there was one for each file, which is the same to who reads them. */
+/** A ConfigMap for each resource. That release had one for each file, which makes no difference to its readers. */
 function carriers(resources: readonly Manifest[]): Manifest[] {
   return resources.map((resource, i) => ({
     apiVersion: 'v1',
@@ -61,7 +61,7 @@ function carriers(resources: readonly Manifest[]): Manifest[] {
   }));
 }
 
-/** Its Deployment, and what that needed. */
+/** The Deployment of the program, and the objects that it needed. */
 function program(): Manifest[] {
   const labels = { ...OWNERSHIP_LABELS };
   const pods = { 'app.kubernetes.io/name': 'mlops-platform', 'app.kubernetes.io/component': NAME };

@@ -2,9 +2,9 @@ const { basename } = require('node:path');
 const { default: TestRunner } = require('jest-runner');
 
 /**
- * Runs test files of one number beside each other, and a number only once those of the number before have ended: what
- * kills things comes after what counts restarts. A file without a number runs alone, for each of those has clusters of
- * its own.
+ * Runs test files whose names begin with the same number beside each other. Those with the next number follow when all
+ * of them have ended, so that a suite that kills programs comes after one that counts restarts. A file without a number
+ * has clusters of its own and runs alone.
  */
 module.exports = class RunnerByNumber extends TestRunner {
   /** The number with which a file's name begins, or undefined. */

@@ -3,12 +3,12 @@ import { report, timed } from './cluster';
 import { serveFiles, synthesizeLaptop, taxi } from './pipelines';
 import { cluster, WITHOUT_IMAGE } from './platform';
 
-/** What the tutorial's reader sets before the first deploy, beyond what `taxi` sets for every project. */
+/** What a reader of the tutorial sets before the first deploy; `taxi` sets the rest for every project. */
 const TUTORIAL = { serving: { traceOneIn: 1 } } as const;
 
 /**
- * Starts a node and deploys the platform as a person would, with the same command; the taxi
- * pipeline takes its months from the node, which has no way to their publisher.
+ * Starts a node and deploys the platform with the command that a person types. The taxi pipeline gets its months from
+ * a file server on the node, because the node cannot reach their publisher.
  */
 export default function setup(_: unknown, { displayName }: { displayName: { name: string } }): void {
   report(`a node is up in ${timed(() => cluster.up()).seconds} s`);

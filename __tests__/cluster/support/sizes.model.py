@@ -5,10 +5,10 @@ from sklearn.linear_model import LinearRegression
 
 
 def features(rows: pd.DataFrame) -> pd.DataFrame:
-    """The size, and the weight that is to be found."""
+    """The size as the feature, and the weight as the target."""
     return rows[["size", "weight"]]
 
 
 def train(rows: pd.DataFrame) -> LinearRegression:
-    """So many times the size, whatever it is at the time."""
+    """The factor between size and weight that the batch shows."""
     return LinearRegression().fit(rows[["size"]], rows["weight"])

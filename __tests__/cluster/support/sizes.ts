@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { definePipeline, type PipelineProps } from '../../../lib';
 import type { LoadedPipeline } from '../../../lib/pipeline/pipeline';
 
-/** A thing that was measured; `request` asked for its weight before it was known. */
+/** A thing that was measured. `request` is the id of the request that asked for its weight before that was known. */
 export interface Thing {
   readonly time: string;
   readonly size: number;
@@ -11,7 +11,7 @@ export interface Thing {
   readonly request: string;
 }
 
-/** A pipeline that finds what a thing of some size weighs, from the source that it is given. */
+/** A pipeline that learns from a given source what a thing of some size weighs. */
 export function sizes({
   requestId,
   ...props
@@ -40,8 +40,9 @@ export function sizes({
 }
 
 /**
- * Things spread over a month, from its first moment on, each of which weighs so many times its size.
- * @param asked sizes of those that were asked for under `<prefix>-<index>`; the others are smaller than all of them
+ * A batch of things, spread evenly over 28 days from a month's first moment on. Each weighs `times` its size.
+ * @param month as in `2024-01`
+ * @param asked sizes of the first things, for which requests `<prefix>-<index>` asked; those of the others are below 0.5
  */
 export function things(month: string, times: number, asked: readonly number[] = [], prefix = ''): Thing[] {
   const start = Date.parse(`${month}-01T00:00:00Z`);
@@ -57,13 +58,13 @@ export function things(month: string, times: number, asked: readonly number[] = 
   });
 }
 
-/** As a file without quotes: no value needs them. */
+/** Things as the text of a CSV file. No value needs quotes. */
 export function csv(rows: readonly Thing[]): string {
   const lines = rows.map(({ time, size, weight, request }) => [time, size, weight, request].join(','));
   return ['time,size,weight,request', ...lines, ''].join('\n');
 }
 
-/** Of a batch. */
+/** The number of things in a batch. */
 export const THINGS = 400;
 
 function round(value: number): number {

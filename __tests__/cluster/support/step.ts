@@ -3,7 +3,10 @@ import { until } from './prometheus';
 
 const STEPS = '--namespace=mlops-steps';
 
-/** A pod is there before its NetworkPolicy is: what is open at first is shut, and then opens for good. */
+/**
+ * Waits until the pod reaches MLflow, the object store and Triton. A pod may start before its NetworkPolicy is in force:
+ * everything is open for a moment, then everything is shut, and then the policy's ports open for good.
+ */
 const REACHED = `
 import os as _os, socket as _socket, time as _time
 _time.sleep(3)
@@ -17,13 +20,13 @@ for _address in (_os.environ["AWS_ENDPOINT_URL_S3"], _os.environ["MLFLOW_TRACKIN
             _time.sleep(0.5)
 `;
 
-/** Runs the program that follows with the packages of the steps. */
+/** The command that runs the Python program which follows it, with the packages of the steps. */
 const PYTHON = ['sh', '-c', 'export PYTHONPATH=/code; exec /environments/*/bin/python -c "$0" "$@"'];
 
-/** A program of a pod that others run in: `runInStep`. */
+/** The program of a pod in which `runInStep` runs others: it waits for SIGTERM. */
 const WAITS = `
 import signal as _signal
-# Process 1 is sent nothing that it neither handles nor blocks.
+# The kernel drops a signal to process 1 that it neither handles nor blocks.
 _signal.pthread_sigmask(_signal.SIG_BLOCK, {_signal.SIGTERM})
 print("waits", flush=True)
 _signal.sigwait({_signal.SIGTERM})
@@ -67,18 +70,19 @@ export function startStep(pipeline: string, name: string, program: string, ...ar
           ...base,
           command: [...PYTHON, REACHED + program],
           args,
-          resources: { requests: { cpu: '50m', memory: '256Mi' }, limits: { memory: '2Gi' } },
+          // Little is asked for: half a core must be left of two for the pipelines' trainings.
+          resources: { requests: { cpu: '1m', memory: '64Mi' }, limits: { memory: '2Gi' } },
         },
       ],
     },
   };
-  // What an earlier test left when it failed.
+  // A test that failed may have left a pod of this name.
   cluster.kubectl('delete', 'pod', name, STEPS, '--ignore-not-found', '--grace-period=0', '--force');
   const { status, output } = cluster.try(['create', '--filename', '-'], JSON.stringify(manifest));
   if (status !== 0) throw new Error(output);
 }
 
-/** Waits for it, and returns what it printed. @throws when it fails. */
+/** Waits until a step ends, deletes its pod, and returns what it printed. @throws Error when it failed */
 export function stepEnded(name: string, seconds = 900): string {
   const pod = `pod/${name}`;
   cluster.kubectl(
@@ -88,7 +92,7 @@ export function stepEnded(name: string, seconds = 900): string {
     '--for=jsonpath={.status.containerStatuses[0].state.terminated}',
     `--timeout=${seconds}s`,
   );
-  // The pod's phase follows a moment later.
+  // The exit code tells how it ended; the pod's phase would follow only a moment later.
   const { status } = cluster.get<Ended>(pod, STEPS);
   const { exitCode } = status.containerStatuses[0].state.terminated;
   const output = cluster.kubectl('logs', STEPS, pod);
@@ -97,7 +101,7 @@ export function stepEnded(name: string, seconds = 900): string {
   return output;
 }
 
-/** Tells it to end and waits for that, as `stepEnded` does. @throws when it has ended before. */
+/** Sends a step SIGTERM and waits for its end, as `stepEnded` does. @throws Error when it had ended before */
 export function stepStopped(name: string): string {
   cluster.kubectl('exec', STEPS, name, '--', 'sh', '-c', 'kill -TERM 1');
   return stepEnded(name);
@@ -119,7 +123,7 @@ export function runInStep(name: string, program: string, ...args: string[]): str
   return cluster.kubectl('exec', STEPS, name, '--', ...PYTHON, program, ...args);
 }
 
-/** The line of JSON that a program ends with. */
+/** The last line that a program printed, which is JSON, parsed. */
 export function said<T>(log: string): T {
   return JSON.parse(log.trim().split('\n').at(-1)!) as T;
 }

@@ -1,6 +1,6 @@
 import { cluster } from './platform';
 
 export default function teardown(): void {
-  // Left up for a look when a person asks for it; `scripts/cluster/cluster.sh down` removes it.
+  // Somebody who wants to look at the cluster sets KEEP_CLUSTER; `scripts/cluster/cluster.sh down` removes it later.
   if (!process.env.KEEP_CLUSTER) cluster.down();
 }

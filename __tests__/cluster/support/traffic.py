@@ -2,10 +2,10 @@
 
 python traffic.py --data URL --seconds S --clients N --rows ROWS --pause P
 
-Each client asks for ROWS trips at a time, drawn at random from a month, over a
-connection that it keeps. Every answer is held against those that it may be:
-the files given with --models, by version, when there are any. SIGTERM ends it
-before S seconds are over; what is under way is answered first.
+Each client keeps one connection. It asks about ROWS trips at a time, drawn at
+random from a month, and pauses P seconds after each answer. An answer of a
+version that --models names is compared with what that ONNX file says. SIGTERM
+ends the program before S seconds are over, after the requests under way.
 """
 
 import argparse
@@ -29,7 +29,7 @@ import model as owner
 
 
 def main() -> None:
-    """Ask until the end."""
+    """Run the clients until the end, and print the summary."""
     options = argparse.ArgumentParser()
     options.add_argument("--data", required=True)
     options.add_argument("--seconds", type=float, required=True)
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def features(url: str) -> np.ndarray:
-    """Good rows of a month as the model is asked with them: float32 of shape [rows, features]."""
+    """The features of a month's good rows: float32 of shape [rows, features]."""
     with urllib.request.urlopen(url, timeout=60) as answer:
         trips = pd.read_parquet(io.BytesIO(answer.read()))
     rows = owner.features(trips)
@@ -73,10 +73,10 @@ def fetch(version: str, key: str) -> tuple[str, onnxruntime.InferenceSession]:
 
 
 class Tally:
-    """What happened, of every client."""
+    """Counts of what all clients saw."""
 
     def __init__(self, models: dict[str, onnxruntime.InferenceSession]) -> None:
-        """Nothing happened yet; answers of these versions are held against their models'."""
+        """Start empty; answers of these versions are compared with those of their models."""
         self.lock = threading.Lock()
         self.models = models
         self.seconds: list[float] = []
@@ -97,12 +97,12 @@ class Tally:
             self.wrong += wrong
 
     def failed(self, why: str) -> None:
-        """Count a request without one."""
+        """Count a request that got no answer."""
         with self.lock:
             self.failures.append(why)
 
     def summary(self) -> dict[str, Any]:
-        """The line of JSON."""
+        """The numbers that the program prints."""
         ordered = sorted(self.seconds)
         return {
             "requests": len(self.seconds) + len(self.failures),
@@ -116,7 +116,7 @@ class Tally:
 
 
 def connect(connection: http.client.HTTPConnection) -> None:
-    """Before anything is counted: a pod's firewall opens a moment after the pod, not for all at once."""
+    """Connect before anything is counted: a new pod's NetworkPolicy may refuse it for a moment."""
     for _ in range(10):
         try:
             connection.connect()
@@ -128,7 +128,7 @@ def connect(connection: http.client.HTTPConnection) -> None:
 def client(
     trips: np.ndarray, given: argparse.Namespace, stop: threading.Event, tally: Tally, seed: int
 ) -> None:
-    """Ask until the end; one that fails is not asked again."""
+    """Ask until the end; a request that fails is counted and not repeated."""
     random = np.random.default_rng(seed)
     host = os.environ["TRITON_HTTP_URL"]
     connection = http.client.HTTPConnection(host, timeout=30)

@@ -23,7 +23,7 @@ const FOLDER = join(ROOT, 'docs/tutorial');
 const PUBLISHER = 'https://d37ci6vzurychx.cloudfront.net/trip-data/';
 const FILE_SERVER = 'http://10.89.0.1/';
 
-/** Whatever differs from one machine and one day to the next. */
+/** On a page, this stands for output that differs from one machine or one day to the next. */
 const ANYTHING = '…';
 
 /** The pages of the tutorial in the order in which they are read, the index first. */
@@ -34,25 +34,25 @@ export const PAGES: readonly string[] = [
     .sort(),
 ].map((name) => join(FOLDER, name));
 
-/** What stands between two fences of a page. */
+/** A fenced block of a page. */
 export interface Fence {
   readonly language: string;
   readonly text: string;
-  /** Of its first fence, counted from 1. */
+  /** The line of its first fence, counted from 1. */
   readonly line: number;
   /** The prose between it and the fence or heading before it. */
   readonly before: string;
 }
 
-/** What a reader types, and what they should see. */
+/** Commands that a reader types, and the output that they should see. */
 export interface Block {
   readonly command: string;
-  /** Nothing where the page does not say what comes. */
+  /** Undefined where the page shows no output. */
   readonly expected?: string;
   readonly line: number;
 }
 
-/** Everything fenced of a page, in its order. */
+/** All fenced blocks of a page, in their order. @throws Error where one is not closed */
 export function fences(markdown: string): Fence[] {
   const found: Fence[] = [];
   let open: { language: string; line: number; before: string } | undefined;
@@ -75,7 +75,7 @@ export function fences(markdown: string): Fence[] {
   return found;
 }
 
-/** What a page has the reader type: each `sh` fence, with the `text` fence that follows it at once. */
+/** The commands of a page: each `sh` block, with the `text` block that follows it at once. */
 export function blocks(markdown: string): Block[] {
   const all = fences(markdown);
   return all.flatMap(({ language, text, line }, index) => {
@@ -87,8 +87,8 @@ export function blocks(markdown: string): Block[] {
 }
 
 /**
- * Holds what was printed against what a page says. An ellipsis stands for anything within its line; alone on a
- * line, for any number of lines.
+ * Compares the output of a command with the output that a page shows. There, an ellipsis stands for anything within its
+ * line and, alone on a line, for any number of lines.
  * @returns the first expected line that does not come in its place; undefined where all is as expected
  */
 export function difference(expected: string, output: string): string | undefined {
@@ -103,7 +103,7 @@ export function difference(expected: string, output: string): string | undefined
   return new RegExp(`^${wanted.map(pattern).join('')}$`).test(text) ? undefined : 'the end of the output';
 }
 
-/** How one block went. */
+/** A block that was run, with its output and the seconds that it took. */
 export interface Played extends Block {
   readonly output: string;
   readonly seconds: number;
@@ -111,21 +111,21 @@ export interface Played extends Block {
 
 export interface PlayOptions {
   /**
-   * What bash is started by, as in `['scripts/cluster/cluster.sh', 'enter']`.
+   * The words before `bash` that start it, as in `['scripts/cluster/cluster.sh', 'enter']`.
    * @default - nothing
    */
   readonly within?: readonly string[];
   /**
-   * How long one block may take.
+   * How many seconds one block may take.
    * @default 600
    */
   readonly seconds?: number;
 }
 
 /**
- * Types a page's commands in their order into one shell, as a reader does: what a block defines or leaves running
- * is there for the next one, and ends with the page. The first command that fails ends it.
- * @param env beside this process's own
+ * Types the commands of a page into one shell, in their order, as a reader does. What a block defines or leaves running
+ * is there for the next block, and ends with the page. The first command that fails ends the page.
+ * @param env variables in addition to this process's own
  * @throws with page, line, command and output, where a block fails, takes too long or prints something else
  */
 export async function play(
@@ -156,8 +156,9 @@ export async function play(
 }
 
 /**
- * The work tree in a folder of its own, a git repository with one commit, whose taxis come from the tests' file
+ * Copies the work tree into a new git repository with one commit, in which the taxis' months come from the tests' file
  * server.
+ * @returns its folder
  */
 export function copyOfTree(): string {
   const copy = mkdtempSync(join(tmpdir(), 'tutorial-'));
@@ -165,7 +166,7 @@ export function copyOfTree(): string {
   for (const file of new Set(listed.filter((name) => name !== '' && existsSync(join(ROOT, name))))) {
     mkdirSync(join(copy, dirname(file)), { recursive: true });
     cpSync(join(ROOT, file), join(copy, file));
-    // What is generated from the pipeline follows it, as it does in a commit.
+    // dist/ is generated from the pipeline, so that its address must change too.
     if (/^pipelines\/.*\.ts$|^dist\/.*60-pipeline-/.test(file)) pointToFileServer(join(copy, file));
   }
   symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(copy, 'node_modules'));
@@ -177,7 +178,7 @@ export function copyOfTree(): string {
   return copy;
 }
 
-/** One bash, as strict as a script. */
+/** A bash that ends with the first command that fails. */
 class Shell {
   private readonly folder = mkdtempSync(join(tmpdir(), 'typed-'));
   private readonly bash: ReturnType<typeof spawn>;
@@ -208,7 +209,7 @@ class Shell {
     this.bash.stdin!.on('error', () => undefined);
   }
 
-  /** Runs a block, and says what it printed, and what went wrong if it did not end well. */
+  /** Runs a block. @returns what it printed, and the problem where it failed or took too long */
   async type(command: string, seconds: number): Promise<{ output: string; problem?: string }> {
     const file = join(this.folder, 'block.sh');
     const mark = randomUUID();
@@ -221,7 +222,7 @@ class Shell {
         const done = this.said.includes(`${mark}\n`);
         if (!done && this.exit === undefined) return;
         clearTimeout(late);
-        // What was printed last may come after the news of the end.
+        // The last output may arrive after the event that the shell has ended.
         setTimeout(() => settle(done ? undefined : this.exit), done ? 0 : 200);
       };
       this.heard();
@@ -241,7 +242,7 @@ class Shell {
   }
 }
 
-/** Without trailing blanks, colours, and empty lines at either end. */
+/** The lines of a text without colours, trailing blanks, and empty lines at its beginning and its end. */
 function lines(text: string): string[] {
   // eslint-disable-next-line no-control-regex
   const plain = text.replace(/\u001b\[[\d;]*m/g, '').replace(/\r/g, '');

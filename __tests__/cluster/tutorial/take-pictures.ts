@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
 
 /**
- * ts-node take-pictures.ts CHAPTER FOLDER: takes the pictures of a chapter, as the pages look when the
- * chapter has been typed. Runs inside the node, because it asks for pages by their Services.
- * CHROMIUM names the browser (/usr/bin/chromium).
+ * usage: ts-node take-pictures.ts CHAPTER FOLDER. Takes the pictures of a chapter, after its commands have run. It must
+ * run inside the node, where the addresses of Services can be reached. CHROMIUM names the browser (/usr/bin/chromium).
  */
 const PICTURES: Readonly<Record<string, readonly Picture[]>> = {
   '1-data': [['airflow-bad-month', airflowRuns]],
@@ -26,7 +25,7 @@ async function main(chapter: string, folder: string): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    // Nothing but our own pages is opened, and root has no other way.
+    // Chromium refuses a sandbox to root, and only our own pages are opened.
     args: ['--no-sandbox', `--host-resolver-rules=${hosts()}`],
   });
   try {
@@ -51,7 +50,7 @@ async function picture(context: BrowserContext, path: string, open: Picture[1]):
   const page = await context.newPage();
   page.setDefaultTimeout(60_000);
   await open(page);
-  // What moves into its place, has come to rest.
+  // Milliseconds until the page's animations are over.
   await page.waitForTimeout(3000);
   await page.screenshot({ path });
 }
@@ -78,7 +77,7 @@ async function mlflowVersions(page: Page): Promise<void> {
   await page.getByText('champion').first().waitFor();
 }
 
-/** What an ingress controller does in a cluster that has one: each host is a Service. */
+/** Rules that lead each host to its Service, as an ingress controller would: this cluster has none. */
 function hosts(): string {
   const services = [
     ['airflow.mlops.localhost', 'airflow-api-server', '8080'],

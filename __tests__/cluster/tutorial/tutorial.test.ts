@@ -5,10 +5,10 @@ import { report } from '../support/cluster';
 import { cluster } from '../support/platform';
 import { copyOfTree, PAGES, play } from '../support/tutorial';
 
-/** The pages that need a cluster: 1-data.md to 5-monitoring.md, each of which goes on where the one before ended. */
+/** The pages that need a cluster, 1-data.md to 5-monitoring.md. Each goes on where the one before ended. */
 const CHAPTERS = PAGES.filter((page) => /^[1-5]-/.test(basename(page)));
 
-/** Where to put what the pages of Airflow and MLflow look like after each chapter; nowhere by default. */
+/** The folder for pictures of Airflow's and MLflow's pages after each chapter; without it, none are taken. */
 const { PICTURES } = process.env;
 
 const tree = copyOfTree();
@@ -24,7 +24,7 @@ test.each(CHAPTERS.map((page) => [basename(page), page]))(
   },
 );
 
-test('in the end there was one retraining', () => {
+test('the five chapters together start one retraining', () => {
   expect(runs('trip-duration').filter(({ run_type }) => run_type === 'asset_triggered')).toHaveLength(1);
 });
 

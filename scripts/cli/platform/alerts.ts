@@ -1,5 +1,6 @@
 import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { runbookUrl } from '../../../lib/observability/alert';
+import { platformSeries } from '../../../lib/observability/platform-series';
 import { tryKubectl } from './kubectl';
 
 type Sample = { readonly metric: Readonly<Record<string, string>> };
@@ -7,10 +8,10 @@ type Sample = { readonly metric: Readonly<Record<string, string>> };
 const PROMTOOL = [
   ...['exec', `--namespace=${PLATFORM_NAMESPACE}`, 'statefulset/prometheus-prometheus'],
   ...['--container=prometheus', '--', 'promtool', 'query', 'instant', '--format=json'],
-  ...['http://localhost:9090', 'ALERTS{alertstate="firing"}'],
+  ...['http://localhost:9090', platformSeries('ALERTS{alertstate="firing"}')],
 ];
 
-/** A line for each alert that fires, and its page. */
+/** A line for each alert of the platform that fires, and its page. */
 export function firingAlerts(): string[] {
   const { status, stdout } = tryKubectl(...PROMTOOL);
   if (status !== 0) return ['not known, for Prometheus does not answer'];

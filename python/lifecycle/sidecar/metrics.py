@@ -1,4 +1,4 @@
-"""The sidecar's numbers for Prometheus."""
+"""The sidecar's metrics for Prometheus; docs/lifecycle.md describes each."""
 
 from collections.abc import Iterator
 
@@ -14,19 +14,19 @@ from lifecycle.sidecar.serving_state import ModelState, ServingState
 
 
 class MetricsCollector(Collector):
-    """Every metric of the contract, made of what the sidecar knows at that moment."""
+    """Creates the values of all metrics from the state and the counters at each scrape."""
 
     def __init__(self, state: ServingState, counters: DriftCounters) -> None:
-        """Both are read under their locks."""
+        """Use this state and these counters; each is read under its lock."""
         self._state = state
         self._counters = counters
 
     def describe(self) -> list[Metric]:
-        """Nothing: what there is, is known when it is asked for."""
+        """Return no metric, so that registering the collector does not call `collect`."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics."""
+        """Yield all metrics."""
         with self._state.lock:
             metrics = [*_serving(self._state.models), *_synced(self._state), *_statuses(self._state)]
         with self._counters.lock:

@@ -78,8 +78,8 @@ def decide(gate: Gate, challenger: float, champion: float | None, settings: str 
     """Decide by the gate's metric.
 
     The challenger is promoted if it is within the limit and better than the champion by more than `margin`
-    times the champion's absolute value. If it only differs in its serving settings, it is enough that it is
-    not worse: a version's settings never change, so new ones need a new version.
+    times the champion's absolute value. If its serving settings differ from the champion's, it is enough that
+    it is not worse: a version's settings never change, so new settings need a new version.
 
     Args:
         gate: Metric, direction, margin and limit.

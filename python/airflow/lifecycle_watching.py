@@ -42,8 +42,8 @@ def question(model: str, on_drift: bool) -> str:
     """Return the PromQL query for the alerts that fire for the serving version of `model`.
 
     The join with the serving version is needed because alerts of an earlier version go on firing for a while.
-    The label matcher excludes series of other namespaces that have the same names: only series of the platform
-    have this label empty.
+    The matcher on MONITORED_NAMESPACE_LABEL leaves out series and alerts of namespaces outside the platform,
+    which may have the same names.
 
     Args:
         model: The pipeline's name.

@@ -135,7 +135,7 @@ METRICS = _filled(
 )
 
 MONITORED_NAMESPACE_LABEL: str = _NAMES["monitoredNamespaceLabel"]
-"""Prometheus' label of every series and alert that comes from a namespace of somebody else; ours lack it."""
+"""Label of series and alerts from namespaces outside the platform; the platform's own series lack it."""
 
 FEATURE_KIND: str = _NAMES["binKinds"]["feature"]
 PREDICTION_KIND: str = _NAMES["binKinds"]["prediction"]

@@ -1,4 +1,4 @@
-"""How long will a green taxi be on its way? The two functions that are this model."""
+"""Predicts the duration of a green taxi's trip: the functions `features` and `train` of the pipeline."""
 
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -7,7 +7,7 @@ FEATURES = ["trip_distance", "hour", "weekday", "pickup_zone", "dropoff_zone"]
 
 
 def features(trips: pd.DataFrame) -> pd.DataFrame:
-    """Turn collected trips into features and the target `minutes`, one row a trip."""
+    """Return the features and the target `minutes`, one row for each trip."""
     begun = trips["lpep_pickup_datetime"]
     return pd.DataFrame(
         {
@@ -22,5 +22,5 @@ def features(trips: pd.DataFrame) -> pd.DataFrame:
 
 
 def train(rows: pd.DataFrame) -> HistGradientBoostingRegressor:
-    """Fit on the rows that `features` returned."""
+    """Return a model that is fitted on rows of `features`."""
     return HistGradientBoostingRegressor(random_state=0).fit(rows[FEATURES], rows["minutes"])

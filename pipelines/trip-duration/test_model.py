@@ -1,4 +1,4 @@
-"""The taxi model's two functions, tried on a few trips without a cluster."""
+"""Tests of the taxi model's functions on a few generated trips; no cluster is needed."""
 
 import model
 import numpy as np

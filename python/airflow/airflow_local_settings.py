@@ -1,7 +1,7 @@
-"""Imported by the scheduler before it forks the processes that run tasks: what each task would import again.
+"""Imports that the scheduler does before it forks the processes of tasks, so that no task repeats them.
 
-A step's task begins and ends in moments instead of seconds, which also keeps a deferred step from
-being resumed before its supervisor saw the first process end.
+Airflow imports this module by its name. A task then starts and ends within moments instead of seconds. This
+also keeps a deferred task from being resumed before its supervisor has seen the task's first process end.
 """
 
 from airflow.providers.amazon.aws.hooks import s3

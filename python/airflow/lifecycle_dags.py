@@ -1,7 +1,7 @@
-"""The DAGs of one pipeline, made from its spec.
+"""Builds the DAGs of a pipeline from its spec.
 
-Each pipeline has a file of its own beside this one, which calls `dags`: a task reads its own
-pipeline's file and no other. `pipeline_dags.py` writes those files.
+Each pipeline has a DAG file of its own beside this module, written by `pipeline_dags.py`; it calls `dags`. So
+a task parses only its own pipeline's file.
 """
 
 import os
@@ -28,7 +28,7 @@ from lifecycle.spec import Spec
 from lifecycle_settings import Pipeline, Step, ending, pipeline
 
 WAITING = timedelta(hours=1)
-"""How long a pod may wait for room on a node, or for its image."""
+"""Time limit for scheduling a pod, and the same again for starting it (pulling its image)."""
 
 BATCH = Param(
     "",
@@ -41,18 +41,18 @@ BATCH = Param(
 
 
 def dags(text: str) -> dict[str, DAG]:
-    """All DAGs of the pipeline that `text`, a `spec.json`, describes, by a name for each.
+    """Return the DAGs of the pipeline whose spec.json is `text`, by the variable names for the DAG file.
 
     Raises:
-        ValueError: the spec misses something.
+        ValueError: The spec is invalid.
     """
     described = pipeline(Spec.parse(text.encode()))
     return {"lifecycle": lifecycle(described), "watch": watch(described), "report": monitor(described)}
 
 
 def lifecycle(of: Pipeline) -> DAG:
-    """From a batch of data to the model that serves, each month, say, or when the model has drifted."""
-    # Without a start date the newest date of the cron that has passed is run at once, and no older one.
+    """Return the DAG of all steps from `collect` to `deploy`, run by its cron and by `retrain` events."""
+    # Without a start date, run_immediately runs the latest past date of the cron at once, and no older one.
     clock = CronTriggerTimetable(of.schedule, timezone="UTC", run_immediately=True)
     with DAG(
         of.name,
@@ -67,7 +67,7 @@ def lifecycle(of: Pipeline) -> DAG:
 
 
 def watch(of: Pipeline) -> DAG:
-    """Asks whether an alert fires for the model that serves, and has it trained again: once a cooldown."""
+    """Return the DAG that emits a `retrain` event if an alert fires for the serving version."""
     retrain = Asset(of.retrain)
     with DAG(
         of.watch,
@@ -77,13 +77,14 @@ def watch(of: Pipeline) -> DAG:
 
         @task(inlets=[retrain], outlets=[retrain], execution_timeout=timedelta(minutes=5))
         def drift(*, inlet_events: Any, outlet_events: Any, ti: Any) -> None:
-            """Skipped, it emits no event; in success it emits one."""
+            """Emit the event by succeeding, or skip the task, which emits none."""
             try:
                 alerts = watching.ask(
                     os.environ[ENVIRONMENT.prometheus_url], watching.question(of.name, of.on_drift)
                 )
             except watching.Unanswered as reason:
-                # Prometheus has alerts of its own for this; a failed run every few minutes would bury them.
+                # Skipped instead of failed: a failed run every few minutes would hide other failures, and
+                # Prometheus has its own alerts.
                 raise AirflowSkipException(f"{reason}; asked again in {of.every}") from reason
             newest = [event.timestamp for event in inlet_events[retrain].ascending(False).limit(1)]
             running = ti.get_dr_count(dag_id=of.name, states=["queued", "running"]) > 0
@@ -100,7 +101,7 @@ def watch(of: Pipeline) -> DAG:
 
 
 def monitor(of: Pipeline) -> DAG:
-    """Measures the live model and writes the report, daily, say, and when a batch brought new labels."""
+    """Return the DAG that runs `monitor`, regularly and after each collected batch."""
     clock = DeltaTriggerTimetable(of.report_every)
     schedule = AssetOrTimeSchedule(timetable=clock, assets=[Asset(of.batch)])
     what = (
@@ -112,7 +113,7 @@ def monitor(of: Pipeline) -> DAG:
 
 
 def common(of: Pipeline, what: str) -> dict[str, Any]:
-    """What all DAGs of a pipeline have in common, and what this one does."""
+    """Return the arguments that all DAGs of a pipeline share; `what` is the DAG's description."""
     return {
         "catchup": False,
         "max_active_runs": 1,
@@ -125,7 +126,7 @@ def common(of: Pipeline, what: str) -> dict[str, Any]:
 
 
 def step_pod(of: Pipeline, step: Step, *args: str) -> "StepPod":
-    """The task of one step: `lifecycle <step>` in a pod of its own."""
+    """Return the task that runs `lifecycle <step>` in a pod of its own; `args` are further arguments."""
     at = "{{ (logical_date | default(dag_run.run_after, true)).isoformat() }}"
     run_url = (
         f"{os.environ['AIRFLOW__API__BASE_URL']}/dags/{{{{ ti.dag_id }}}}/runs/{{{{ run_id | urlencode }}}}"
@@ -144,9 +145,9 @@ def step_pod(of: Pipeline, step: Step, *args: str) -> "StepPod":
             requests=step.resources.requests, limits=step.resources.limits
         ),
         **step.placement,
-        # The template's `false` would be lost: only what is true is taken from it.
+        # Set again here: when the operator merges the pod template, it drops values that are false.
         automount_service_account_token=False,
-        # By the kubelet, so that it holds while Airflow is away.
+        # Kubernetes enforces this limit even while Airflow does not run.
         active_deadline_seconds=int(step.limit.total_seconds()),
         execution_timeout=WAITING + WAITING + step.limit,
         schedule_timeout_seconds=int(WAITING.total_seconds()),
@@ -155,22 +156,22 @@ def step_pod(of: Pipeline, step: Step, *args: str) -> "StepPod":
         retry_delay=timedelta(minutes=1),
         retry_exponential_backoff=2,
         max_retry_delay=timedelta(hours=1),
-        # A backfill has its own number of runs at once: each step still runs once at a time.
+        # A backfill sets its own number of concurrent runs; each step still runs in one of them at a time.
         max_active_tis_per_dag=1,
     )
 
 
 def from_secret(variable: str, secret: str, key: str) -> k8s.V1EnvVar:
-    """A variable whose value Kubernetes takes from a Secret."""
+    """Return an environment variable whose value Kubernetes takes from a key of a Secret."""
     source = k8s.V1EnvVarSource(secret_key_ref=k8s.V1SecretKeySelector(name=secret, key=key))
     return k8s.V1EnvVar(name=variable, value_from=source)
 
 
 class StepPod(KubernetesPodOperator):  # type: ignore[misc]  # Airflow is in its own image alone
-    """A step's pod, whose exit code says what follows."""
+    """The pod of a step; its exit code decides whether the task is skipped, retried or failed."""
 
     def __init__(self, **settings: Any) -> None:
-        """`settings` are the operator's own, besides what every step has."""
+        """Set what all steps share; `settings` are further arguments of KubernetesPodOperator."""
         super().__init__(
             in_cluster=True,
             kubernetes_conn_id=None,
@@ -180,14 +181,20 @@ class StepPod(KubernetesPodOperator):  # type: ignore[misc]  # Airflow is in its
             get_logs=True,
             do_xcom_push=False,
             skip_on_exit_code=GATE_REJECTED.code,
-            # Its log is in the object store by then, and what Kubernetes said of it in the log.
+            # The pod is not needed after it has finished: its log and its events are in the task's log.
             on_finish_action="delete_pod",
             log_events_on_failure=True,
             **settings,
         )
 
     def cleanup(self, pod: Any, remote_pod: Any, xcom_result: Any = None, context: Any = None) -> None:
-        """Called when the pod has ended. Raises what Airflow is to do about it."""
+        """Decide how the task ends after the pod has ended.
+
+        Raises:
+            AirflowSkipException: The gate rejected the challenger.
+            AirflowFailException: The step failed and must not be retried.
+            AirflowException: The step failed and may be retried.
+        """
         try:
             super().cleanup(pod, remote_pod, xcom_result, context)
         except AirflowSkipException:
@@ -201,7 +208,7 @@ class StepPod(KubernetesPodOperator):  # type: ignore[misc]  # Airflow is in its
 
 
 def exit_code(pod: Any, container: str) -> int | None:
-    """With what the container ended, if it did."""
+    """Return the exit code of a pod's container, or None if it has not terminated."""
     for status in pod.status.container_statuses or []:
         if status.name == container and status.state.terminated:
             return int(status.state.terminated.exit_code)

@@ -1,6 +1,6 @@
-"""What Airflow must know of one pipeline, read from its spec.
+"""The settings of a pipeline's DAGs, read from its spec.
 
-Nothing here imports Airflow, so that everything decided here is tested without it.
+This module does not import Airflow, so that tests run without it.
 """
 
 from collections.abc import Iterable
@@ -12,29 +12,29 @@ from lifecycle.names import COLLECT, MONITOR, PERMANENT_ERROR, RETRYABLE_ERROR, 
 from lifecycle.spec import Resources, SecretVariable, Spec
 
 RETRYABLE_RETRIES = 5
-"""Times a step is repeated that says it may pass later."""
+"""Retries of a step that ends with a retryable error."""
 COLLECT_RETRIES = 6
-"""A source may be out of reach for longer than what the platform itself runs."""
+"""The same for `collect`; a source may be unreachable for longer than the platform's own servers."""
 FAULT_RETRIES = 3
-"""Times a step is repeated after any other end: a fault of the platform passes soon, or not by itself."""
+"""Retries of a step that ends in any other way: a fault of the platform passes soon or not at all."""
 
 STEP_LIMIT = timedelta(hours=2)
-"""How long a step other than training may run."""
+"""Time limit of every step but `train`."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step as Airflow runs it.
+    """The settings of a step's task.
 
     Attributes:
-        name: as the program `lifecycle` knows it.
-        retries: at most so many, each after a longer pause.
-        limit: after which its pod is stopped.
-        resources: of its container.
-        placement: on which nodes, as the operator's own arguments say it.
-        secrets: variables that it alone has: name to the name and the key of a Secret.
+        name: The step's name, an argument of the program `lifecycle`.
+        retries: Largest number of retries, with growing pauses.
+        limit: Time after which its pod is stopped.
+        resources: Requests and limits of its container.
+        placement: Arguments of KubernetesPodOperator that select nodes.
+        secrets: Environment variables of this step only: variable to (Secret's name, key).
     """
 
     name: str
@@ -47,7 +47,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """One pipeline as Airflow runs it. `pod` is the manifest that all its steps have in common."""
+    """The settings of a pipeline's DAGs.
+
+    Attributes:
+        name: The pipeline's name, which is also the id of its lifecycle DAG.
+        owner: Who answers for the pipeline.
+        description: Text for Airflow's web interface.
+        schedule: Cron expression of the lifecycle DAG, in UTC.
+        every: Interval of the check for alerts.
+        report_every: Interval of the report.
+        cooldown: Shortest time between two retrainings that alerts start.
+        on_drift: Whether drift alerts start a retraining.
+        pod: The pod template that all steps share.
+        steps: The steps of the lifecycle DAG, in order.
+        monitor: The step `monitor`.
+    """
 
     name: str
     owner: str
@@ -63,30 +77,30 @@ class Pipeline:
 
     @property
     def watch(self) -> str:
-        """Name of the DAG that looks at the alerts."""
+        """Id of the DAG that checks the alerts."""
         return f"{self.name}.watch"
 
     @property
     def report(self) -> str:
-        """Name of the DAG that measures the live model."""
+        """Id of the DAG that measures the live model."""
         return f"{self.name}.monitor"
 
     @property
     def retrain(self) -> str:
-        """URI of the Asset whose events start a run."""
+        """URI of the Asset whose events start the lifecycle DAG."""
         return f"mlops://{self.name}/retrain"
 
     @property
     def batch(self) -> str:
-        """URI of the Asset that says that a batch was collected."""
+        """URI of the Asset that gets an event when a batch was collected."""
         return f"mlops://{self.name}/batch"
 
 
 def pipeline(spec: Spec) -> Pipeline:
-    """What Airflow must know of a pipeline.
+    """Return the settings of a pipeline's DAGs.
 
     Raises:
-        ValueError: A length of time is none. The message names the path.
+        ValueError: A duration in the spec is malformed; the message names its path.
     """
     monitoring = spec.monitoring
     return Pipeline(
@@ -105,10 +119,10 @@ def pipeline(spec: Spec) -> Pipeline:
 
 
 def span(path: str, text: str) -> timedelta:
-    """A length of time: `30m`, `24h`, `7d`.
+    """Parse a duration: `30s`, `30m`, `24h` or `7d`.
 
     Raises:
-        ValueError: `text` is none; the message begins with `path`.
+        ValueError: `text` is not a duration; the message begins with `path`.
     """
     number, unit = text[:-1], text[-1:]
     if not (number.isascii() and number.isdecimal()) or int(number) == 0 or unit not in _SECONDS:
@@ -117,16 +131,19 @@ def span(path: str, text: str) -> timedelta:
 
 
 def ending(exit_code: int | None, reason: str | None, attempt: int) -> Literal["stop", "again"]:
-    """What follows from a pod that failed, other than with GATE_REJECTED.
+    """Decide whether a failed step is retried. A step that ends with GATE_REJECTED has not failed.
 
     Args:
-        exit_code: of the step's container; None where it never ran.
-        reason: what Kubernetes says of the pod; `DeadlineExceeded` after its limit.
-        attempt: which one this was, from 1.
+        exit_code: Exit code of the step's container; None if it did not run.
+        reason: The pod's `status.reason`; `DeadlineExceeded` if its time limit was reached.
+        attempt: Number of this attempt, from 1.
+
+    Returns:
+        `again` to retry as often as the task's `retries` allow, `stop` to fail without a retry.
     """
     if exit_code == RETRYABLE_ERROR.code:
         return "again"
-    # What ran out of its time would do so again.
+    # A step that reached its time limit would reach it again.
     if exit_code == PERMANENT_ERROR.code or reason == "DeadlineExceeded":
         return "stop"
     return "again" if attempt <= FAULT_RETRIES else "stop"

@@ -1,6 +1,6 @@
-"""Whether a model should be trained again, decided from the alerts that fire.
+"""Decides from the firing alerts whether a model is trained again.
 
-Nothing here imports Airflow, so that everything decided here is tested without it.
+This module does not import Airflow, so that tests run without it.
 """
 
 import json
@@ -16,16 +16,22 @@ from urllib.request import ProxyHandler, build_opener
 from lifecycle.names import ALERTS, METRICS, MONITORED_NAMESPACE_LABEL
 
 SECONDS = 20
-"""How long Prometheus may take to answer."""
+"""Seconds that Prometheus may take to answer."""
 
 
 class Unanswered(RuntimeError):
-    """Prometheus could not be asked. It says nothing of the model."""
+    """Prometheus did not answer the query, so nothing is known about the model."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether to retrain, why or why not, and what the event carries."""
+    """The decision.
+
+    Attributes:
+        retrain: Whether to train the model again.
+        why: The reason, for the task's log.
+        extra: Content of the Asset event: `version` and `reasons`.
+    """
 
     retrain: bool
     why: str
@@ -33,11 +39,16 @@ class Verdict:
 
 
 def question(model: str, on_drift: bool) -> str:
-    """PromQL for the alerts that fire for the version of `model` that serves.
+    """Return the PromQL query for the alerts that fire for the serving version of `model`.
 
-    An alert of a version that no longer serves goes on firing for a while. The error's alert
-    exists only where the pipeline asks to be retrained for it. Alerts and metrics of somebody
-    else's namespace count for nothing, whatever their names.
+    The join with the serving version is needed because alerts of an earlier version go on firing for a while.
+    The matcher on MONITORED_NAMESPACE_LABEL leaves out series and alerts of namespaces outside the platform,
+    which may have the same names.
+
+    Args:
+        model: The pipeline's name.
+        on_drift: Whether drift alerts count. The alert on the model's error always counts; it exists only if
+            the pipeline is to be retrained on errors.
     """
     names = "|".join([*((ALERTS.drift, ALERTS.prediction_drift) if on_drift else ()), ALERTS.error])
     ours = f'model="{model}", {MONITORED_NAMESPACE_LABEL}=""'
@@ -46,10 +57,12 @@ def question(model: str, on_drift: bool) -> str:
 
 
 def ask(prometheus: str, query: str) -> list[dict[str, str]]:
-    """The labels of each series that `query` finds now.
+    """Run an instant query and return the labels of each series in the result.
+
+    API: https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries
 
     Raises:
-        Unanswered: nothing answers at `prometheus`, or not as Prometheus does.
+        Unanswered: Prometheus does not answer at the address `prometheus`, or not with a result.
     """
     # Never through a proxy: it is a Service of this cluster.
     opener = build_opener(ProxyHandler({}))
@@ -72,11 +85,11 @@ def verdict(
     """Decide whether to retrain.
 
     Args:
-        alerts: labels of the alerts that fire: `alertname`, `version`, `feature` or `metric`.
-        last: when the last retraining was asked for, by whomever; None if never.
-        running: whether a run of the pipeline is under way or waits for its turn.
-        cooldown: how long after `last` none is asked for, however many alerts fire and for whichever version.
-        now: the time.
+        alerts: Labels of the firing alerts: `alertname`, `version`, and `feature` or `metric`.
+        last: Time of the last retrain event, whoever emitted it; None if there was none.
+        running: Whether a run of the pipeline is running or queued.
+        cooldown: Time after `last` in which no alert of any version starts a retraining.
+        now: The current time.
     """
     if not alerts:
         return Verdict(False, "no alert fires for the version that serves")
@@ -84,7 +97,8 @@ def verdict(
     for alert in alerts:
         detail = alert.get("feature") or alert.get("metric")
         reasons[alert["version"]].add(f"{alert['alertname']} {detail}" if detail else alert["alertname"])
-    # While replicas change over, two versions serve: the newer one is the one to replace.
+    # While replicas switch, two versions serve, and both may have alerts: the newer one counts. Versions are
+    # numbers as text, so the longer text is the larger number.
     version = max(reasons, key=lambda text: (len(text), text))
     fires = f"version {version}: {', '.join(sorted(reasons[version]))}"
     if running:

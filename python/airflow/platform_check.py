@@ -1,9 +1,8 @@
-"""Does a step reach what it needs?
+"""Checks that a step's pod reaches the servers that steps need.
 
-Started by hand, this runs one step pod as a model's steps run: in their
-namespace, as their account, with their variables and behind their firewall.
-It ends in success when MLflow takes its login and the object store and Triton
-answer; its log says what did not.
+The DAG is started by hand. It runs one pod as the steps of a pipeline run: in their namespace, with their
+service account, variables and network policy. It succeeds if MLflow accepts the login and the object store
+and Triton answer; otherwise the log names the server that does not.
 """
 
 import json
@@ -23,7 +22,7 @@ STEPS: dict[str, Any] = json.loads((HERE / "steps.json").read_text())
 
 @dag(dag_id="platform_check", schedule=None, catchup=False, tags=["platform"], doc_md=__doc__)
 def platform_check() -> None:
-    """One task, one pod."""
+    """Run check_step.py in one pod."""
     KubernetesPodOperator(
         task_id="check",
         name="platform-check",
@@ -32,11 +31,12 @@ def platform_check() -> None:
         container_resources=k8s.V1ResourceRequirements(
             requests={"cpu": "10m", "memory": "32Mi"}, limits={"memory": "128Mi"}
         ),
-        # The template's `false` would be lost: only what is true is taken from it.
+        # Set again here: when the operator merges the pod template, it drops values that are false.
         automount_service_account_token=False,
         in_cluster=True,
         kubernetes_conn_id=None,
-        # Not deferred, it is so short: resumed before its supervisor saw it end, it would be marked failed.
+        # Not deferrable, because the pod is so short: the task could be resumed before its supervisor has
+        # seen the first process end, and Airflow would mark it as failed.
         deferrable=False,
         get_logs=True,
         do_xcom_push=False,

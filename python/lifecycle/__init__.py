@@ -1,1 +1,1 @@
-"""A model's life: steps, sources of data, the program beside Triton. docs/lifecycle.md is the contract."""
+"""The steps of a model's lifecycle, data sources and Triton's sidecar; docs/lifecycle.md is the contract."""

@@ -1,4 +1,4 @@
-"""One step of a model's life, as a program: `python -m lifecycle <step> --pipeline NAME --run RUN`."""
+"""Command line of the steps: `python -m lifecycle <step> --pipeline NAME --run RUN` runs one step."""
 
 import argparse
 import importlib
@@ -26,41 +26,46 @@ from lifecycle.steps.context import Context
 from lifecycle.store import Store
 
 FIRST = (COLLECT, *ALONE_STEPS)
-"""They follow no other step of the same run."""
+"""Steps that need no earlier step of the same run."""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run a step and return the exit code that docs/lifecycle.md gives its end."""
+    """Run a step and return its exit code; docs/lifecycle.md lists the codes.
+
+    Args:
+        arguments: The command line without the program's name.
+        environ: The environment variables that the step reads.
+    """
     options = parser().parse_args(arguments)
-    # Airflow shows the log while the step runs.
+    # Line buffering, because Airflow shows the log while the step runs.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
         step = importlib.import_module(f"lifecycle.steps.{options.step}")
-        given = context(options, environ)
+        step_context = context(options, environ)
         if options.step == TRAFFIC:
-            step.run(given, step.Load(options.seconds, options.clients, options.pause))
+            step.run(step_context, step.Load(options.seconds, options.clients, options.pause))
         else:
-            step.run(given)
+            step.run(step_context)
     except StepExit as end:
-        # One line: Airflow's users read the last one.
+        # The message is folded into one line, because users of Airflow read the last line of the log.
         print(f"{end.word}: {' '.join(str(end).split())}", flush=True)
         return end.code
     return 0
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of every step."""
+    """Return the parser of the arguments that all steps share."""
     made = argparse.ArgumentParser(prog="lifecycle", description="Runs one step of a model's life.")
     made.add_argument("step", choices=[*RUN_STEPS, *ALONE_STEPS])
     made.add_argument("--pipeline", required=True, help="name, as in its spec")
     made.add_argument("--run", required=True, help="name of this run of the lifecycle")
-    made.add_argument("--batch", default="", help="as in 2024-01; empty: the newest at the time --at")
+    made.add_argument("--batch", default="", help="as in 2024-01; default: the newest batch at the time --at")
     made.add_argument(
-        "--at", default="", help="moment in ISO 8601, in UTC unless it says otherwise; empty: now"
+        "--at", default="", help="time in ISO 8601, in UTC unless it has an offset; default: now"
     )
-    load = made.add_argument_group("of traffic alone")
-    load.add_argument("--seconds", type=float, default=300.0, help="how long it lasts")
-    load.add_argument("--clients", type=int, default=2, help="how many ask at once")
+    load = made.add_argument_group("only for the step traffic")
+    load.add_argument("--seconds", type=float, default=300.0, help="how long the traffic lasts")
+    load.add_argument("--clients", type=int, default=2, help="number of clients that send at the same time")
     load.add_argument("--pause", type=float, default=0.1, help="seconds between two requests of a client")
     made.add_argument("--spec", type=Path, default=PIPELINE_FOLDER / SPEC_FILE)
     made.add_argument("--model", type=Path, default=PIPELINE_FOLDER / MODEL_FILE)
@@ -68,7 +73,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def context(options: argparse.Namespace, environ: Mapping[str, str]) -> Context:
-    """What the step is given."""
+    """Build the step's context from the command line.
+
+    Raises:
+        PermanentError: The spec cannot be read or belongs to another pipeline, or an argument is invalid.
+        RetryableError: The object store does not answer.
+    """
     spec = Spec.load(options.spec)
     if spec.name != options.pipeline:
         raise PermanentError(f"{options.spec} is the pipeline {spec.name!r}, not {options.pipeline!r}")
@@ -86,7 +96,11 @@ def context(options: argparse.Namespace, environ: Mapping[str, str]) -> Context:
 
 
 def batch(options: argparse.Namespace, spec: Spec, run: str, data: Store) -> str:
-    """The batch of this run: the one it has collected, the one that was asked for, or the newest."""
+    """Return this run's batch: the one it has collected, else `--batch`, else the newest at `--at`.
+
+    Raises:
+        PermanentError: The run has collected another batch, or none yet, or the source has no such batch.
+    """
     collected = data.get_json(f"runs/{run}/{COLLECT}.json")
     if collected is not None:
         if options.batch not in ("", collected["batch"]):
@@ -98,14 +112,18 @@ def batch(options: argparse.Namespace, spec: Spec, run: str, data: Store) -> str
         raise PermanentError(f"run {run} has collected no batch: the step '{COLLECT}' comes first")
     source = spec.collection.source
     if options.batch:
-        # What the pipeline is to learn from ends there; what it is asked with may be newer.
+        # `until` limits the batches to train on; the step traffic may send rows of newer batches.
         source = replace(source, until=None) if options.step == TRAFFIC else source
         return period_of(options.batch, source).batch
     return batch_of(moment(options.at), source)
 
 
 def moment(text: str) -> datetime:
-    """A moment in ISO 8601; now, where there is none."""
+    """Return an ISO 8601 time as UTC; an empty text means now.
+
+    Raises:
+        PermanentError: The text is not ISO 8601.
+    """
     if not text:
         return datetime.now(UTC)
     try:
@@ -116,13 +134,13 @@ def moment(text: str) -> datetime:
 
 
 def safe(run: str) -> str:
-    """A run's name as a part of a key; no two names become the same.
+    """Encode a run's name for use in an object's key; different names get different results.
 
-    Letters, digits, dots (not the first), dashes and underscores stay; of all else each byte becomes `~` and
-    two hexadecimal digits, as `%` in an address.
+    Letters, digits, dashes, underscores and dots other than a leading one stay. Every other character becomes
+    `~` and two hexadecimal digits for each of its UTF-8 bytes, like percent-encoding in a URL.
 
     Raises:
-        PermanentError: It is empty, or longer than 250 characters.
+        PermanentError: The result is empty or longer than 250 characters.
     """
     made = re.sub(
         r"^\.|[^A-Za-z0-9._-]", lambda match: "".join(f"~{byte:02X}" for byte in match[0].encode()), run

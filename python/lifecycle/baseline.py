@@ -1,7 +1,7 @@
-"""The bins that a model's training data is counted in, and how far live data lies from it.
+"""Histogram bins of a model's training data, and the distance of live data from them (PSI).
 
-Every value is taken as Triton's traces print it: float32, six significant digits. An edge is such a value of
-the training data, so that one equal to it falls on the same side there and here.
+Triton's traces print float32 values with six significant digits. All values and edges are rounded the same
+way here, so that a value equal to an edge falls into the same bin in training and in serving.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,23 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-# A share of nothing would make the index infinite.
+# Lower bound of a share in `psi`: a share of 0 would make the index infinite.
 SMALLEST_SHARE = 1e-4
 
 
 def build(features: Mapping[str, ArrayLike], prediction_name: str, prediction: ArrayLike) -> dict[str, Any]:
-    """What `baseline.json` says.
+    """Return the content of `baseline.json`.
 
     Args:
-        features: For each feature, in the model's order, its training values, shape [rows].
-        prediction_name: What the prediction is called.
-        prediction: What the model says to them, shape [rows] or [rows, outputs].
+        features: The training values of each feature, shape [rows], in the order of the model's inputs.
+        prediction_name: Name of the prediction.
+        prediction: The model's predictions for the same rows, shape [rows] or [rows, outputs].
+
+    Returns:
+        `{"features": [bins, …], "prediction": bins}`, where bins is `{"name", "edges", "ratios"}`.
 
     Raises:
-        ValueError: A feature, or the prediction, has no finite value.
+        ValueError: A feature or the prediction has no finite value.
     """
     return {
         "features": [_described(name, values) for name, values in features.items()],
@@ -34,17 +37,17 @@ def build(features: Mapping[str, ArrayLike], prediction_name: str, prediction: A
 
 
 def bins(values: ArrayLike, most: int = 10) -> tuple[list[float], list[float]]:
-    """Bins that hold about the same share of these values each.
+    """Compute bins that each hold about the same share of the values.
 
-    Few distinct values give fewer bins. One alone gives three: below it, it, above it.
+    Few distinct values give fewer bins. A single distinct value gives three bins: below, equal and above.
 
     Args:
-        values: Shape [rows]. NaN is left out.
-        most: How many bins at most.
+        values: Shape [rows]. NaN is ignored.
+        most: Largest number of bins.
 
     Returns:
-        The inner edges, ascending and distinct, and the share of each bin, one more than edges. A value `x`
-        is in bin `bisect_left(edges, x)`. The shares add up to 1.
+        The inner edges, strictly ascending, and the share of each bin (one more than there are edges). A
+        value `x` belongs to bin `bisect_left(edges, x)`. The shares add up to 1.
 
     Raises:
         ValueError: There is no finite value.
@@ -57,23 +60,23 @@ def bins(values: ArrayLike, most: int = 10) -> tuple[list[float], list[float]]:
         edges = [float(np.nextafter(finite[0], -np.inf)), float(finite[0])]
     else:
         quantiles = np.quantile(finite, np.linspace(0, 1, most + 1)[1:-1], method="inverted_cdf")
-        # Nothing lies above the largest value: it bounds no bin.
+        # The largest value is no edge, because the bin above it would be empty.
         edges = [float(edge) for edge in np.unique(quantiles) if edge < finite.max()]
-        # All but the largest may be too few for a quantile: then the largest has a bin of its own.
+        # All quantiles may equal the largest value. One edge then separates the largest from the others.
         edges = edges or [float(finite[finite < finite.max()].max())]
     counts, _ = count(edges, given)
     return edges, [float(share) for share in counts / counts.sum()]
 
 
 def count(edges: Sequence[float], values: ArrayLike) -> tuple[NDArray[np.int64], int]:
-    """How many values fall into each bin.
+    """Count the values in each bin.
 
     Args:
         edges: Inner edges, ascending.
         values: Shape [rows].
 
     Returns:
-        The counts, shape [len(edges) + 1], and how many values are NaN.
+        The counts, shape [len(edges) + 1], and the number of NaN values.
     """
     given = as_printed(values)
     known = given[~np.isnan(given)]
@@ -82,14 +85,14 @@ def count(edges: Sequence[float], values: ArrayLike) -> tuple[NDArray[np.int64],
 
 
 def prediction_value(outputs: ArrayLike) -> Floats:
-    """The one number of each prediction that is counted.
+    """Reduce each prediction to the single number that is put into bins.
 
     Args:
-        outputs: Shape [rows], or [rows, outputs].
+        outputs: Shape [rows] or [rows, outputs].
 
     Returns:
-        Shape [rows]. The value itself where there is one output, of two classes the second's probability,
-        of more the index of the likeliest class.
+        Shape [rows]: with one output its value, with two the second one (the probability of the second
+        class), with more the index of the largest.
     """
     given: Floats = np.asarray(outputs, dtype=np.float64)
     if given.ndim < 2:
@@ -101,31 +104,41 @@ def prediction_value(outputs: ArrayLike) -> Floats:
 
 
 def as_printed(values: ArrayLike) -> Floats:
-    """These values as float32 of six significant digits, shape [values].
+    """Round to float32 with six significant digits, as Triton prints values in its traces.
 
-    Rounded as C++ prints: half of the last digit goes to the even one. Exact from 1e-17 on; below, the last
-    bit may differ.
+    Halves are rounded to even, as in C++ and `%.6g`. The result is exact for magnitudes from 1e-17; for
+    smaller ones the last bit may differ.
+
+    Args:
+        values: Any shape.
+
+    Returns:
+        The rounded values as float64, flattened to shape [values].
     """
     with np.errstate(over="ignore"):
         given = np.asarray(values, dtype=np.float32).ravel().astype(np.float64)
     printed = given.copy()
-    some = np.isfinite(given) & (given != 0)
-    # Powers of ten up to 1e22 are exact, and so is each step with them.
-    digits = 5 - np.floor(np.log10(np.abs(given[some]))).astype(np.int64)
+    scalable = np.isfinite(given) & (given != 0)
+    # A float64 represents the powers of ten up to 1e22 exactly.
+    digits = 5 - np.floor(np.log10(np.abs(given[scalable]))).astype(np.int64)
     up, down = 10.0 ** np.maximum(digits, 0), 10.0 ** np.maximum(-digits, 0)
-    printed[some] = np.rint(given[some] * up / down) / up * down
+    printed[scalable] = np.rint(given[scalable] * up / down) / up * down
     return printed
 
 
 def psi(ratios: ArrayLike, counts: ArrayLike) -> float:
-    """The population stability index: 0 for the same shares; above 0.2 is commonly called drift.
+    """Return the population stability index (PSI) between training data and live data.
+
+    PSI = sum over bins of (actual - expected) * ln(actual / expected), where actual and expected are shares;
+    see Siddiqi, "Credit Risk Scorecards" (2006). It is 0 for equal shares; values above 0.2 are commonly
+    called drift.
 
     Args:
         ratios: The training data's share of each bin, shape [bins].
-        counts: How many live values fell into each, shape [bins].
+        counts: Number of live values in each bin, shape [bins].
 
     Returns:
-        The index; NaN where nothing was counted.
+        The index, or NaN if all counts are 0.
     """
     live = np.asarray(counts, dtype=np.float64)
     if live.sum() == 0:

@@ -1,4 +1,4 @@
-"""Batches are periods, in UTC: `2024`, `2024-01`, `2024-01-31` and `2024-01-31T05`."""
+"""Batches and their periods, in UTC: `2024`, `2024-01`, `2024-01-31` or `2024-01-31T05`."""
 
 import calendar
 import re
@@ -11,14 +11,14 @@ from lifecycle.names import PERIODS
 from lifecycle.spec import Granularity, HttpSource, S3Source, Source
 
 FORMATS: dict[Granularity, str] = {"year": "%Y", "month": "%Y-%m", "date": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
-"""What names.PERIODS tells apart, from the coarsest to the finest, as strftime writes it."""
+"""The strftime format of each granularity in names.PERIODS, from the coarsest to the finest."""
 
 PLACEHOLDER = re.compile(r"\{\{ *(" + "|".join(PERIODS) + r") *\}\}")
 
 
 @dataclass(frozen=True)
 class Period:
-    """From `start` up to, but not including, `end`; both in UTC."""
+    """The interval from `start` (inclusive) to `end` (exclusive), both in UTC."""
 
     start: datetime
     end: datetime
@@ -26,10 +26,10 @@ class Period:
 
     @classmethod
     def of(cls, batch: str) -> "Period":
-        """Return a batch's period.
+        """Return the period that a batch's name stands for.
 
         Raises:
-            PermanentError: The batch is none.
+            PermanentError: The text is not a batch's name.
         """
         for granularity, form in FORMATS.items():
             if re.fullmatch(PERIODS[granularity], batch):
@@ -44,7 +44,7 @@ class Period:
 
     @classmethod
     def around(cls, moment: datetime, granularity: Granularity) -> "Period":
-        """Return the period that a moment lies in."""
+        """Return the period of this granularity that contains `moment`."""
         start = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         if granularity == "hour":
             return cls(start, start + timedelta(hours=1), granularity)
@@ -59,8 +59,8 @@ class Period:
 
     @property
     def batch(self) -> str:
-        """The batch's id."""
-        # strftime writes the year 999 with three digits on some platforms.
+        """The batch's name."""
+        # On some platforms strftime writes years below 1000 with fewer than four digits.
         return f"{self.start.year:04d}" + self.start.strftime(FORMATS[self.granularity][2:])
 
     @property
@@ -69,7 +69,7 @@ class Period:
         return Period.around(self.start - timedelta(microseconds=1), self.granularity)
 
     def render(self, template: str) -> str:
-        """Fill `{{ year }}`, `{{ month }}`, `{{ date }}` and `{{ hour }}` in."""
+        """Replace `{{ year }}`, `{{ month }}`, `{{ date }}` and `{{ hour }}` with the period's start."""
 
         def filled(match: re.Match[str]) -> str:
             return self.start.strftime(FORMATS[cast(Granularity, match[1])])
@@ -78,10 +78,10 @@ class Period:
 
 
 def granularity_of(source: Source) -> Granularity:
-    """Return how long a batch of this source is: for a template, its finest placeholder.
+    """Return the length of this source's batches; for a URL or prefix template, its finest placeholder.
 
     Raises:
-        PermanentError: The template quotes no period.
+        PermanentError: The template has no placeholder.
     """
     if not isinstance(source, HttpSource | S3Source):
         return source.period
@@ -96,14 +96,15 @@ def granularity_of(source: Source) -> Granularity:
 
 
 def batch_of(moment: datetime, source: Source) -> str:
-    """Return the newest batch that is published at a moment.
+    """Return the newest batch that is published at `moment`.
 
-    That is the newest period that ended at least `months_until_published`
-    months before, and never one newer than `until`.
+    This is the newest period that ended at least `months_until_published` months earlier, but never one after
+    the source's `until`.
     """
     months = source.months_until_published
     granularity = granularity_of(source)
-    # Four days: the end of the 31st and two months is that of the 28th or the 29th as well.
+    # later_by turns days 29 to 31 into the last day of a shorter month, so going back may end up to three
+    # days too early. The search starts four days later and steps back.
     period = Period.around(later_by(moment, -months) + timedelta(days=4), granularity)
     while later_by(period.end, months) > moment:
         period = period.before
@@ -111,11 +112,11 @@ def batch_of(moment: datetime, source: Source) -> str:
 
 
 def period_of(batch: str, source: Source) -> Period:
-    """Return a batch's period where the source has such batches.
+    """Return a batch's period after checking that the source can have this batch.
 
     Raises:
-        PermanentError: It is no batch, one of another length than the source's, or newer than the source's
-            last.
+        PermanentError: The text is not a batch's name, its period is not as long as the source's batches, or
+            it is newer than the source's last batch.
     """
     period = Period.of(batch)
     wanted = granularity_of(source)
@@ -132,7 +133,7 @@ def period_of(batch: str, source: Source) -> Period:
 
 
 def newest(source: Source) -> Period | None:
-    """The last period that the source will ever have, or None."""
+    """Return the source's last period according to `until`, or None if it has no end."""
     if source.until is None:
         return None
     end = Period.of(source.until).end
@@ -141,7 +142,7 @@ def newest(source: Source) -> Period | None:
 
 
 def later_by(moment: datetime, months: int) -> datetime:
-    """The same day `months` later, or the month's last where it has no such day."""
+    """Return `moment` moved by `months`; a day that the month lacks becomes its last day."""
     year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
     day = min(moment.day, calendar.monthrange(year, month + 1)[1])
     return moment.replace(year=year, month=month + 1, day=day)

@@ -1,4 +1,4 @@
-"""How a step ends when it does not simply succeed."""
+"""Exceptions with which a step ends when it does not succeed."""
 
 from typing import ClassVar
 
@@ -6,25 +6,25 @@ from lifecycle import names
 
 
 class StepExit(Exception):
-    """A step's end that Airflow is told by the exit code `code`, and the log by a line that begins `word`."""
+    """Ends a step with exit code `code`; the last line of its log is `word`, a colon and the message."""
 
     code: ClassVar[int]
     word: ClassVar[str]
 
 
 class PermanentError(StepExit):
-    """It cannot pass, however often it is tried: bad data, a model that cannot be served."""
+    """A retry cannot help: bad data, a model that cannot be served."""
 
     code, word = names.PERMANENT_ERROR.code, names.PERMANENT_ERROR.word
 
 
 class RetryableError(StepExit):
-    """It may pass later: a server is away, a file is not yet published."""
+    """A later retry may succeed: a server does not answer, a file is not published yet."""
 
     code, word = names.RETRYABLE_ERROR.code, names.RETRYABLE_ERROR.word
 
 
 class GateRejected(StepExit):
-    """The challenger lost the gate: the champion stays."""
+    """The gate rejected the challenger; the champion goes on serving."""
 
     code, word = names.GATE_REJECTED.code, names.GATE_REJECTED.word

@@ -1,6 +1,7 @@
-"""The model repository in the object store: versions that never change, and the pointer to what serves.
+"""The model repository in the object store: immutable versions, and the pointer to the version that serves.
 
-Keys are relative to a pipeline's part of the models bucket: `Store("models", "<pipeline>/")`.
+All keys are relative to the pipeline's prefix in the bucket `models`: `Store("models", "<pipeline>/")`.
+docs/lifecycle.md describes the layout.
 """
 
 import hashlib
@@ -15,23 +16,28 @@ from lifecycle.store import Store, json_bytes
 POINTER = "pointer.json"
 MANIFEST = "manifest.json"
 FILES = ("model.onnx", "baseline.json", "golden.json", "config.json")
-"""What every version has; a version may have more."""
+"""Files that every version must have; it may have others."""
 
 
 class BadVersion(Exception):
-    """A version that cannot serve, and why, in one line."""
+    """A version cannot serve; `reason` says why in one line."""
 
     def __init__(self, reason: str) -> None:
-        """Keep the reason."""
+        """Store the reason as an attribute and as the message."""
         super().__init__(reason)
         self.reason = reason
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """Which version is to serve, which did before, and which scores beside it.
+    """Content of `pointer.json`: the version to serve, the one that served before, and the shadow.
 
-    `changed_at` is in seconds since 1970, `by` names the run or the person.
+    Attributes:
+        version: The version that the sidecars serve; None for none.
+        previous: The version that a rollback returns to.
+        shadow: The version that scores sampled requests without answering any client.
+        changed_at: Time of the change, in seconds since 1970.
+        by: The run or the person that made the change.
     """
 
     version: int | None
@@ -42,10 +48,11 @@ class Pointer:
 
     @staticmethod
     def parse(data: bytes) -> "Pointer":
-        """Read what `pointer.json` holds.
+        """Parse the bytes of `pointer.json`.
 
         Raises:
-            ValueError: It is no pointer.
+            ValueError: They are not a JSON object, or a version is not a number of at least 1.
+            TypeError: `changedAt` is neither a number nor a text.
         """
         fields = json.loads(data)
         if not isinstance(fields, dict):
@@ -63,24 +70,24 @@ class Pointer:
         )
 
     def json(self) -> dict[str, Any]:
-        """What `pointer.json` holds."""
+        """Return the JSON object for `pointer.json`."""
         fields = asdict(self)
         fields["changedAt"] = fields.pop("changed_at")
         return fields
 
 
 def write_version(store: Store, version: int, files: Mapping[str, bytes], meta: Mapping[str, Any]) -> None:
-    """Write a version, its manifest last. The same version again is done already.
+    """Write a version's files and then its manifest. Writing the same files again does nothing.
 
     Args:
-        store: The pipeline's part of the models bucket.
+        store: The pipeline's prefix of the bucket `models`.
         version: Its number in MLflow's registry.
-        files: Name and content of each file.
-        meta: What else the manifest says: `model`, `runId`, `run`, `batch`, `createdAt`.
+        files: File names and contents.
+        meta: Other fields of the manifest: `model`, `runId`, `run`, `batch`, `createdAt`.
 
     Raises:
-        ValueError: A file that every version has is missing.
-        PermanentError: The version is there, with other files.
+        ValueError: One of `FILES` is missing.
+        PermanentError: The version exists with other files.
     """
     missing = [name for name in FILES if name not in files]
     if missing:
@@ -93,7 +100,7 @@ def write_version(store: Store, version: int, files: Mapping[str, bytes], meta: 
         manifest = {"version": version, **meta, "files": hashes}
         if store.put_new(_key(version, MANIFEST), json_bytes(manifest)):
             return
-        # Another run was faster; it is as good where it wrote the same.
+        # Another process wrote the manifest first; that is fine if its files are the same.
         there = read_manifest(store, version)
     if there is None or there["files"] != hashes:
         raise PermanentError(
@@ -103,15 +110,15 @@ def write_version(store: Store, version: int, files: Mapping[str, bytes], meta: 
 
 
 def read_manifest(store: Store, version: int) -> dict[str, Any] | None:
-    """The manifest of a version, or None where the version is missing or was not finished."""
+    """Return a version's manifest, or None if the version is missing or was not written completely."""
     return store.get_json(_key(version, MANIFEST))
 
 
 def read_version(store: Store, version: int) -> dict[str, bytes]:
-    """Name and content of each file of a version, held against its manifest.
+    """Return the names and contents of a version's files, checked against its manifest.
 
     Raises:
-        BadVersion: It is missing, or what lies there is not what was written.
+        BadVersion: The manifest or a file is missing, or a file is not the one that the manifest names.
     """
     data = store.get(_key(version, MANIFEST))
     if data is None:
@@ -127,10 +134,10 @@ def read_version(store: Store, version: int) -> dict[str, bytes]:
 
 
 def parse_manifest(version: int, data: bytes) -> dict[str, Any]:
-    """What a manifest says, once it is known to name every file.
+    """Parse a manifest and check that it belongs to this version and names every required file.
 
     Raises:
-        BadVersion: It is no manifest of this version.
+        BadVersion: It is not a complete manifest of this version.
     """
     try:
         manifest = json.loads(data)
@@ -145,7 +152,7 @@ def parse_manifest(version: int, data: bytes) -> dict[str, Any]:
     missing = [name for name in FILES if name not in files]
     if missing:
         raise BadVersion(f"{MANIFEST} does not name {', '.join(missing)}")
-    # A name with a slash would be written outside the version's folder.
+    # The sidecar uses the names as file names: a slash would lead outside the version's folder.
     odd = [name for name in files if "/" in name or name.startswith(".")]
     if odd:
         raise BadVersion(f"{MANIFEST} names files that are no plain names: {', '.join(odd)}")
@@ -153,10 +160,10 @@ def parse_manifest(version: int, data: bytes) -> dict[str, Any]:
 
 
 def verify(name: str, expected: Mapping[str, Any], size: int, sha256: str) -> None:
-    """Hold one file against the manifest.
+    """Compare a file's size in bytes and SHA-256 with the manifest's entry `expected`.
 
     Raises:
-        BadVersion: Its size or its hash is another.
+        BadVersion: The size or the hash differs.
     """
     if size != expected["bytes"]:
         raise BadVersion(f"{name} has {size} bytes, not {expected['bytes']}")
@@ -165,17 +172,17 @@ def verify(name: str, expected: Mapping[str, Any], size: int, sha256: str) -> No
 
 
 def delete_version(store: Store, version: int) -> None:
-    """Remove a version: the manifest first, so that nobody takes half of it for whole."""
+    """Delete a version, its manifest first: a version without a manifest counts as missing."""
     manifest = _key(version, MANIFEST)
     store.delete([manifest])
     store.delete([key for key in store.list(_key(version, "")) if key != manifest])
 
 
 def read_pointer(store: Store) -> Pointer | None:
-    """The pointer, or None where there is none yet.
+    """Return the pointer, or None if there is none yet.
 
     Raises:
-        PermanentError: What lies there is no pointer.
+        PermanentError: `pointer.json` cannot be parsed.
     """
     data = store.get(POINTER)
     if data is None:
@@ -187,7 +194,7 @@ def read_pointer(store: Store) -> Pointer | None:
 
 
 def write_pointer(store: Store, pointer: Pointer) -> None:
-    """Make this the pointer: what serves follows within seconds."""
+    """Write the pointer; the sidecars follow it within seconds."""
     store.put_json(POINTER, pointer.json())
 
 

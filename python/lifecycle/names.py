@@ -1,7 +1,7 @@
-"""What TypeScript and Python must call by the same name: contract/names.json, which lies beside this file.
+"""The names that TypeScript and Python share, read from names.json (contract/names.json) beside this file.
 
-It needs nothing but Python: Airflow's files and the small programs import it too. A name that the file
-lacks, or has and this module does not know, is an error when the module is imported.
+The module uses the standard library only, because Airflow's files and the small programs import it too. The
+import fails if names.json lacks one of the names below, or has one that is not here.
 """
 
 import json
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Exit:
-    """How a step ends: its exit code, and the word with which the last line of its log begins."""
+    """One way in which a step ends: its exit code and the first word of the log's last line."""
 
     code: int
     word: str
@@ -23,7 +23,7 @@ class Exit:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of the sidecar, and its labels in the order in which they are given values."""
+    """A metric of the sidecar. The order of `labels` is the order in which values are passed."""
 
     name: str
     labels: tuple[str, ...]
@@ -31,7 +31,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Metrics:
-    """All metrics of the sidecar; docs/lifecycle.md says what each means."""
+    """All metrics of the sidecar; docs/lifecycle.md describes each."""
 
     model_serving: Metric
     model_wanted_version: Metric
@@ -76,7 +76,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class Aliases:
-    """MLflow's aliases of the version that serves, the one that wants to, and the one that served before."""
+    """MLflow's aliases: champion serves, challenger waits for the gate, previous served before."""
 
     champion: str
     challenger: str
@@ -93,7 +93,7 @@ class Alerts:
 
 
 def _filled(kind: type[T], values: dict[str, Any]) -> T:
-    """The dataclass with these values, whose keys are spelled as in JSON."""
+    """Create the dataclass from a JSON object; keys in camelCase become fields in snake_case."""
     return kind(
         **{
             re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key): value
@@ -105,13 +105,13 @@ def _filled(kind: type[T], values: dict[str, Any]) -> T:
 _NAMES: dict[str, Any] = json.loads(Path(__file__).with_name("names.json").read_text(encoding="utf-8"))
 
 API_VERSION: str = _NAMES["apiVersion"]
-"""Of a pipeline's spec."""
+"""The `apiVersion` of a pipeline's spec."""
 
 PIPELINE_LABEL: str = _NAMES["labels"]["pipeline"]
 STEP_LABEL: str = _NAMES["labels"]["step"]
 
 RUN_STEPS: tuple[str, ...] = tuple(_NAMES["steps"]["run"].values())
-"""The steps of a lifecycle run, in this order."""
+"""The steps of a lifecycle run, in the order in which they run."""
 COLLECT, PREPROCESS, TRAIN, REGISTER, GATE, DEPLOY = RUN_STEPS
 
 ALONE_STEPS: tuple[str, ...] = tuple(_NAMES["steps"]["alone"].values())
@@ -135,13 +135,13 @@ METRICS = _filled(
 )
 
 MONITORED_NAMESPACE_LABEL: str = _NAMES["monitoredNamespaceLabel"]
-"""Prometheus' label of every series and alert that comes from a namespace of somebody else; ours lack it."""
+"""Label of series and alerts from namespaces outside the platform; the platform's own series lack it."""
 
 FEATURE_KIND: str = _NAMES["binKinds"]["feature"]
 PREDICTION_KIND: str = _NAMES["binKinds"]["prediction"]
 
 PERIODS: dict[str, str] = _NAMES["periods"]
-"""How long a batch may be, from the coarsest to the finest, and the pattern of its name."""
+"""The granularities of batches, from the coarsest to the finest; values are regular expressions of names."""
 
 SIDECAR_PORT: int = _NAMES["ports"]["sidecar"]
 READY_PATH: str = _NAMES["paths"]["ready"]
@@ -153,7 +153,7 @@ SPEC_FILE: str = _NAMES["files"]["spec"]
 MODEL_FILE: str = _NAMES["files"]["model"]
 TRACE_FILE: str = _NAMES["files"]["trace"]
 PIPELINE_FOLDER = Path(_NAMES["folders"]["pipeline"])
-"""Where a step finds its pipeline's files."""
+"""The folder in a step's pod that holds its pipeline's files."""
 
 TRACE_ONE_IN: int = _NAMES["defaults"]["traceOneIn"]
-"""One request in this many is traced where a version does not say."""
+"""Default of `traceOneIn`: one request in this many is traced."""

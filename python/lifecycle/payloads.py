@@ -1,7 +1,7 @@
-"""Where sampled requests lie in the bucket `data`: written by the sidecar, read and deleted by `monitor`."""
+"""Keys of sampled requests in the bucket `data`; the sidecar writes them, `monitor` reads and deletes."""
 
 FOLDER = "payloads/"
-"""Below the pipeline's prefix; in it a folder for each version."""
+"""The folder below the pipeline's prefix; it has a folder for each model version."""
 
 WRITTEN = "%Y%m%dT%H%M%S%fZ"
-"""The beginning of an object's name: when it was written, in UTC. It sorts by time."""
+"""The strftime format of the UTC time of writing, with which an object's name begins; names sort by time."""

@@ -1,7 +1,7 @@
-"""A pipeline as its spec.json says it, checked and typed. contract/spec.schema.json is what it is written by.
+"""The pipeline spec, spec.json, as typed objects. contract/spec.schema.json is its JSON Schema.
 
-The models are dataclasses of pydantic, in whose own classes a field may not be called `schema`. No field but
-an optional one has a default: TypeScript has written every value.
+The types are pydantic dataclasses, because a pydantic BaseModel cannot have a field `schema`. Only optional
+fields have defaults: TypeScript writes all other values.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ CONFIG = ConfigDict(
     strict=True,
     alias_generator=to_camel,
     populate_by_name=True,
-    # A pipeline of a later release may say more.
+    # A later release may write keys that this one does not know.
     extra="ignore",
 )
 
@@ -40,10 +40,13 @@ Granularity = Literal["year", "month", "date", "hour"]
 
 
 def _either(first: type, second: type) -> PlainValidator:
-    """Take a value of two types as it is. A union of pydantic's would name both in each refusal."""
+    """Validate that a value has one of two types, without converting it.
+
+    The error names `first` only; pydantic's own union would report an error for each type.
+    """
 
     def validated(value: Any) -> Any:
-        # JSON's true is Python's 1.
+        # bool is a subclass of int in Python, but JSON's true is no number.
         if isinstance(value, bool) or not isinstance(value, (first, second)):
             raise PydanticCustomError("either", "of type {wanted}", {"wanted": first.__name__})
         return value
@@ -52,28 +55,28 @@ def _either(first: type, second: type) -> PlainValidator:
 
 
 Number = Annotated[float, _either(float, int), WithJsonSchema({"type": "number"})]
-"""A whole number stays one: a batch's schema is known by the hash of its text."""
+"""A float or an int, kept as written: 1 must not become 1.0, because the schema is hashed as JSON."""
 Amount = Annotated[
     str | int, _either(str, int), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
 ]
-"""As Kubernetes spells it: `500m`, `2Gi`, 1."""
+"""A Kubernetes quantity, as in `500m`, `2Gi` or 1."""
 
 
 @dataclass(frozen=True, config=CONFIG)
 class HttpSource:
-    """A file for each period, behind an address that quotes the period."""
+    """One file for each period; `url` has a placeholder for the period."""
 
     url: str
     format: Literal["parquet", "csv"]
     months_until_published: int
     until: str | None = None
-    """The newest period that there will ever be."""
+    """The last period that the source has; later ones do not exist."""
     type: Literal["http"] = "http"
 
 
 @dataclass(frozen=True, config=CONFIG)
 class S3Source:
-    """The objects below a prefix of an object store; the endpoint is the environment's."""
+    """The objects below a prefix of a bucket. Endpoint and credentials come from boto3's variables."""
 
     bucket: str
     prefix: str
@@ -85,7 +88,7 @@ class S3Source:
 
 @dataclass(frozen=True, config=CONFIG)
 class SqlSource:
-    """A query with the bound parameters `:start` and `:end`; the connection is the environment's."""
+    """A query with the parameters `:start` and `:end`. The connection comes from environment variables."""
 
     query: str
     period: Granularity
@@ -96,7 +99,7 @@ class SqlSource:
 
 @dataclass(frozen=True, config=CONFIG)
 class PythonSource:
-    """The owner's function `collect(start, end)` in model.py."""
+    """The function `collect(start, end)` of the pipeline's model.py."""
 
     period: Granularity
     months_until_published: int
@@ -110,7 +113,7 @@ SOURCES = ("http", "s3", "sql", "python")
 
 @dataclass(frozen=True, config=CONFIG)
 class SecretKey:
-    """A key of a Secret."""
+    """Reference to a key of a Kubernetes Secret."""
 
     name: str
     key: str
@@ -118,14 +121,14 @@ class SecretKey:
 
 @dataclass(frozen=True, config=CONFIG)
 class ValueFrom:
-    """Where Kubernetes takes a variable's value from."""
+    """The source of an environment variable's value, as in a Kubernetes EnvVar."""
 
     secret_key_ref: SecretKey
 
 
 @dataclass(frozen=True, config=CONFIG)
 class SecretVariable:
-    """A variable of a container whose value is a key of a Secret."""
+    """An environment variable of a container whose value is a key of a Secret."""
 
     name: str
     value_from: ValueFrom
@@ -133,7 +136,7 @@ class SecretVariable:
 
 @dataclass(frozen=True, config=CONFIG)
 class Column:
-    """A column of the batch and what a good value in it is."""
+    """A column of the raw batch: its type, and the range of its valid values."""
 
     type: ColumnType
     nullable: bool
@@ -143,7 +146,7 @@ class Column:
 
 @dataclass(frozen=True, config=CONFIG)
 class Feature:
-    """A number that the model is asked with, or its target."""
+    """A feature or the target, with the range of its valid values."""
 
     name: str
     type: Literal["float", "int"]
@@ -153,21 +156,21 @@ class Feature:
 
 @dataclass(frozen=True, config=CONFIG)
 class Schema:
-    """What a good batch is, and what the model makes of it."""
+    """The columns of a raw batch, and the features and target that are computed from them."""
 
     columns: dict[str, Column]
     timestamp: str
     features: tuple[Feature, ...]
     target: Feature
     max_quarantined: Number
-    """Share of a batch's rows, 0 to 1."""
+    """Largest share of a batch's rows that may be quarantined, 0 to 1."""
     request_id: str | None = None
-    """The column that says which request a row belongs to, where labels are joined by it."""
+    """The column with the request's id, by which labels are joined to sampled requests."""
 
 
 @dataclass(frozen=True, config=CONFIG)
 class Collection:
-    """Stage 1: where batches come from and where they lie. `env` is for the step `collect` alone."""
+    """Stage 1: the source of batches and the bucket that stores them. Only the step `collect` gets `env`."""
 
     source: Annotated[Source, Field(discriminator="type")]
     schema: Schema
@@ -178,7 +181,7 @@ class Collection:
 
 @dataclass(frozen=True, config=CONFIG)
 class Resources:
-    """What a container asks for, and what it may take, as Kubernetes spells it."""
+    """Resource requests and limits of a container, as Kubernetes spells them."""
 
     requests: dict[str, Amount]
     limits: dict[str, Amount]
@@ -186,7 +189,7 @@ class Resources:
 
 @dataclass(frozen=True, config=CONFIG)
 class Toleration:
-    """Of a node's taint, as Kubernetes spells it."""
+    """A toleration of a node's taint, as Kubernetes spells it."""
 
     key: str
     operator: str
@@ -195,7 +198,7 @@ class Toleration:
 
 @dataclass(frozen=True, config=CONFIG)
 class Training:
-    """Stage 2: where runs are tracked, how long one may take (as in `1h`), and what it gets."""
+    """Stage 2: the MLflow experiment, the time limit (as in `1h`) and the training pod's resources."""
 
     experiment: str
     timeout: str
@@ -207,7 +210,7 @@ class Training:
 
 @dataclass(frozen=True, config=CONFIG)
 class Gate:
-    """What a challenger must show; `margin` is a share of the champion's value."""
+    """Conditions of a promotion: `margin` is a share of the champion's value, `limit` a metric value."""
 
     metric: str
     better: Literal["lower", "higher"]
@@ -225,7 +228,7 @@ class Registry:
 
 @dataclass(frozen=True, config=CONFIG)
 class Serving:
-    """Stage 4: how Triton serves the model, and from where."""
+    """Stage 4: the model repository, and how Triton serves the model."""
 
     model: str
     bucket: str
@@ -235,7 +238,7 @@ class Serving:
     instances: int
     trace_one_in: int
     payload_retention: str
-    """How long sampled requests are kept, as in `90d`."""
+    """Time after which sampled requests are deleted, as in `90d`."""
     shadow: bool
     payloads: bool
     gpus: int
@@ -243,7 +246,7 @@ class Serving:
 
 @dataclass(frozen=True, config=CONFIG)
 class Retraining:
-    """Whether drift retrains, and how long nothing follows after (as in `24h`)."""
+    """Whether drift starts a retraining, and the shortest time between two retrainings (as in `24h`)."""
 
     on_drift: bool
     cooldown: str
@@ -251,7 +254,7 @@ class Retraining:
 
 @dataclass(frozen=True, config=CONFIG)
 class Monitoring:
-    """Stage 5: what follows when a served model has drifted, and how often that is looked at (as in `5m`)."""
+    """Stage 5: retraining; intervals of the check for alerts (`every`) and of the report, as in `5m`."""
 
     retraining: Retraining
     every: str
@@ -260,14 +263,14 @@ class Monitoring:
 
 @dataclass(frozen=True, config=CONFIG)
 class Steps:
-    """What all steps but `train` get, and the manifest that their pods have in common."""
+    """Resources of all steps but `train`, and the pod template that all steps share."""
 
     resources: Resources
     pod: dict[str, Any]
 
 
 def _known(version: str) -> str:
-    """Refuse the spec of another API version."""
+    """Reject a spec with another API version."""
     if version != API_VERSION:
         raise PydanticCustomError(
             "api_version",
@@ -279,7 +282,7 @@ def _known(version: str) -> str:
 
 @dataclass(frozen=True, config=CONFIG)
 class Spec:
-    """A pipeline. `sha256` is that of the file it was read from."""
+    """A pipeline's spec. `sha256` is the hash of the file that it was read from."""
 
     api_version: Annotated[
         str, AfterValidator(_known), WithJsonSchema({"type": "string", "const": API_VERSION})
@@ -301,7 +304,7 @@ class Spec:
         """Read a spec.json.
 
         Raises:
-            PermanentError: There is no such file, it is no JSON, or a key is missing or of the wrong type.
+            PermanentError: The file is missing or is not JSON, or a key is missing or has the wrong type.
         """
         try:
             text = path.read_bytes()
@@ -315,10 +318,11 @@ class Spec:
 
     @classmethod
     def parse(cls, text: bytes) -> "Spec":
-        """Read what a spec.json holds.
+        """Parse the bytes of a spec.json.
 
         Raises:
-            ValueError: It is no JSON, or a key is missing or of the wrong type; each is named by its path.
+            ValueError: The text is not JSON, or a key is missing or has the wrong type. The message names the
+                path of each such key.
         """
         try:
             return replace(SPEC.validate_json(text), sha256=hashlib.sha256(text).hexdigest())
@@ -338,11 +342,11 @@ WANTED = {
     "dataclass_type": "an object",
     "tuple_type": "a list",
 }
-"""What pydantic's findings ask for."""
+"""Pydantic's error types, and the words for the expected type in our messages."""
 
 
 def _problem(error: ErrorDetails) -> str:
-    """A finding of pydantic's as a refusal of ours: the path, what is wanted, and what there is."""
+    """Turn a pydantic error into a message with the path, the expected value and the value found."""
     kind, path, found = error["type"], _path(error["loc"]), error["input"]
     if kind == "missing":
         return f"{path} is missing; there are {', '.join(sorted(found)) or 'no keys'}"
@@ -357,7 +361,10 @@ def _problem(error: ErrorDetails) -> str:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """`spec.collection.source.url`; pydantic also names the type of the source."""
+    """Format an error's location, as in `spec.collection.source.url`.
+
+    Pydantic puts the tag of the union, the source's type, behind `source`; the path leaves it out.
+    """
     path = "spec"
     for before, part in zip(("", *location), location, strict=False):
         if isinstance(part, int):

@@ -21,18 +21,24 @@ PASSING = (408, 409, 429)
 
 
 class Store:
-    """Objects of `bucket` below `prefix`; every key is relative to it.
+    """The objects of `bucket` below `prefix`. All keys are relative to the prefix.
 
-    The address and the credentials are the environment's, as boto3 reads them
-    (AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID …).
+    boto3 reads the address and the credentials from the environment (AWS_ENDPOINT_URL_S3,
+    AWS_ACCESS_KEY_ID …).
 
     Raises:
-        RetryableError: From every method, when the store does not answer or answers with an error of its own.
-        PermanentError: From every method, when the store refuses: no such bucket, no rights.
+        RetryableError: From every method, if the store does not answer or reports a server error.
+        PermanentError: From every method, if the store refuses the request: no such bucket, no permission.
     """
 
     def __init__(self, bucket: str, prefix: str = "", patience: float = PATIENCE) -> None:
-        """Connect to nothing yet. `prefix` ends in a slash, or is empty; `patience` is in seconds."""
+        """Create the client; no request is sent yet.
+
+        Args:
+            bucket: The bucket's name.
+            prefix: Ends in a slash, or is empty.
+            patience: Seconds, from the first call on, during which an unreachable store is tried again.
+        """
         self.bucket = bucket
         self.prefix = prefix
         self._patience = patience
@@ -42,24 +48,24 @@ class Store:
             read_timeout=60,
             retries={"mode": "standard", "max_attempts": 2},
             s3={"addressing_style": "path"},
-            # Other stores than Amazon's do not all know the newer checksums.
+            # Not every S3 store other than Amazon's supports the checksums that botocore sends by default.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            # In the cluster the store is never behind a proxy, and its credentials are for nobody else.
+            # No proxy: the store is reached directly, and nobody else should see the signed requests.
             proxies={},
         )
         self._client: Any = boto3.session.Session().client("s3", config=config)
 
     def get(self, key: str) -> bytes | None:
-        """Return an object's bytes, or None where there is none."""
+        """Return an object's bytes, or None if it does not exist."""
         found = self._call("get_object", MISSING, Key=self.prefix + key)
         return None if found is None else cast(bytes, found["Body"])
 
     def get_json(self, key: str) -> dict[str, Any] | None:
-        """Return a JSON object, or None where there is none.
+        """Return a JSON object, or None if it does not exist.
 
         Raises:
-            PermanentError: What lies there is no JSON object.
+            PermanentError: The content is not a JSON object.
         """
         found = self.get(key)
         if found is None:
@@ -73,15 +79,19 @@ class Store:
         return parsed
 
     def put(self, key: str, data: bytes) -> None:
-        """Write an object, whatever was there."""
+        """Write an object and replace an existing one."""
         self._call("put_object", (), Key=self.prefix + key, Body=data)
 
     def put_json(self, key: str, value: dict[str, Any]) -> None:
-        """Write a JSON object; NaN and infinities, which JSON lacks, raise ValueError."""
+        """Write a JSON object and replace an existing one.
+
+        Raises:
+            ValueError: A number is NaN or infinite, which JSON cannot represent.
+        """
         self.put(key, json_bytes(value))
 
     def put_new(self, key: str, data: bytes) -> bool:
-        """Write an object where there is none; False where there was one."""
+        """Write an object unless the key exists; return whether it was written."""
         return self._call("put_object", TAKEN, Key=self.prefix + key, Body=data, IfNoneMatch="*") is not None
 
     def list(self, prefix: str = "") -> list[str]:
@@ -89,18 +99,18 @@ class Store:
         return sorted(self.walk(prefix))
 
     def walk(self, prefix: str) -> Iterator[str]:
-        """Yield the keys that begin with `prefix` in the store's order, which sorts them, page by page."""
+        """Yield the keys that begin with `prefix` page by page, in S3's order (sorted by UTF-8 bytes)."""
         for page in self._pages(Prefix=self.prefix + prefix):
             yield from (each["Key"].removeprefix(self.prefix) for each in page.get("Contents", []))
 
     def folders(self, prefix: str) -> Sequence[str]:
-        """Return the folders below `prefix`, each relative to the store's own prefix and with its slash."""
+        """Return the folders directly below `prefix`, each with its slash, relative to the store's prefix."""
         pages = self._pages(Prefix=self.prefix + prefix, Delimiter="/")
         found = [each["Prefix"] for page in pages for each in page.get("CommonPrefixes", [])]
         return [each.removeprefix(self.prefix) for each in found]
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove objects; those that are not there are as good as removed."""
+        """Delete objects; missing ones are no error."""
         for key in keys:
             self._call("delete_object", (), Key=self.prefix + key)
 
@@ -143,5 +153,9 @@ class Store:
 
 
 def json_bytes(value: dict[str, Any]) -> bytes:
-    """The bytes of a JSON object: the same for the same value."""
+    """Serialize a JSON object deterministically: indented, with sorted keys and a final newline.
+
+    Raises:
+        ValueError: A number is NaN or infinite.
+    """
     return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()

@@ -1,4 +1,4 @@
-"""The owner's side of a pipeline: the functions in model.py."""
+"""Loads and calls the functions of a pipeline's model.py."""
 
 import hashlib
 import importlib.util
@@ -13,12 +13,12 @@ from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.names import COLLECT_FUNCTION, FEATURES_FUNCTION, TRAIN_FUNCTION
 
 MODULE = "model"
-"""The name by which model.py is imported, and by which a pickled model finds its own classes again."""
+"""The module name of model.py; pickles of classes defined in model.py refer to it."""
 
 
 @dataclass(frozen=True)
 class UserCode:
-    """What model.py defines; `sha256` is that of the file."""
+    """The functions that model.py defines; `sha256` is the hash of the file, `collect` is optional."""
 
     path: Path
     sha256: str
@@ -31,7 +31,7 @@ class UserCode:
         """Import model.py.
 
         Raises:
-            PermanentError: It is not there, does not run, or lacks `features` or `train`.
+            PermanentError: The file is missing, fails on import, or lacks `features` or `train`.
         """
         try:
             code = path.read_bytes()
@@ -45,7 +45,7 @@ class UserCode:
         try:
             described.loader.exec_module(module)
         except (Exception, SystemExit) as error:
-            # An exit code is the step's to say: the owner's own would pass for it.
+            # sys.exit in model.py must not end the step: its code would be taken for the step's exit code.
             raise PermanentError(f"{path} cannot be imported: {error_with_line(error, path)}") from error
         features, train, collect = (
             getattr(module, name, None) for name in (FEATURES_FUNCTION, TRAIN_FUNCTION, COLLECT_FUNCTION)
@@ -60,12 +60,13 @@ class UserCode:
         return cls(path, sha256, features, train, collect)  # type: ignore[arg-type]
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call one of the owner's functions.
+        """Call a function of model.py and return its result.
 
         Raises:
-            RetryableError: It ended in an OSError: a file or a server is away.
-            PermanentError: It ended in any other error, or with an exit; the message names the line in
-                model.py.
+            RetryableError: The function raised an OSError: a file or a server cannot be reached.
+            PermanentError: The function raised another error or called sys.exit; the message names the line
+                in model.py.
+            MemoryError: The function ran out of memory.
         """
         name = getattr(function, "__name__", "the function")
         try:
@@ -75,7 +76,7 @@ class UserCode:
                 f"{name} in {self.path} failed: {error_with_line(error, self.path)}"
             ) from error
         except MemoryError:
-            # More memory may help, another try may: not the owner's mistake alone.
+            # A retry, or more memory, may help: this is not a permanent error.
             raise
         except (Exception, SystemExit) as error:
             raise PermanentError(
@@ -84,7 +85,7 @@ class UserCode:
 
 
 def error_with_line(error: BaseException, path: Path) -> str:
-    """An error with the last line of model.py on its way."""
+    """Format an error with its type and, if its traceback has any, the last line of the file `path`."""
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
     ]

@@ -1,4 +1,4 @@
-"""Runs as a step and says whether it reaches what steps need. Exit 0 when it does, 1 when not."""
+"""Checks, in a step's pod, that MLflow, the object store and Triton answer; exits 0 if they do, else 1."""
 
 import base64
 import os
@@ -14,12 +14,18 @@ PATIENCE = 30
 
 
 def main(environ: Mapping[str, str], triton: str, patience: float = PATIENCE) -> int:
-    """Ask each of them; print a line for each. `triton` names the variable with Triton's address."""
+    """Check the three servers, print a line for each, and return the exit status.
+
+    Args:
+        environ: The step's environment variables.
+        triton: Name of the variable with Triton's address.
+        patience: Seconds during which an unreachable server is tried again.
+    """
     login = f"{environ['MLFLOW_TRACKING_USERNAME']}:{environ['MLFLOW_TRACKING_PASSWORD']}"
     tracking = environ["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/experiments/search?max_results=1"
     checks: list[tuple[str, str, dict[str, str], Callable[[int], bool]]] = [
         ("MLflow takes the login", tracking, basic(login), lambda status: status == 200),
-        # Any answer will do: without a signature every S3 refuses, and says so over HTTP.
+        # Any status below 500 shows that the store answers: it refuses a request without a signature.
         ("the object store answers", environ["AWS_ENDPOINT_URL_S3"], {}, lambda status: status < 500),
         ("Triton is ready", f"http://{environ[triton]}/v2/health/ready", {}, lambda s: s == 200),
     ]
@@ -33,7 +39,7 @@ def main(environ: Mapping[str, str], triton: str, patience: float = PATIENCE) ->
 
 
 def basic(login: str) -> dict[str, str]:
-    """The header of a basic login."""
+    """Return the header of HTTP basic authentication for `user:password`."""
     return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
 
 

@@ -1,8 +1,8 @@
-"""Makes each missing Secret of a plan, once, and never overwrites one.
+"""Creates the missing Secrets of a plan; existing Secrets are never changed.
 
-Runs in the cluster as a Job. The API server decides the race between several
-runs: creating an existing Secret answers 409, and that answer is success. Only
-a Secret that lives in several namespaces is ever read, to copy it.
+It runs in the cluster as a Job. Several runs at the same time are safe: the API server answers 409 to the
+creation of an existing Secret, which counts as success. The program reads only Secrets that it copies to
+other namespaces.
 """
 
 import base64
@@ -25,10 +25,19 @@ RECIPES: Mapping[str, Callable[[], str]] = {
 
 
 def make_missing(plan: dict[str, Any], call: Call, say: Callable[[str], None] = print) -> list[str]:
-    """Create every Secret of the plan that does not exist, and say a line for each.
+    """Create every Secret of the plan that does not exist.
 
-    One that is refused does not stop the others; what was refused is returned, a line each.
-    Raises OSError when the API server cannot be reached.
+    Args:
+        plan: `{"secrets": [{"name", "namespaces", "keys"}, …]}`. The value of a key is a name in RECIPES or
+            `{"literal": text}`. A Secret is created in its first namespace and copied to the others.
+        call: Calls the API server.
+        say: Receives a line for each Secret and namespace.
+
+    Returns:
+        A line for each Secret that the API server refused; the other Secrets are created nevertheless.
+
+    Raises:
+        OSError: The API server cannot be reached.
     """
     refused = []
     for entry in plan["secrets"]:
@@ -45,7 +54,7 @@ def _make(entry: dict[str, Any], call: Call, say: Callable[[str], None]) -> None
     data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
     say(_create(first, entry["name"], data, call))
     for namespace in others:
-        # What is copied is what was stored: another run may have been faster.
+        # Copy the stored values, not `data`, because another run may have created the Secret first.
         say(_create(namespace, entry["name"], _read(first, entry["name"], call), call))
 
 
@@ -82,7 +91,7 @@ def _read(namespace: str, name: str, call: Call) -> dict[str, str]:
 
 
 def main(plan: dict[str, Any], call: Call) -> int:
-    """Return the exit status. After 1 Kubernetes starts the Job again, after a longer wait each time."""
+    """Return the exit status; after 1 Kubernetes starts the Job's pod again with growing pauses."""
     try:
         refused = make_missing(plan, call)
     except OSError as error:

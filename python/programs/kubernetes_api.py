@@ -1,4 +1,4 @@
-"""The Kubernetes API as a pod's own account sees it, with the standard library alone."""
+"""Calls the Kubernetes API with the pod's service account, using the standard library only."""
 
 import json
 import ssl
@@ -16,7 +16,7 @@ SERVER = "https://kubernetes.default.svc"
 
 @dataclass(frozen=True)
 class Request:
-    """One call. `body` is sent as it is; `content_type` says what it is."""
+    """One request to the API server; `body` is sent unchanged."""
 
     method: str
     path: str
@@ -26,19 +26,19 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """Status and JSON body. A refusal is an answer too: nothing is raised for it."""
+    """The status and JSON body of a response. Error statuses are answers too and raise nothing."""
 
     status: int
     body: dict[str, Any]
 
     @property
     def reason(self) -> str:
-        """What the API server said, for a person."""
+        """The status and the API server's message, for people."""
         return f"{self.status} {self.body.get('message', '')}".strip()
 
 
 class Refused(RuntimeError):
-    """The API server was asked for what cannot be done without, and said no."""
+    """The API server refused a request that the program cannot do without."""
 
 
 Call = Callable[[Request], Answer]

@@ -1,8 +1,8 @@
-"""Brings MLflow's tables, and those of its users, to the version of this image.
+"""Migrates MLflow's tables, and the tables of its users, to the version in this image.
 
-Several servers may start at once on an empty database, and MLflow's own
-migration would race; an advisory lock of Postgres lets one through at a time.
-The database comes from libpq's `PG*` variables.
+MLflow's own migration fails if several servers start at once on an empty database. An advisory lock of
+Postgres (https://www.postgresql.org/docs/current/explicit-locking.html) lets one server migrate at a time.
+libpq's `PG*` variables name the database.
 """
 
 import subprocess
@@ -23,7 +23,8 @@ def main() -> int:
     """Return the exit status. After 1 Kubernetes starts the container again."""
     try:
         with closing(psycopg2.connect("", connect_timeout=30)) as connection, connection.cursor() as cursor:
-            # Outside any transaction: idle in one, a server may cut it off and free the lock too early.
+            # Autocommit, because Postgres may be set to end sessions that are idle in a transaction
+            # (idle_in_transaction_session_timeout), which would release the lock too early.
             connection.autocommit = True
             cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
             for upgrade in UPGRADES:

@@ -1,6 +1,6 @@
-"""Probe: does MLflow answer a request that needs its database and its users?
+"""Probe: exits 0 if MLflow answers a request that needs its database and its users, else 1.
 
-`/health` answers 200 with the database down; a search for one experiment does not.
+The request is a search for one experiment. MLflow's own `/health` answers 200 even if the database is down.
 """
 
 import base64

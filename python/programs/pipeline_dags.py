@@ -1,10 +1,9 @@
-"""Keeps the folder from which Airflow reads its DAGs.
+"""Keeps Airflow's DAG folder equal to the ConfigMaps of the pipelines.
 
-It runs beside every component that reads DAGs. In the folder it puts the files
-that all pipelines share, from a mounted ConfigMap, and one file for each
-pipeline, from the ConfigMap that the pipeline left: applying a pipeline's
-manifests is all it takes to run it. A file is replaced at once or not at all,
-and a spec that cannot be read leaves what is there.
+It runs as a container beside every component of Airflow that reads DAGs. It copies the files that all
+pipelines share from a mounted ConfigMap, and writes one file for each pipeline from the pipeline's own
+ConfigMap, so that applying a pipeline's manifests creates its DAGs. Files are replaced atomically. If a spec
+cannot be read, the pipeline's existing file stays.
 """
 
 import json
@@ -24,7 +23,7 @@ from lifecycle.names import API_VERSION, PIPELINE_LABEL, SPEC_FILE
 SECONDS_BETWEEN_LOOKS = 5
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
-# JSON never has three quotes in a row, and a raw string keeps its backslashes.
+# A raw string holds the spec: JSON never has three quotes in a row, and a raw string keeps backslashes.
 FILE = '''"""The DAGs of the pipeline {name}, for Airflow.
 
 Written from its ConfigMap: a change here does not last.
@@ -38,12 +37,12 @@ globals().update(dags(r"""{spec}"""))
 
 @dataclass
 class Found:
-    """What the ConfigMaps hold.
+    """The result of reading the pipelines' ConfigMaps.
 
     Attributes:
-        files: name of a file for Airflow to its text.
-        kept: names of files that stay as they are, whatever they are.
-        wrong: what cannot be read, a line each.
+        files: Texts of the DAG files, by file name.
+        kept: Names of DAG files that must stay as they are, because their pipeline's spec cannot be read.
+        wrong: A line for each spec that cannot be read.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -52,10 +51,17 @@ class Found:
 
 
 def look(namespace: str, shared: Path, folder: Path, call: Call) -> tuple[bool, list[str]]:
-    """Look once and make the folder right.
+    """Update the folder once.
+
+    Args:
+        namespace: Namespace of the pipelines' ConfigMaps.
+        shared: Folder where the ConfigMap of the shared files is mounted.
+        folder: Airflow's DAG folder.
+        call: Calls the API server.
 
     Returns:
-        Whether the pipelines could be read, and what there is to tell, a line each.
+        Whether the pipelines could be read, and lines for the log. If they could not, only the shared files
+        are updated and no file is removed.
     """
     files = texts(shared)
     try:
@@ -69,23 +75,23 @@ def look(namespace: str, shared: Path, folder: Path, call: Call) -> tuple[bool, 
 
 
 def texts(folder: Path) -> dict[str, str]:
-    """The text of each file of a mounted ConfigMap, by its path."""
+    """Return the text of each file of a mounted ConfigMap, by its path relative to `folder`."""
     found = {}
     for path in folder.iterdir():
         if path.is_file():
             found[path.name] = path.read_text()
-        # The folders that begin with two dots are the kubelet's: what lies in them is linked to.
+        # Skip the kubelet's own folders, which begin with two dots; the other entries link into them.
         elif not path.name.startswith(".."):
             found |= {f"{path.name}/{name}": text for name, text in texts(path).items()}
     return found
 
 
 def pipelines(namespace: str, call: Call) -> Found:
-    """Read every pipeline's ConfigMap.
+    """Read the ConfigMaps of all pipelines.
 
     Raises:
-        Refused: they may not be read.
-        OSError: no API server answers.
+        Refused: The API server refuses the request.
+        OSError: The API server does not answer.
     """
     answer = call(
         Request("GET", f"/api/v1/namespaces/{namespace}/configmaps?labelSelector={quote(PIPELINE_LABEL)}")
@@ -105,10 +111,11 @@ def pipelines(namespace: str, call: Call) -> Found:
 
 
 def dag_file(name: str, data: Mapping[str, str]) -> str:
-    """The text of the file that makes a pipeline's DAGs.
+    """Return the text of a pipeline's DAG file.
 
     Raises:
-        ValueError: `data` holds no spec of the pipeline `name` that this release knows.
+        ValueError: `data`, the ConfigMap's content, has no valid spec of the pipeline `name`, or the spec has
+            another API version.
     """
     if not NAME.fullmatch(name):
         raise ValueError(f"its label {PIPELINE_LABEL} must be a DNS label, got {name!r}")
@@ -129,13 +136,13 @@ def dag_file(name: str, data: Mapping[str, str]) -> str:
 
 
 def write(folder: Path, files: Mapping[str, str]) -> list[str]:
-    """Write the files that differ; return a line for each."""
+    """Write the files that are missing or differ; return a line for each."""
     news = []
     for name, text in sorted(files.items()):
         path = folder / name
         if path.exists() and path.read_text() == text:
             continue
-        # Airflow reads files that end in .py, and whenever it likes.
+        # Airflow may read .py files at any time, so the text is written to another file and renamed.
         path.parent.mkdir(exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
         partial.write_text(text)
@@ -161,20 +168,24 @@ def main(
     call: Call,
     sleep: Callable[[float], None] = time.sleep,
 ) -> NoReturn:
-    """Look for ever. The ready file appears once the folder is whole, and stays: old DAGs beat none."""
-    told: list[str] = []
+    """Update the folder for ever.
+
+    The ready file is created after the first complete update and is never removed: DAGs that are out of date
+    are better than none. Log lines are printed only if they differ from those of the last update.
+    """
+    printed: list[str] = []
     while True:
-        whole, lines = look(namespace, shared, folder, call)
-        for line in lines if lines != told else []:
+        complete, lines = look(namespace, shared, folder, call)
+        for line in lines if lines != printed else []:
             print(line, flush=True)
-        told = lines
-        if whole:
+        printed = lines
+        if complete:
             ready_file.touch()
         sleep(SECONDS_BETWEEN_LOOKS)
 
 
 if __name__ == "__main__":
-    # Linux drops an unhandled SIGTERM to a container's first process.
+    # The kernel ignores SIGTERM for process 1 of a container unless it has a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     own_namespace, *paths = sys.argv[1:]
     shared_files, dag_folder, ready = map(Path, paths)

@@ -1,13 +1,13 @@
-"""Starts a Python program of this folder in an environment made of a locked requirements file.
+"""Runs a Python module in a virtual environment that is built from a locked requirements file.
 
     python3 run_step.py --requirements FILE --environments DIR --code DIR -- MODULE ARGUMENTS...
 
-The environment is made once for each lock, Python and machine, and found again
-by every pod that shares the folder DIR. Where DIR is `-`, the Python that this
-runs on has everything already: a built image.
+The environment is built once for each requirements file, Python version and machine type, and is shared by
+all pods that mount the folder DIR. With `--environments -` the module runs on the current Python; this is for
+images that contain the packages.
 
-It needs nothing but Python, the package's names and `uv`, whose own variables hold as well
-(UV_DEFAULT_INDEX, UV_CONFIG_FILE …).
+The program needs the standard library, lifecycle.names and `uv`. uv's own variables apply (UV_DEFAULT_INDEX,
+UV_CONFIG_FILE …): https://docs.astral.sh/uv/reference/environment/
 """
 
 import argparse
@@ -29,23 +29,22 @@ from lifecycle.names import PERMANENT_ERROR, RETRYABLE_ERROR, Exit
 PATIENCE = 30.0
 """Seconds that the packages may be out of reach: a pod is there a moment before its firewall opens."""
 UNUSED = 7 * 24 * 3600.0
-"""Seconds after which an environment that nothing has started in is removed."""
-
+"""Seconds after its last use after which an environment is removed."""
 
 INSTALL = ("--require-hashes", "--no-deps", "--only-binary", ":all:")
 
 
 class NoEnvironment(Exception):
-    """There is no environment; `code` is the exit code that docs/lifecycle.md gives such an end."""
+    """The environment cannot be built; `code` is the exit code, one of those in docs/lifecycle.md."""
 
     def __init__(self, end: Exit, why: str) -> None:
-        """`why` is the last line of the log, behind the end's word."""
+        """Make the log's last line, the word of `end` and the reason `why`, the message."""
         super().__init__(f"{end.word}: {why}")
         self.code = end.code
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], patience: float = PATIENCE) -> int:
-    """Become the program; return an exit code where that cannot be."""
+    """Replace this process by the module; return an exit code if the environment cannot be built."""
     options = parser().parse_args(arguments)
     try:
         python = sys.executable
@@ -58,24 +57,25 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], patience: float =
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="run_step.py")
-    made.add_argument("--requirements", type=Path, required=True, help="locked, with hashes")
-    made.add_argument("--environments", required=True, help="folder that keeps environments, or - for none")
+    made.add_argument("--requirements", type=Path, required=True, help="requirements file with hashes")
+    made.add_argument("--environments", required=True, help="folder of the environments, or - for none")
     made.add_argument("--code", type=Path, required=True, help="folder with the package")
-    made.add_argument("command", nargs="+", metavar="MODULE ARGUMENTS", help="what `python -m` runs")
+    made.add_argument("command", nargs="+", metavar="MODULE ARGUMENTS", help="module that `python -m` runs")
     return made
 
 
 def environment(requirements: Path, folder: Path, environ: Mapping[str, str], patience: float) -> Path:
-    """Return the Python of the environment, which is made where it is missing.
+    """Return the path of the environment's Python; build the environment if it is missing.
 
-    A shared lock on it goes on into the program, so that nobody removes it meanwhile.
+    The shared file lock stays open in the module that replaces this process, so that no other pod removes the
+    environment while the module runs.
 
     Raises:
-        NoEnvironment: It cannot be made.
+        NoEnvironment: The environment cannot be built.
     """
-    # Pods under other users of the same group may use and remove it.
+    # Group-writable files, because pods under other users of the same group use and remove environments.
     os.umask(0o002)
     try:
         lock = requirements.read_bytes()
@@ -85,7 +85,7 @@ def environment(requirements: Path, folder: Path, environ: Mapping[str, str], pa
         made = folder / key
         while not made.is_dir():
             fcntl.flock(held, fcntl.LOCK_EX)
-            # Who had the lock before may have made it.
+            # Another pod may have built it while this one waited for the lock.
             if not made.is_dir():
                 build(requirements, folder, made, environ, patience)
             fcntl.flock(held, fcntl.LOCK_SH)
@@ -98,7 +98,7 @@ def environment(requirements: Path, folder: Path, environ: Mapping[str, str], pa
 
 
 def locked(folder: Path, key: str) -> int:
-    """Return a file that is locked together with others who only use the environment."""
+    """Return a file descriptor with a shared lock on the environment; wait while another pod builds it."""
     file = os.open(folder / ".locks" / key, os.O_RDWR | os.O_CREAT, 0o664)
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -145,21 +145,26 @@ def build(requirements: Path, folder: Path, made: Path, environ: Mapping[str, st
 
 
 def remove_unused(folder: Path) -> None:
-    """Remove environments in which nothing runs and nothing has started for a week, and what builds left."""
+    """Remove environments and remains of builds that are not in use and were last used a week ago."""
     for each in folder.iterdir():
-        # Another pod may tidy up at the same moment: what it took away, or uses, is left to it.
+        # FileNotFoundError: another pod removed it at the same time. BlockingIOError: it is in use.
         with suppress(FileNotFoundError, BlockingIOError):
             remove_if_unused(each)
 
 
 def remove_if_unused(made: Path) -> None:
-    """Remove this environment where it is as old and as unused as that."""
+    """Remove an environment if it was last used a week ago and is not in use.
+
+    Raises:
+        FileNotFoundError: Another pod removed it at the same time.
+        BlockingIOError: It is in use.
+    """
     key = made.name.removesuffix(".partial")
     if made.name.startswith(".") or time.time() - made.stat().st_mtime < UNUSED:
         return
     with (made.parent / ".locks" / key).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Under its own name it would look whole until the last file is gone.
+        # Rename it first, because a half-deleted folder under the final name would be taken for complete.
         gone = made.parent / f"{key}.partial"
         made.rename(gone)
         shutil.rmtree(gone)
@@ -167,7 +172,7 @@ def remove_if_unused(made: Path) -> None:
 
 
 def become(python: str, options: argparse.Namespace, environ: Mapping[str, str]) -> NoReturn:
-    """Let the program take this process's place: signals and the exit code are then its own."""
+    """Replace this process by `python -m MODULE`, which then gets the signals and sets the exit code."""
     path = os.pathsep.join(filter(None, [str(options.code), environ.get("PYTHONPATH", "")]))
     sys.stdout.flush()
     os.execve(python, [python, "-m", *options.command], {**environ, "PYTHONPATH": path})

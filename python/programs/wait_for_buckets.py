@@ -1,6 +1,6 @@
-"""Waits until the object store lists each of these buckets to this pod: `wait_for_buckets.py BUCKET...`.
+"""Waits until this pod's key can list each of the buckets: `wait_for_buckets.py BUCKET...`.
 
-Address and key are in the variables that boto3 reads: AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID and so on.
+boto3 reads address and key from the environment: AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID and so on.
 """
 
 import os
@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 
 def main(buckets: Sequence[str], pause: float = 2) -> None:
-    """Return once every bucket is listed; until then say every `pause` seconds what is missing."""
+    """Return when every bucket can be listed; until then print every `pause` seconds what is missing."""
     once = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
     store = boto3.client("s3", config=once)
     waiting = list(buckets)

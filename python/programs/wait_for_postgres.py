@@ -1,4 +1,4 @@
-"""Waits until Postgres lets this pod's role into its database; libpq's `PG*` variables say which."""
+"""Waits until this pod's role can connect to its database; libpq's `PG*` variables name both."""
 
 import os
 import time
@@ -8,7 +8,7 @@ import psycopg2
 
 
 def main(pause: float = 2) -> None:
-    """Return once the role is in; until then say every `pause` seconds what keeps it out."""
+    """Return when a connection succeeds; until then print the error every `pause` seconds."""
     while True:
         try:
             with closing(psycopg2.connect("", connect_timeout=5)):

@@ -1,4 +1,4 @@
-"""Servers, each started for the tests alone: a little API server, Postgres, MinIO, one for files."""
+"""Fixtures: servers that run for the tests only (a small API server, Postgres, MinIO, a file server)."""
 
 import os
 import pwd
@@ -23,14 +23,14 @@ from small_api_server import SmallApiServer, serving
 
 
 def pytest_report_header() -> str:
-    """Which of the two backends Triton serves with: scripts/cluster/README.md."""
+    """Print which backend Triton uses; scripts/cluster/README.md describes both."""
     backend = os.environ.get("ONNXRUNTIME_BACKEND") or "the stand-in in Python"
     return f"Triton's ONNX Runtime backend: {backend}"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run a module, and one all that asks MLflow: its server takes longest to start."""
+    """Give each module to one worker, and all tests with MLflow to one, so that its server starts once."""
     for item in items:
         asks_mlflow = "mlflow_server" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("mlflow" if asks_mlflow else item.path.name))
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def botocore_loader() -> Iterator[None]:
-    """What botocore knows of each service, megabytes of JSON, is read once and not by each new client."""
+    """Share botocore's loader among all clients, so that megabytes of service descriptions are read once."""
     loader = botocore.session.create_loader()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(botocore.session, "create_loader", lambda *_: loader)
@@ -53,7 +53,7 @@ def server() -> Iterator[SmallApiServer]:
 
 @pytest.fixture
 def account(tmp_path: Path) -> Path:
-    """The folder that the kubelet mounts into a pod."""
+    """The folder of the service account that the kubelet mounts into a pod."""
     (tmp_path / "token").write_text("first-token")
     return tmp_path
 
@@ -65,8 +65,8 @@ def call(server: SmallApiServer, account: Path) -> Call:
 
 @pytest.fixture(scope="session")
 def postgres_folder() -> Iterator[Path]:
-    """A running Postgres that listens in this folder and nowhere else."""
-    # Postgres refuses to run as root; it then runs as whoever owns its folder.
+    """The folder with the socket of a running Postgres; it listens on no port."""
+    # Postgres refuses to run as root, so it runs as `nobody`, who owns the folder.
     user = "nobody" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     if user is not None:
@@ -98,7 +98,7 @@ def postgres_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def database(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables by which libpq finds that Postgres."""
+    """Set libpq's variables to that Postgres."""
     monkeypatch.setenv("PGHOST", str(postgres_folder))
     monkeypatch.setenv("PGUSER", "tests")
     monkeypatch.setenv("PGDATABASE", "postgres")
@@ -106,14 +106,14 @@ def database(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running MinIO; its root user is `tests`, with the password `test-password`."""
+    """The address of a running MinIO; its root user is `tests` with the password `test-password`."""
     with running_minio(tmp_path_factory.mktemp("minio")) as (_, address):
         yield address
 
 
 @pytest.fixture
 def object_store(minio: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of that MinIO, with empty buckets `data` and `models`, and the variables that steps need."""
+    """A client of that MinIO with empty buckets `data` and `models`; sets the variables that steps read."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", minio)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tests")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-password")
@@ -134,13 +134,13 @@ def object_store(minio: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 def file_server() -> Iterator[FileServer]:
-    """A server of files that can misbehave."""
+    """A file server whose answers can be faulty."""
     with serving_files() as started:
         yield started
 
 
 def postgres_program(name: str) -> str:
-    """Where this program is: Debian keeps it off the path."""
+    """Return the path of a program of Postgres; Debian does not put them on the PATH."""
     debian = sorted(str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin"))
     found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *debian]))
     assert found, f"there is no {name}: install Postgres, or start the tests by scripts/test-python.sh"
@@ -148,7 +148,7 @@ def postgres_program(name: str) -> str:
 
 
 def postgres_answers(folder: Path, running: subprocess.Popen[bytes]) -> bool:
-    """Whether this Postgres answers yet; one that ended fails at once, and says what it wrote."""
+    """Return whether this Postgres accepts connections; fail with its log if the process has ended."""
     assert running.poll() is None, (folder / "postgres.log").read_text()
     try:
         psycopg2.connect(host=str(folder), user="tests", dbname="postgres").close()

@@ -1,4 +1,4 @@
-"""A server of files over HTTP that can misbehave as servers do."""
+"""An HTTP file server whose answers can be slow, incomplete or errors."""
 
 import threading
 import time
@@ -10,7 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Answer:
-    """What a path answers: `pause` seconds later, half of it `halt` seconds after, `missing` bytes short."""
+    """The answer of a path.
+
+    Attributes:
+        body: The content.
+        status: The HTTP status.
+        missing: Number of bytes at the end that are announced and not sent.
+        pause: Seconds before the head is sent.
+        halt: Seconds between the two halves of the body.
+        headers: Further headers.
+    """
 
     body: bytes = b""
     status: int = 200
@@ -22,7 +31,7 @@ class Answer:
 
 @dataclass
 class FileServer:
-    """Answers by path; what has none is 404. `seen` are the paths that were asked for."""
+    """The answers by path; other paths answer 404. `seen` lists the requested paths."""
 
     address: str = ""
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -31,7 +40,7 @@ class FileServer:
 
 @contextmanager
 def serving_files() -> Iterator[FileServer]:
-    """Serve on a free port."""
+    """Run the server on a free port of this machine."""
     files = FileServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,7 +66,7 @@ def serving_files() -> Iterator[FileServer]:
             self.wfile.write(answer.body[half : len(answer.body) - answer.missing])
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-            """Nothing: a test says what it saw."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     files.address = f"http://127.0.0.1:{server.server_port}"

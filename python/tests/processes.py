@@ -1,4 +1,4 @@
-"""Servers as processes of their own: their ports, waiting for them, killing and starting them again."""
+"""Servers as processes: free ports, waiting until they are ready, killing and starting them again."""
 
 import itertools
 import os
@@ -18,10 +18,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tritonclient.utils import InferenceServerException
 
 HERE = Path(__file__).resolve().parent
-# Much longer than anything takes: only what never comes is to fail.
+# Much longer than any wait takes on a busy machine; only what never happens fails.
 SECONDS = 120.0
-# Below the ports from which Linux takes those of outgoing connections, 32768 and up, and Kubernetes
-# those of its nodes, 30000 and up: some thousand for each of pytest's workers.
+# Below Linux's ports of outgoing connections (from 32768) and Kubernetes' node ports (from 30000). Each of
+# pytest's workers uses a part.
 PORTS = range(20000, 30000)
 PORTS_OF_A_WORKER = 2500
 
@@ -30,7 +30,7 @@ def _ports() -> Iterator[int]:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     first = worker * PORTS_OF_A_WORKER % len(PORTS)
     own = PORTS[first : first + PORTS_OF_A_WORKER]
-    # Another run on this machine is likely to begin elsewhere.
+    # Begin at a place that depends on the process id, so that two test runs on one machine rarely collide.
     start = os.getpid() % len(own)
     return itertools.chain(own[start:], own[:start])
 
@@ -38,8 +38,8 @@ def _ports() -> Iterator[int]:
 _PORTS = _ports()
 
 
-def laid_down(folder: Path, *programs: str) -> Path:
-    """The folder with these programs and the shared names, as a ConfigMap brings them into a pod."""
+def copied_programs(folder: Path, *programs: str) -> Path:
+    """Copy these programs and lifecycle.names into a folder, as ConfigMaps bring them into a pod."""
     (folder / "lifecycle").mkdir(parents=True)
     files = ("lifecycle/__init__.py", "lifecycle/names.py", "lifecycle/names.json")
     for source in [*files, *(f"programs/{name}" for name in programs)]:
@@ -48,7 +48,7 @@ def laid_down(folder: Path, *programs: str) -> Path:
 
 
 def free_port() -> int:
-    """A port that nothing listens on, and that nobody else in this run is given."""
+    """Return a port that nothing listens on and that this run has not returned before."""
     for port in _PORTS:
         try:
             socket.create_server(("127.0.0.1", port)).close()
@@ -59,7 +59,11 @@ def free_port() -> int:
 
 
 def wait_until(true: Callable[[], object], seconds: float = SECONDS, what: str = "it") -> None:
-    """Wait until `true` returns something true; what it raises counts as not yet."""
+    """Wait until `true` returns a true value; OSError, KeyError and Triton's errors count as not yet.
+
+    Raises:
+        AssertionError: It does not happen within `seconds`; the message begins with `what`.
+    """
     end = time.monotonic() + seconds
     last: object = None
     while time.monotonic() < end:
@@ -75,7 +79,7 @@ def wait_until(true: Callable[[], object], seconds: float = SECONDS, what: str =
 
 
 def answers(address: str) -> bool:
-    """Whether a GET of this address succeeds."""
+    """Return whether a GET of this address answers 200."""
     with urllib.request.urlopen(address, timeout=5) as answer:
         return bool(answer.status == 200)
 
@@ -96,7 +100,11 @@ class Process:
             )
 
     def wait_until(self, ready: Callable[[], object]) -> None:
-        """Wait until it is ready; one that ends instead fails at once, and says what it wrote."""
+        """Wait until `ready` returns a true value.
+
+        Raises:
+            AssertionError: The process ended, or is not ready in time; the message has its log.
+        """
 
         def ready_or_ended() -> object:
             assert self.running is not None
@@ -124,16 +132,16 @@ class Process:
 
 @contextmanager
 def running_minio(folder: Path) -> Iterator[tuple[Process, str]]:
-    """A MinIO that keeps its data in this folder, and its address.
+    """Run a MinIO with its data in this folder; yield its process and its address.
 
-    Its root user is `tests`, with the password `test-password`.
+    Its root user is `tests` with the password `test-password`.
     """
     port = free_port()
     environ = {
         **os.environ,
         "MINIO_ROOT_USER": "tests",
         "MINIO_ROOT_PASSWORD": "test-password",
-        # Its console would take another port, whichever was free at the moment.
+        # The console would take another port, which may be one that `free_port` returns later.
         "MINIO_BROWSER": "off",
     }
     command = [
@@ -155,7 +163,7 @@ def running_minio(folder: Path) -> Iterator[tuple[Process, str]]:
 
 
 def lets_in(address: str) -> bool:
-    """Whether MinIO takes requests. Its own word, /minio/health/ready, comes a moment before it does."""
+    """Return whether MinIO accepts requests; /minio/health/ready answers 200 a moment too early."""
     client = boto3.client(
         "s3",
         endpoint_url=address,
@@ -174,7 +182,7 @@ def lets_in(address: str) -> bool:
 
 
 def minio_program() -> str:
-    """Where MinIO's program is."""
+    """Return the path of MinIO's program."""
     found = os.environ.get("MINIO") or shutil.which("minio")
     assert found, (
         "there is no MinIO: name its program in $MINIO, or start the tests by scripts/test-python.sh"

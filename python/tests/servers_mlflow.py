@@ -1,6 +1,6 @@
-"""A running MLflow, and small pipelines whose steps use it.
+"""Fixtures: a running MLflow server, and small pipelines whose steps use it.
 
-A plugin: a module of tests says `pytest_plugins = ("servers_mlflow",)`.
+This is a pytest plugin; a test module loads it with `pytest_plugins = ("servers_mlflow",)`.
 """
 
 import os
@@ -19,7 +19,7 @@ from small_triton import serving_triton
 
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running MLflow with a database of its own; artifacts go to the bucket `mlflow`."""
+    """The address of a running MLflow with its own database; its artifacts are in the bucket `mlflow`."""
     folder = tmp_path_factory.mktemp("mlflow")
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
@@ -44,9 +44,9 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def pipelines(
     mlflow_server: str, object_store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Pipeline]]:
-    """Makes pipelines, each with a name of its own and a Triton that stands in."""
+    """Makes pipelines with unique names; keywords change their specs, as in `serving__shadow=True`."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
-    # What Tracking sets for its process must not outlive a test.
+    # Tracking sets these variables for the process; monkeypatch restores them after the test.
     for name in ("MAX_RETRIES", "TIMEOUT"):
         monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_{name}", "3" if name == "MAX_RETRIES" else "60")
     existing = [each["Name"] for each in object_store.list_buckets()["Buckets"]]

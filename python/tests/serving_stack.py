@@ -1,4 +1,4 @@
-"""A real Triton, a real MinIO and the sidecar between them, on this machine, and models to serve."""
+"""A real Triton, a real MinIO and the sidecar between them, as processes, and models to serve."""
 
 import json
 import os
@@ -32,7 +32,7 @@ RESTRICTED = "model-repository,shared-memory,statistics,trace,logging,model-conf
 
 @contextmanager
 def minio(folder: Path) -> Iterator[Process]:
-    """A MinIO with the buckets `models` and `data`; AWS's variables are set to it meanwhile."""
+    """A running MinIO with the buckets `models` and `data`; the AWS_* variables name it meanwhile."""
     before = dict(os.environ)
     with running_minio(folder) as (server, address):
         os.environ.update(
@@ -53,7 +53,7 @@ def minio(folder: Path) -> Iterator[Process]:
 
 
 class Triton(Process):
-    """A tritonserver with the flags of its pod."""
+    """A tritonserver with the arguments that its pod has."""
 
     def __init__(self, folder: Path) -> None:
         self.http, self.grpc, self.metrics = free_port(), free_port(), free_port()
@@ -91,7 +91,7 @@ class Triton(Process):
 
 
 class SidecarProcess(Process):
-    """The sidecar as the pod runs it."""
+    """The sidecar as a process, as in its pod."""
 
     def __init__(self, folder: Path, triton: Triton, **environ: str) -> None:
         self.port = free_port()
@@ -117,7 +117,7 @@ def sidecar_environ(triton: Triton, port: int) -> dict[str, str]:
 
 
 class Page:
-    """What a sidecar says over HTTP."""
+    """Reads a sidecar's HTTP pages."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -138,12 +138,12 @@ class Page:
         return bool(self.model()["serving"] == version)
 
     def metrics(self) -> dict[str, float]:
-        """Each sample by its name and labels, as they are written."""
+        """The values of /metrics by the text of their names and labels."""
         lines = [line for line in self.get("/metrics")[1].splitlines() if not line.startswith("#")]
         return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines}
 
     def value(self, start: str) -> float:
-        """The only sample whose name and labels begin so."""
+        """The only value whose name and labels begin with `start`."""
         found = [value for name, value in self.metrics().items() if name.startswith(start)]
         assert len(found) < 2, (start, found)
         if not found:
@@ -152,7 +152,7 @@ class Page:
 
 
 def model_bytes(factor: float, inputs: int = 3, output: str = "prediction", pad: int = 0) -> bytes:
-    """An ONNX model that answers the sum of its inputs, times `factor`."""
+    """An ONNX model that predicts the sum of its inputs, times `factor`; `pad` floats make it larger."""
     weights = numpy_helper.from_array(np.full((inputs, 1), factor, dtype=np.float32), "weights")
     ballast = [numpy_helper.from_array(np.arange(pad, dtype=np.float32), "ballast")] if pad else []
     graph = helper.make_graph(
@@ -168,7 +168,7 @@ def model_bytes(factor: float, inputs: int = 3, output: str = "prediction", pad:
 
 
 def training_rows(rows: int = 2000) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Rows of the three features: a skewed one, whole hours, and one that is nearly always 1."""
+    """Rows x 3 features, float32: a skewed one, whole hours, and one that is 1 in nine of ten rows."""
     random = np.random.default_rng(7)
     return np.column_stack(
         [
@@ -180,7 +180,7 @@ def training_rows(rows: int = 2000) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def version_files(factor: float, **config: Any) -> dict[str, bytes]:
-    """The files of a version whose model answers the sum of the features, times `factor`."""
+    """The files of a version whose model predicts the sum of the features, times `factor`."""
     rows = training_rows()
     answers = rows.sum(axis=1, keepdims=True) * np.float32(factor)
     columns = dict(zip(FEATURES, rows.T, strict=True))
@@ -204,7 +204,7 @@ def version_files(factor: float, **config: Any) -> dict[str, bytes]:
 
 
 def publish(version: int, files: Mapping[str, bytes] | None = None, pipeline: str = "trip") -> None:
-    """Write a version; its model's factor is its number unless files are given."""
+    """Write a version to the model repository; without `files` its model's factor is its number."""
     model_repository.write_version(
         store(pipeline), version, files or version_files(version), {"model": pipeline}
     )
@@ -219,7 +219,7 @@ def store(pipeline: str = "trip", bucket: str = "models") -> Store:
 
 
 class Client:
-    """Someone who asks the model."""
+    """A client that sends inference requests over gRPC."""
 
     def __init__(self, triton: Triton) -> None:
         self._client = InferenceServerClient(triton.url)
@@ -232,7 +232,7 @@ class Client:
         return answer.as_numpy("prediction")
 
     def factor(self) -> float:
-        """The factor of the model that answers."""
+        """The factor of the model that serves."""
         return float(self.ask([[1, 0, 0]])[0, 0])
 
     def close(self) -> None:
@@ -240,7 +240,7 @@ class Client:
 
 
 class Traffic:
-    """Clients that ask without a pause, and what became of their requests."""
+    """Threads that send requests continuously and record failures, wrong answers and durations."""
 
     def __init__(self, triton: Triton, clients: int, factors: set[float], pause: float = 0) -> None:
         self.failed: list[str] = []

@@ -1,4 +1,4 @@
-"""A little API server: the few answers of the real one that the programs depend on."""
+"""A small Kubernetes API server with the few answers that the programs depend on."""
 
 import json
 import ssl
@@ -16,7 +16,7 @@ CORE = {"/api/v1/secrets", "/api/v1/configmaps"}
 
 @dataclass(frozen=True)
 class Seen:
-    """One request as it came in."""
+    """One received request."""
 
     method: str
     path: str
@@ -26,7 +26,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Fault:
-    """What a path answers instead, `times` times: the body as it is, `missing` bytes short of its length."""
+    """A faulty answer, given `times` times, after `pause` seconds.
+
+    The body lacks `missing` bytes of the announced Content-Length.
+    """
 
     status: int = 200
     body: bytes = b"{}"
@@ -37,7 +40,7 @@ class Fault:
 
 @dataclass
 class SmallApiServer:
-    """Objects by path."""
+    """The server's state: objects and faults by path, and the received requests."""
 
     token: str = "first-token"
     address: str = ""
@@ -55,7 +58,7 @@ class SmallApiServer:
         return [seen.path for seen in self.seen if seen.method == method]
 
     def fault(self, method: str, path: str) -> Fault | None:
-        """The fault for this request, one time less from now on."""
+        """Return the fault for this request, if it has one, and count it down."""
         fault = self.faults.get((method, path))
         if fault is None or fault.times == 0:
             return None
@@ -99,7 +102,7 @@ class SmallApiServer:
 
 @contextmanager
 def serving(server: SmallApiServer, tls: ssl.SSLContext | None = None) -> Iterator[SmallApiServer]:
-    """Serve on a free port of this machine; `server.address` says where."""
+    """Run the server on a free port of this machine and set `server.address`."""
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
@@ -129,7 +132,7 @@ def serving(server: SmallApiServer, tls: ssl.SSLContext | None = None) -> Iterat
         request_queue_size = 64
 
         def handle_error(self, request: object, client_address: object) -> None:
-            """A client that hung up is part of these tests."""
+            """Ignore errors: tests close connections early."""
 
     listener = Listener(("127.0.0.1", 0), Handler)
     if tls is not None:

@@ -1,4 +1,4 @@
-"""A small pipeline in the stores, and what its steps are given."""
+"""A small pipeline in the object store, its model.py, and the contexts of its steps."""
 
 import hashlib
 import json
@@ -29,12 +29,12 @@ def features(trips):
 def train(rows):
     return LinearRegression().fit(rows[["distance", "hour"]], rows["minutes"])
 """
-"""Finds the truth of `trips`."""
+"""A good model: the target of `trips` is a linear function of the features."""
 
 MEAN = LINEAR.replace("LinearRegression()", "Lasso(alpha=1e6)").replace(
     "import LinearRegression", "import Lasso"
 )
-"""Always says the mean: worse."""
+"""A worse model: it always predicts the mean."""
 
 SCHEMA: dict[str, Any] = {
     "columns": {
@@ -56,7 +56,7 @@ STEPS = {"train": train.run, "register": register.run, "gate": gate.run, "deploy
 
 @dataclass
 class Pipeline:
-    """One pipeline in the stores: what its steps are given, and the stand-in for its replicas."""
+    """One pipeline in the object store: the contexts of its steps, and the stand-in for its replicas."""
 
     name: str
     folder: Path
@@ -65,7 +65,7 @@ class Pipeline:
     environ: dict[str, str] = field(default_factory=dict)
 
     def context(self, run: str, batch: str = "2024-01", code: str = LINEAR) -> Context:
-        """What a step of this run is given, as the program makes it of files."""
+        """The context of this run's steps; spec.json and model.py are written to the folder."""
         (self.folder / f"model-{run}.py").write_text(code)
         path = self.folder / "spec.json"
         path.write_text(json.dumps(self.spec()))
@@ -89,7 +89,7 @@ class Pipeline:
         )
 
     def preprocessed(self, run: str, rows: pd.DataFrame | None = None, **given: Any) -> Context:
-        """A run whose batch is collected and preprocessed."""
+        """Collect and preprocess a batch in this run; return its context."""
         context = self.context(run, **given)
         collect(context, trips(context.batch) if rows is None else rows)
         preprocess.run(context)
@@ -100,7 +100,7 @@ class Pipeline:
         return Tracking(context.spec, context.environ, patience=5)
 
     def until(self, last: str, run: str, **given: Any) -> Context:
-        """A run that went through the steps up to this one."""
+        """Run all steps up to `last`; return the run's context."""
         context = self.preprocessed(run, **given)
         for name, step in STEPS.items():
             step(context)
@@ -114,7 +114,7 @@ class Pipeline:
 
 
 def trips(batch: str, rows: int = 400, noise: float = 1.0) -> pd.DataFrame:
-    """A batch whose minutes follow from distance and hour, but for the noise."""
+    """A monthly batch of trips, one a minute: minutes = 3 * distance + hour + normal noise."""
     rng = np.random.default_rng(0)
     start = pd.Timestamp(f"{batch}-01")
     distance, hour = rng.uniform(0, 20, rows).round(2), rng.integers(0, 24, rows)
@@ -130,7 +130,7 @@ def trips(batch: str, rows: int = 400, noise: float = 1.0) -> pd.DataFrame:
 
 
 def collect(context: Context, rows: pd.DataFrame) -> None:
-    """Lay a batch down as `collect` does."""
+    """Write a batch and its manifest as the step `collect` does."""
     data = parquet(rows)
     sha256 = hashlib.sha256(data).hexdigest()
     period = Period.of(context.batch)

@@ -1,7 +1,7 @@
-"""Stands in for Triton and its sidecar: one small server that speaks to steps as both do.
+"""A small HTTP server that replaces Triton and its sidecar in tests of the steps.
 
-It answers KServe's v2 protocol in JSON with onnxruntime, and `/status` and `/metrics` as the sidecar does.
-The cluster suite has the real ones.
+It answers inference requests of KServe's v2 protocol (JSON) with ONNX Runtime, and `/status` and `/metrics`
+as the sidecar does. The cluster suite uses the real servers.
 """
 
 import json
@@ -21,25 +21,25 @@ from lifecycle.store import Store
 
 @dataclass
 class SmallTriton:
-    """Follows the pointer of each pipeline it watches, unless it is told not to."""
+    """Serves the version of each watched pipeline's pointer, unless an attribute says otherwise."""
 
     port: int = 0
     stores: dict[str, Store] = field(default_factory=dict)
     stuck: int | None = None
-    """Serves this version, whatever the pointer says."""
+    """Serve this version whatever the pointer names; 0 for none."""
     refused: dict[int, str] = field(default_factory=dict)
     wrong: float = 0.0
-    """Added to every answer."""
+    """Added to every prediction."""
     failures: int = 0
-    """How many of the next questions it answers with 503."""
-    says: dict[str, Any] | None = None
-    """Answers this to the next questions instead."""
+    """Number of inference requests that are still to be answered with 503."""
+    fixed_answer: dict[str, Any] | None = None
+    """Answer all inference requests with this object and `status_code`."""
     status_code: int = 200
     shadow_rows: int = 0
     metrics: str = ""
     questions: list[dict[str, Any]] = field(default_factory=list)
     pointers: list[int | None] = field(default_factory=list)
-    """The version of each pointer as `/status` was asked for it."""
+    """The version in the pointer at each request of `/status`."""
 
     def watch(self, name: str, store: Store) -> None:
         self.stores[name] = store
@@ -72,29 +72,29 @@ class SmallTriton:
         if self.failures:
             self.failures -= 1
             return 503, {"error": "not now"}
-        if self.says is not None:
-            return self.status_code, self.says
+        if self.fixed_answer is not None:
+            return self.status_code, self.fixed_answer
         version = self.serving(name)
         model = self.stores[name].get(f"versions/{version}/model.onnx")
         if model is None:
             return 400, {"error": f"no model {name}"}
         tensor = question["inputs"][0]
-        said = (
+        predictions = (
             Scorer(model).predict(np.asarray(tensor["data"], np.float32).reshape(tensor["shape"]))
             + self.wrong
         )
         output = {
             "name": "prediction",
-            "shape": list(said.shape),
+            "shape": list(predictions.shape),
             "datatype": "FP32",
-            "data": said.ravel().tolist(),
+            "data": predictions.ravel().tolist(),
         }
         return 200, {"model_name": name, "model_version": str(version), "outputs": [output]}
 
 
 @contextmanager
 def serving_triton() -> Iterator[SmallTriton]:
-    """Start one."""
+    """Run the server on a free port of this machine."""
     triton = SmallTriton()
 
     class Handler(BaseHTTPRequestHandler):
@@ -106,8 +106,8 @@ def serving_triton() -> Iterator[SmallTriton]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            code, said = triton.infer(self.path.split("/")[3], body)
-            self.answer(code, json.dumps(said).encode())
+            code, answer = triton.infer(self.path.split("/")[3], body)
+            self.answer(code, json.dumps(answer).encode())
 
         def answer(self, code: int, body: bytes) -> None:
             self.send_response(code)
@@ -116,7 +116,7 @@ def serving_triton() -> Iterator[SmallTriton]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the library's
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

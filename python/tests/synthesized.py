@@ -1,4 +1,4 @@
-"""Specs of pipelines as `npm run synth` wrote them into dist/: what Python reads in a cluster."""
+"""Pipeline specs from dist/, as `npm run synth` wrote them."""
 
 import json
 from pathlib import Path
@@ -12,20 +12,20 @@ DIST = Path(__file__).parents[2] / "dist"
 
 
 def spec_texts(manifests: Path) -> list[str]:
-    """The text of each spec.json in a file of dist."""
+    """Return the text of each spec.json in a file of dist/."""
     objects = yaml.load_all(manifests.read_text(encoding="utf-8"), yaml.CSafeLoader)
     maps = [each["data"] for each in objects if each["kind"] == "ConfigMap"]
     return [data[SPEC_FILE] for data in maps if SPEC_FILE in data]
 
 
 def spec_of(name: str, source: dict[str, Any], schema: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """The spec of another pipeline: that of dist with this name, source and schema.
+    """Return the spec of dist's pipeline with another name, source and schema.
 
     Args:
-        name: The pipeline's.
-        source: What it says of its source; what a definition may leave out has its default.
-        schema: What a good batch is, as a spec spells it.
-        changes: Path, as in `serving.shadow`, to value.
+        name: The pipeline's name.
+        source: `collection.source`; missing keys get their defaults.
+        schema: `collection.schema`.
+        changes: Other values by their path, as in `serving.shadow`.
     """
     made: dict[str, Any] = json.loads(spec_texts(DIST / "laptop" / "60-pipeline-trip-duration.yaml")[0])
     assert made["apiVersion"] == API_VERSION

@@ -31,7 +31,7 @@ def jobs(database: None) -> Iterator[Cursor]:
 def add(
     jobs: Cursor, job_type: str = "TriggererJob", host: str = "10.0.0.1", state: str = "running", age: int = 5
 ) -> None:
-    """Add a job whose last heartbeat is so many seconds old."""
+    """Add a job whose last heartbeat was `age` seconds ago."""
     jobs.execute(
         "INSERT INTO job (state, job_type, hostname, latest_heartbeat)"
         " VALUES (%s, %s, %s, now() - %s * interval '1 second')",
@@ -44,14 +44,14 @@ def test_a_running_job_with_a_fresh_heartbeat_is_alive(jobs: Cursor) -> None:
     assert main("TriggererJob", "10.0.0.1") == 0
 
 
-def test_the_dead_jobs_of_earlier_pods_do_no_harm(jobs: Cursor) -> None:
+def test_dead_jobs_of_earlier_pods_are_ignored(jobs: Cursor) -> None:
     add(jobs, state="failed", age=5000)
     add(jobs, host="10.0.0.2", age=5000)
     add(jobs)
     assert main("TriggererJob", "10.0.0.1") == 0
 
 
-def test_a_job_without_a_heartbeat_for_a_minute_is_not(
+def test_a_job_without_a_heartbeat_for_a_minute_is_not_alive(
     jobs: Cursor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add(jobs, age=61)
@@ -59,7 +59,7 @@ def test_a_job_without_a_heartbeat_for_a_minute_is_not(
     assert capsys.readouterr().out == "no TriggererJob on 10.0.0.1 has had a heartbeat for 60 seconds\n"
 
 
-def test_a_job_that_ended_is_not(jobs: Cursor) -> None:
+def test_a_job_that_ended_is_not_alive(jobs: Cursor) -> None:
     add(jobs, state="success")
     assert main("TriggererJob", "10.0.0.1") == 1
 
@@ -74,14 +74,14 @@ def test_a_job_of_another_pod_does_not_count(jobs: Cursor) -> None:
     assert main("TriggererJob", "10.0.0.1") == 1
 
 
-def test_a_database_before_its_migration_is_one_clear_answer(
+def test_a_database_before_its_migration_is_reported_in_one_line(
     database: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main("TriggererJob", "10.0.0.1") == 1
     assert 'relation "job" does not exist' in capsys.readouterr().out
 
 
-def test_a_database_out_of_reach_is_one_clear_answer(
+def test_an_unreachable_database_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PGHOST", "/nowhere")

@@ -41,7 +41,7 @@ def test_few_distinct_values_have_few_bins(
     assert baseline.bins(values) == (edges, ratios)
 
 
-def test_a_constant_feature_notices_what_lies_above_and_below() -> None:
+def test_a_constant_feature_has_bins_for_smaller_and_larger_values() -> None:
     edges, ratios = baseline.bins([3.3, 3.3])
     assert ratios == [0, 1, 0]
     assert baseline.count(edges, [3.2, 3.3, 3.3, 3.4, math.nan])[0].tolist() == [1, 2, 1]

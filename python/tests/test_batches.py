@@ -28,7 +28,7 @@ def test_a_batch_is_a_period(batch: str, start: datetime, end: datetime) -> None
 @pytest.mark.parametrize(
     "batch", ["", "24", "2024-1", "2024-13", "2023-02-29", "2024-01-31T24", "2024-01\n", "٢٠٢٤"]
 )
-def test_what_is_no_period_is_refused(batch: str) -> None:
+def test_a_name_that_is_no_period_is_refused(batch: str) -> None:
     with pytest.raises(PermanentError, match=r"a batch is a period|there is no period"):
         Period.of(batch)
 
@@ -73,7 +73,7 @@ def test_a_template_without_a_period_is_refused() -> None:
 @pytest.mark.parametrize(
     ("moment", "months", "batch"),
     [
-        # The file of January is there two months after its end: on the 1st of April.
+        # January's file is published two months after January's end, on 1 April.
         (datetime(2024, 3, 31, 23, 59, tzinfo=UTC), 2, "2023-12"),
         (datetime(2024, 4, 1, tzinfo=UTC), 2, "2024-01"),
         (datetime(2024, 2, 1, tzinfo=UTC), 0, "2024-01"),
@@ -85,7 +85,7 @@ def test_the_newest_batch_is_one_that_is_published(moment: datetime, months: int
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)
-def test_of_any_moment_the_newest_batch_is_published_and_the_next_one_is_not(
+def test_at_any_time_the_newest_batch_is_published_and_the_next_one_is_not(
     granularity: Granularity,
 ) -> None:
     seeded = random.Random(granularity)

@@ -1,4 +1,4 @@
-"""What TypeScript writes and Python reads: contract/spec.schema.json, dist/, and the names of both."""
+"""Python reads what TypeScript writes: contract/spec.schema.json, the specs in dist/ and the shared names."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_dist_has_pipelines() -> None:
 @pytest.mark.parametrize("manifests", MANIFESTS, ids=lambda path: str(path.relative_to(DIST)))
 def test_python_reads_every_spec_of_dist_and_leaves_nothing_of_it_unread(manifests: Path) -> None:
     texts = spec_texts(manifests)
-    # One for Airflow, one for the steps.
+    # A manifest has two ConfigMaps with the spec: one for Airflow, one for the steps.
     assert len(texts) == 2
     for text in texts:
         spec = Spec.parse(text.encode())
@@ -58,7 +58,7 @@ def test_the_sidecar_listens_where_the_manifests_say(tmp_path: Path, monkeypatch
 
 
 def shape(schema: Any, definitions: dict[str, Any]) -> Any:
-    """What two JSON Schemas of the same objects agree on: keys, which of them are required, and types."""
+    """Reduce a JSON Schema to its keys, types and required keys, so that two schemas can be compared."""
     if "$ref" in schema:
         return shape(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     forms = [each for each in schema.get("anyOf", schema.get("oneOf", ())) if each.get("type") != "null"]
@@ -79,7 +79,7 @@ def shape(schema: Any, definitions: dict[str, Any]) -> Any:
         return "any object"
     if others:
         return {"any key": shape(others, definitions)}
-    # The type of a source stands in each; the hash is no part of the text.
+    # A key with a constant, a source's type, counts as required. `sha256` is computed and not in the text.
     required = {*schema["required"], *(key for key, each in schema["properties"].items() if "const" in each)}
     return {
         f"{key}{'' if key in required else '?'}": shape(each, definitions)

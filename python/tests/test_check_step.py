@@ -1,4 +1,4 @@
-"""The step check, against a server that stands for MLflow, the object store and Triton."""
+"""check_step.py against one server that stands for MLflow, the object store and Triton."""
 
 import base64
 import threading
@@ -28,7 +28,7 @@ class Services(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: pytest's output is for failures."""
+        """Log nothing."""
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ Collecting = Callable[..., Context]
 
 @pytest.fixture
 def collecting(object_store: Any, file_server: FileServer, tmp_path: Path) -> Collecting:
-    """A context whose source is the file server; the file of each of these months is there."""
+    """Makes contexts whose source is the file server, which has files of 2023-12 and 2024-01."""
 
     def made(*, schema: dict[str, Any] | None = None, **options: Any) -> Context:
         raw = spec_json(type="http", url=f"{file_server.address}/{{{{ month }}}}.parquet")
@@ -33,7 +33,7 @@ def collecting(object_store: Any, file_server: FileServer, tmp_path: Path) -> Co
 
 
 def spoiled() -> pd.DataFrame:
-    """400 trips, of which three are bad."""
+    """400 trips; the first three are bad."""
     made = trips()
     made.loc[:2, "distance"] = [-1.0, -2.0, 500.0]
     return made
@@ -48,20 +48,23 @@ def manifest(made: Context) -> dict[str, Any]:
 def test_a_batch_leaves_good_rows_bad_rows_and_a_manifest_with_exact_counts(collecting: Collecting) -> None:
     made = collecting()
     collect.run(made)
-    said = manifest(made)
-    data = made.data.get(f"raw/2024-01/data-{said['sha256']}.parquet")
+    written = manifest(made)
+    data = made.data.get(f"raw/2024-01/data-{written['sha256']}.parquet")
     assert data is not None
-    assert said["sha256"] == sha256(data)
-    assert said["sourceSha256"] == sha256(parquet(spoiled()))
-    assert said["quarantined"] == {"total": 3, "reasons": {"distance: above 100": 1, "distance: below 0": 2}}
-    assert (said["batch"], said["rows"], said["droppedColumns"]) == ("2024-01", 397, ["driver"])
-    assert (said["periodStart"], said["periodEnd"]) == (1704067200, 1706745600)
-    assert said["source"].endswith("/2024-01.parquet")
-    good = read(made.data, f"raw/2024-01/data-{said['sha256']}.parquet")
+    assert written["sha256"] == sha256(data)
+    assert written["sourceSha256"] == sha256(parquet(spoiled()))
+    assert written["quarantined"] == {
+        "total": 3,
+        "reasons": {"distance: above 100": 1, "distance: below 0": 2},
+    }
+    assert (written["batch"], written["rows"], written["droppedColumns"]) == ("2024-01", 397, ["driver"])
+    assert (written["periodStart"], written["periodEnd"]) == (1704067200, 1706745600)
+    assert written["source"].endswith("/2024-01.parquet")
+    good = read(made.data, f"raw/2024-01/data-{written['sha256']}.parquet")
     pd.testing.assert_frame_equal(
         good, spoiled()[3:].drop(columns="driver").reset_index(drop=True), check_dtype=False
     )
-    bad = read(made.data, f"raw/2024-01/quarantine-{said['quarantineSha256']}.parquet")
+    bad = read(made.data, f"raw/2024-01/quarantine-{written['quarantineSha256']}.parquet")
     assert bad[["distance", "reason"]].to_numpy().tolist() == [
         [-1.0, "distance: below 0"],
         [-2.0, "distance: below 0"],
@@ -69,22 +72,22 @@ def test_a_batch_leaves_good_rows_bad_rows_and_a_manifest_with_exact_counts(coll
     ]
 
 
-def test_the_run_and_the_sidecar_are_told(collecting: Collecting) -> None:
+def test_the_runs_result_and_the_status_for_the_sidecar_are_written(collecting: Collecting) -> None:
     made = collecting()
     collect.run(made)
-    said = manifest(made)
+    written = manifest(made)
     assert made.result("collect") == {
         "run": "run-1",
         "batch": "2024-01",
-        "sha256": said["sha256"],
-        "sourceSha256": said["sourceSha256"],
+        "sha256": written["sha256"],
+        "sourceSha256": written["sourceSha256"],
         "rows": 397,
-        "quarantined": said["quarantined"],
+        "quarantined": written["quarantined"],
     }
     assert made.models.get_json("status/batch.json") == {
         "batch": "2024-01",
         "periodEnd": 1706745600,
-        "collectedAt": said["collectedAt"],
+        "collectedAt": written["collectedAt"],
         "rows": 397,
         "quarantined": 3,
     }
@@ -94,9 +97,9 @@ def test_a_batch_without_a_bad_row_has_no_quarantine(collecting: Collecting) -> 
     made = collecting(batch="2023-12")
     collect.run(made)
     assert [key.split("-")[1][:3] for key in made.data.list("raw/2023-12/")] == ["12/", "12/"]
-    said = made.data.get_json("raw/2023-12/manifest.json")
-    assert said is not None
-    assert said["quarantineSha256"] is None
+    written = made.data.get_json("raw/2023-12/manifest.json")
+    assert written is not None
+    assert written["quarantineSha256"] is None
     assert not [key for key in made.data.list() if "quarantine" in key]
 
 
@@ -113,7 +116,7 @@ def test_the_same_batch_twice_changes_nothing(
     assert "found: the batch was collected before" in capsys.readouterr().out
 
 
-def test_a_batch_changed_after_the_fact_is_kept_beside_what_it_was(
+def test_the_manifest_of_a_batch_that_changed_later_is_kept(
     collecting: Collecting, file_server: FileServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = collecting()
@@ -127,7 +130,7 @@ def test_a_batch_changed_after_the_fact_is_kept_beside_what_it_was(
 def collected_twice(
     made: Context, file_server: FileServer, changed: pd.DataFrame
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The manifests before and after the source changed to this."""
+    """Collect a batch, change the source to `changed`, collect again; return the manifests of both."""
     collect.run(made)
     before = manifest(made)
     file_server.answers["/2024-01.parquet"] = Answer(parquet(changed))
@@ -136,11 +139,11 @@ def collected_twice(
 
 
 def kept(made: Context) -> list[Any]:
-    """The manifests that were kept."""
+    """The manifests that were kept under keys of their own."""
     return [made.data.get_json(key) for key in made.data.list("raw/2024-01/manifest-")]
 
 
-def test_a_change_that_leaves_the_good_rows_is_one_too(
+def test_a_change_of_bad_rows_only_is_a_change_of_the_batch(
     collecting: Collecting, file_server: FileServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = collecting()
@@ -148,9 +151,9 @@ def test_a_change_that_leaves_the_good_rows_is_one_too(
     before, after = collected_twice(made, file_server, mended)
     assert (after["sha256"], after["sourceSha256"]) == (before["sha256"], sha256(parquet(mended)))
     assert kept(made) == [before]
-    for said, rows in ((before, 3), (after, 2)):
-        bad = read(made.data, f"raw/2024-01/quarantine-{said['quarantineSha256']}.parquet")
-        assert len(bad) == said["quarantined"]["total"] == rows
+    for written, rows in ((before, 3), (after, 2)):
+        bad = read(made.data, f"raw/2024-01/quarantine-{written['quarantineSha256']}.parquet")
+        assert len(bad) == written["quarantined"]["total"] == rows
     assert "batch 2024-01 changed after the fact: before, 397 rows" in capsys.readouterr().out
 
 
@@ -161,7 +164,7 @@ def test_the_same_bytes_under_another_schema_are_checked_again(collecting: Colle
     assert manifest(wider)["quarantined"] == {"total": 2, "reasons": {"distance: below 0": 2}}
 
 
-def test_a_batch_whose_data_is_gone_is_laid_down_again(collecting: Collecting) -> None:
+def test_a_batch_whose_data_is_gone_is_written_again(collecting: Collecting) -> None:
     made = collecting()
     collect.run(made)
     key = f"raw/2024-01/data-{manifest(made)['sha256']}.parquet"
@@ -170,7 +173,7 @@ def test_a_batch_whose_data_is_gone_is_laid_down_again(collecting: Collecting) -
     assert len(read(made.data, key)) == 397
 
 
-def test_a_backfill_says_nothing_of_freshness(collecting: Collecting) -> None:
+def test_a_backfill_does_not_replace_the_status_of_a_newer_batch(collecting: Collecting) -> None:
     collect.run(collecting())
     collect.run(collecting(run="run-2", batch="2023-12"))
     made = collecting()
@@ -199,7 +202,7 @@ def test_a_period_that_has_not_ended_is_not_asked_for(
 
 def test_a_killed_step_is_run_again(collecting: Collecting, monkeypatch: pytest.MonkeyPatch) -> None:
     made = collecting()
-    # As if killed at each of its writes in turn: nothing but the object store is left of it.
+    # The step is ended at each of its writes in turn, as if it was killed; only the object store stays.
     for writes in range(5):
         made.data.delete(made.data.list())
         remaining = iter(range(writes))
@@ -226,7 +229,7 @@ def test_objects_are_a_source(object_store: Any, tmp_path: Path) -> None:
     assert manifest(made)["rows"] == 400
 
 
-def test_the_owners_function_is_a_source(object_store: Any, tmp_path: Path) -> None:
+def test_the_function_collect_of_model_py_is_a_source(object_store: Any, tmp_path: Path) -> None:
     model = MODEL + (
         "\ndef collect(start, end):\n"
         "    times = pd.date_range(start, end, freq='h', inclusive='left')\n"

@@ -18,7 +18,7 @@ def promoted(pipeline: Pipeline, run: str, **given: str) -> Context:
 
 
 def noisy(pipeline: Pipeline) -> Context:
-    """A first version that a later one is better than."""
+    """Promote a first version that is worse than later ones."""
     return promoted(pipeline, "worse", code=MEAN)
 
 
@@ -68,10 +68,10 @@ def test_a_repeated_deployment_changes_nothing(
     assert "deployed version 1 before" in capsys.readouterr().out
 
 
-def test_two_versions_are_kept_and_older_ones_collected(
+def test_two_versions_are_kept_and_older_ones_deleted(
     pipelines: Callable[..., Pipeline],
 ) -> None:
-    # A negative margin lets versions follow each other that are the same.
+    # With a negative margin, equally good versions are promoted.
     pipeline = pipelines(registry__gate__margin=-0.5)
     for number in range(1, 5):
         context = pipeline.until("deploy", f"run-{number}")
@@ -80,7 +80,7 @@ def test_two_versions_are_kept_and_older_ones_collected(
     assert pipeline.tracking().version(1) is not None
 
 
-def test_a_version_that_a_replica_refuses_is_put_back(pipeline: Pipeline) -> None:
+def test_a_version_that_a_replica_refuses_moves_the_pointer_back(pipeline: Pipeline) -> None:
     first = noisy(pipeline)
     deploy.run(first)
     before = first.models.get("pointer.json")
@@ -114,7 +114,7 @@ def test_replicas_that_do_not_follow_are_waited_for_and_then_put_back(pipeline: 
     assert pipeline.alias("champion") == 2
 
 
-def test_no_replica_at_all_is_a_reason_to_try_later(pipeline: Pipeline) -> None:
+def test_no_replica_at_all_is_a_retryable_error(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
     nobody = {"TRITON_REPLICAS": "no-such-host.invalid:9101", "DEPLOY_SECONDS": "0"}
     with pytest.raises(RetryableError, match=r"no-such-host\.invalid:9101 has no address"):
@@ -131,7 +131,7 @@ def test_wrong_answers_through_the_service_put_the_pointer_back(pipeline: Pipeli
 
 def test_answers_of_another_version_put_the_pointer_back(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
-    pipeline.triton.says = {"model_version": "7", "outputs": []}
+    pipeline.triton.fixed_answer = {"model_version": "7", "outputs": []}
     with pytest.raises(PermanentError, match="answered with version 7, not 1"):
         deploy.run(context)
 
@@ -139,26 +139,26 @@ def test_answers_of_another_version_put_the_pointer_back(pipeline: Pipeline) -> 
 def test_answers_of_another_shape_put_the_pointer_back(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
     output = {"name": "prediction", "data": [0.0] * 32}
-    pipeline.triton.says = {"model_version": "1", "outputs": [output]}
+    pipeline.triton.fixed_answer = {"model_version": "1", "outputs": [output]}
     with pytest.raises(PermanentError, match="answers wrongly"):
         deploy.run(context)
 
 
 def test_a_service_that_refuses_the_questions_puts_the_pointer_back(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
-    pipeline.triton.says, pipeline.triton.status_code = {"error": "no such input"}, 400
+    pipeline.triton.fixed_answer, pipeline.triton.status_code = {"error": "no such input"}, 400
     with pytest.raises(PermanentError, match=r"refuses the golden questions: 400 .*no such input"):
         deploy.run(context)
 
 
-def test_a_service_that_hiccups_is_asked_again(pipeline: Pipeline) -> None:
+def test_a_golden_request_that_fails_is_repeated(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
     pipeline.triton.failures = 2
     deploy.run(context)
     assert pipeline.alias("champion") == 1
 
 
-def test_a_service_that_stays_away_is_a_reason_to_try_later(pipeline: Pipeline) -> None:
+def test_an_unreachable_service_is_a_retryable_error(pipeline: Pipeline) -> None:
     context = promoted(pipeline, "first")
     away = {"TRITON_HTTP_URL": "127.0.0.1:9", "DEPLOY_SECONDS": "1"}
     with pytest.raises(RetryableError, match=r"127\.0\.0\.1:9/v2/models/.*does not answer"):
@@ -166,7 +166,7 @@ def test_a_service_that_stays_away_is_a_reason_to_try_later(pipeline: Pipeline) 
     assert read_pointer(context.models) is None
 
 
-def test_a_version_that_lost_is_not_deployed(pipeline: Pipeline) -> None:
+def test_a_rejected_version_is_not_deployed(pipeline: Pipeline) -> None:
     deploy.run(promoted(pipeline, "first"))
     context = pipeline.preprocessed("second", code=MEAN)
     train.run(context)

@@ -1,4 +1,4 @@
-"""The store as the sidecar asks it, on a real one."""
+"""The downloader and its store, with a real MinIO."""
 
 import errno
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def test_more_pipelines_than_a_page_holds_are_all_found(
     assert watched.pipelines() == [f"pipeline-{number}" for number in range(5)]
 
 
-def test_a_store_that_refuses_or_is_gone_may_be_better_later(
+def test_a_store_that_refuses_or_does_not_answer_is_a_retryable_error(
     server: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
@@ -83,7 +83,7 @@ def test_a_download_that_is_cut_off_is_not_the_versions_fault(
     assert not downloader._cache.has("trip", 1)
 
 
-def test_a_full_disk_takes_nothing_away(
+def test_a_full_disk_refuses_no_version_and_the_download_is_repeated(
     downloader: Downloader, server: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(1)
@@ -113,14 +113,14 @@ def test_a_pipeline_that_comes_back_shows_its_statuses_again(
     assert downloader._state.statuses == {"trip": {"batch": {"rows": 5}}}
     store().delete(["pointer.json"])
     downloader.tick()
-    # As the thread that serves does it.
+    # The reconciler does this when a pipeline is removed.
     del downloader._state.models["trip"], downloader._state.statuses["trip"]
     point(1)
     downloader.tick()
     assert downloader._state.statuses == {"trip": {"batch": {"rows": 5}}}
 
 
-def test_a_status_that_is_no_json_object_is_passed_over(downloader: Downloader) -> None:
+def test_a_status_that_is_no_json_object_is_ignored(downloader: Downloader) -> None:
     store().put("status/batch.json", b"{")
     store().put("status/error.json", b"[1]")
     store().put("status/gate.json", b'{"champion": 1}')

@@ -36,7 +36,7 @@ def table(rows: int = 20) -> pd.DataFrame:
 
 
 def with_values(column: str, *values: Any) -> pd.DataFrame:
-    """The table with these values in the first rows of a column, the others as they are."""
+    """The table with these values in the first rows of a column."""
     made = table()
     return made.assign(**{column: pd.Series([*values, *made[column][len(values) :]], dtype=object)})
 
@@ -90,8 +90,8 @@ def test_bad_values_are_set_aside_each_with_its_reason(
 ) -> None:
     checked = check(with_values(column, *values), SCHEMA, JANUARY)
     assert checked.reasons == reasons
-    said = [reason for each in checked.bad["reason"] for reason in each.split("; ")]
-    assert {reason: said.count(reason) for reason in said} == reasons
+    written = [reason for each in checked.bad["reason"] for reason in each.split("; ")]
+    assert {reason: written.count(reason) for reason in written} == reasons
     assert len(checked.good) + len(checked.bad) == 20
 
 
@@ -103,12 +103,12 @@ def test_values_of_other_kinds_that_mean_the_same_are_good() -> None:
     assert checked.good["begun"][19] == pd.Timestamp("2024-01-20")
 
 
-def test_moments_of_another_time_zone_are_told_in_utc() -> None:
+def test_times_of_another_time_zone_are_converted_to_utc() -> None:
     made = table().assign(begun=lambda t: t["begun"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"))
     assert check(made, SCHEMA, JANUARY).good["begun"].equals(check(table(), SCHEMA, JANUARY).good["begun"])
 
 
-def test_a_column_of_times_is_no_number_and_one_of_truths_neither() -> None:
+def test_times_and_booleans_are_no_numbers() -> None:
     schema = replace(SCHEMA, columns={"begun": Column("datetime", False), "distance": Column("float", False)})
     for column in ("begun", "paid"):
         with pytest.raises(PermanentError, match=r"20 of 20 rows are bad.*distance: not of type float: 20"):
@@ -122,7 +122,7 @@ def test_whole_numbers_with_nulls_among_them_stay_floats() -> None:
     assert good["zone"].isna().tolist() == [True] + [False] * 19
 
 
-def test_of_equal_rows_all_but_the_first_are_set_aside() -> None:
+def test_duplicates_of_a_row_are_quarantined() -> None:
     made = pd.concat([table(), table()[3:5], table()[3:4]], ignore_index=True)
     checked = check(made, SCHEMA, JANUARY)
     assert checked.reasons == {"duplicate": 3}
@@ -149,7 +149,7 @@ def test_rows_without_a_time_are_bad_even_where_nulls_are_allowed() -> None:
 
 
 @pytest.mark.parametrize(("bad", "stops"), [(10, False), (11, True)])
-def test_more_bad_rows_than_may_be_stop_the_run_and_are_counted(bad: int, stops: bool) -> None:
+def test_too_many_bad_rows_stop_the_run_and_are_counted(bad: int, stops: bool) -> None:
     def outcome() -> Checked:
         return check(with_values("distance", *[-1.0 - row for row in range(bad)]), SCHEMA, JANUARY)
 
@@ -163,7 +163,7 @@ def test_more_bad_rows_than_may_be_stop_the_run_and_are_counted(bad: int, stops:
         outcome()
 
 
-def test_no_good_row_stops_whatever_may_be_bad() -> None:
+def test_a_batch_without_a_good_row_stops_whatever_the_tolerance() -> None:
     with pytest.raises(PermanentError, match="20 of 20 rows are bad"):
         check(table().assign(distance=range(-20, 0)), replace(SCHEMA, max_quarantined=1), JANUARY)
 

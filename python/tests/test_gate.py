@@ -50,7 +50,7 @@ def test_a_limit_binds_the_first_model_and_the_better_one() -> None:
     assert decide(Gate("r2", "higher", 0.0, limit=0.5), 0.4, None).outcome == "limit"
 
 
-def test_a_champion_without_a_value_is_no_measure() -> None:
+def test_a_champion_without_a_finite_value_is_not_compared_with() -> None:
     assert decide(Gate("mae", "lower", 0.01), 5.0, math.nan).outcome == "promoted"
 
 
@@ -69,7 +69,7 @@ def test_the_first_version_is_promoted_and_shown(pipeline: Pipeline) -> None:
 def test_a_worse_challenger_is_kept_out_with_its_numbers(pipeline: Pipeline) -> None:
     pipeline.until("deploy", "first")
     context = pipeline.until("register", "second", code=MEAN)
-    for _ in range(2):  # The second time it finds its decision.
+    for _ in range(2):  # The second run uses the stored decision.
         with pytest.raises(GateRejected, match=r"version 2: mae 1\d\.\d+ against the champion's 0\.77"):
             gate.run(context)
     assert (pipeline.alias("challenger"), pipeline.alias("champion")) == (None, 1)
@@ -99,7 +99,7 @@ def test_both_are_scored_on_this_runs_holdout(pipeline: Pipeline) -> None:
 def test_a_run_of_the_past_is_scored_on_the_champions_newer_holdout(
     pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # What was true in January is false in February.
+    # In February the target depends on the features in the opposite way.
     moved = trips("2024-02").assign(minutes=lambda rows: 60 - rows["minutes"])
     newer = pipeline.preprocessed("newer", rows=moved, batch="2024-02")
     for step in STEPS.values():
@@ -112,7 +112,7 @@ def test_a_run_of_the_past_is_scored_on_the_champions_newer_holdout(
         capsys.readouterr().out
     )
     assert pipeline.alias("champion") == 1
-    # The other way round the newer one counts as well.
+    # A challenger of a newer batch is compared on its own, newer holdout.
     assert pipeline.until("gate", "newest", batch="2024-03").result("gate")["holdoutBatch"] == "2024-03"
 
 
@@ -144,7 +144,7 @@ def test_a_changed_setting_of_serving_comes_into_force_with_the_next_run(pipelin
     )
 
 
-def test_other_features_leave_the_limit_alone_to_decide(
+def test_with_other_features_only_the_limit_decides(
     pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipeline.until("deploy", "first")
@@ -226,12 +226,12 @@ def test_a_shadow_is_compared_before_the_gate_decides(
         'mlops_shadow_bin_total{model="another",version="2",bin="5"} 6.0\n'
     )
     gate.run(pipeline.context("second"))
-    said = capsys.readouterr().out
-    assert "the shadow scored 12 rows, 10 were wanted; 0 replicas were silent" in said
-    assert "PSI of the predictions: 0;" in said
+    output = capsys.readouterr().out
+    assert "the shadow scored 12 rows, 10 were wanted; 0 replicas were silent" in output
+    assert "PSI of the predictions: 0;" in output
 
 
-def test_a_replica_that_goes_away_takes_the_comparison_and_not_the_decision(
+def test_without_a_replicas_metrics_the_gate_decides_without_a_comparison(
     pipelines: Callable[..., Pipeline],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -257,9 +257,9 @@ def test_a_shadow_that_nobody_asked_does_not_block(
     pipeline.triton.refused = {2: "it cannot be loaded"}
     context = pipeline.context("second")
     gate.run(context)
-    said = capsys.readouterr().out
-    assert "nobody asked the shadow: the gate decides without it" in said
-    assert "the shadow was refused: it cannot be loaded" in said
+    output = capsys.readouterr().out
+    assert "nobody asked the shadow: the gate decides without it" in output
+    assert "the shadow was refused: it cannot be loaded" in output
     pipeline.triton.refused = {}
     deploy.run(context)
     assert read_pointer(context.models) is not None

@@ -1,4 +1,4 @@
-"""Secrets that are made once, by whoever comes first, and are never overwritten."""
+"""Secrets are created once, also by concurrent runs, and are never overwritten."""
 
 import base64
 import string
@@ -52,7 +52,7 @@ def test_a_password_is_32_letters_and_digits(server: SmallApiServer, call: Call)
 def test_a_fernet_key_is_32_random_bytes_in_url_safe_base64(
     server: SmallApiServer, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Bytes that the other base64 would write with a plus and slashes.
+    # Standard base64 would encode these bytes with `+` and `/`.
     drawn = b"\xfb" + b"\xff" * 31
     monkeypatch.setattr("secrets.token_bytes", lambda count: drawn[:count])
     make_missing(PLAN, call, quietly)
@@ -161,9 +161,7 @@ def test_a_busy_api_server_ends_the_run_with_1_and_the_next_run_with_0(
     assert len(server.objects) == 3
 
 
-def test_a_secret_that_was_made_although_the_answer_was_lost_is_kept(
-    server: SmallApiServer, call: Call
-) -> None:
+def test_a_secret_whose_answer_was_lost_is_kept(server: SmallApiServer, call: Call) -> None:
     def losing(request: Request) -> Answer:
         call(request)
         raise TimeoutError("timed out")

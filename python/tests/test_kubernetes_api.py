@@ -1,4 +1,4 @@
-"""Calling the API server: what counts as an answer, and who is trusted."""
+"""Calls of the API server: which responses are answers, and which certificates are trusted."""
 
 import socket
 import ssl
@@ -103,19 +103,19 @@ def test_a_success_that_is_no_json_did_not_come_from_an_api_server(
         call(Request("GET", SECRETS))
 
 
-def test_half_an_answer_is_a_connection_error(server: SmallApiServer, call: Call) -> None:
+def test_an_incomplete_answer_is_a_connection_error(server: SmallApiServer, call: Call) -> None:
     server.faults["GET", SECRETS] = Fault(200, b'{"items": []}', missing=10)
     with pytest.raises(ConnectionError, match="no whole answer"):
         call(Request("GET", SECRETS))
 
 
-def test_an_answer_that_stays_away_is_a_timeout(server: SmallApiServer, account: Path) -> None:
+def test_an_answer_that_takes_too_long_is_a_timeout(server: SmallApiServer, account: Path) -> None:
     server.faults["GET", SECRETS] = Fault(pause=0.5)
     with pytest.raises(TimeoutError):
         api_server(account, server.address, seconds=0.05)(Request("GET", SECRETS))
 
 
-def test_nobody_there_is_an_os_error(account: Path) -> None:
+def test_an_unreachable_api_server_is_an_os_error(account: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):
@@ -123,14 +123,14 @@ def test_nobody_there_is_an_os_error(account: Path) -> None:
 
 
 class Authority:
-    """A CA whose certificates have no key identifiers, as on clusters of some years ago."""
+    """A CA whose certificates have no key identifiers, as on older clusters."""
 
     def __init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = self._signed("kubernetes", self.key.public_key(), authority=True)
 
     def server(self, host: str, folder: Path) -> ssl.SSLContext:
-        """What a server for this host needs; its files go to the folder."""
+        """The TLS context of a server for this host; its key and certificate are written to the folder."""
         key = ec.generate_private_key(ec.SECP256R1())
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (folder / "server.pem").write_bytes(private + self._signed(host, key.public_key()))

@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).parent.parent
 
 
 class Pipeline:
-    """Steps of a pipeline as programs."""
+    """A small pipeline whose steps are run by their command line."""
 
     def __init__(self, folder: Path, server: FileServer) -> None:
         self.folder = folder
@@ -62,14 +62,14 @@ def test_a_step_is_a_program_whose_last_line_says_how_it_ended(
     assert last == f"later: not published yet, or not for us: {file_server.address}/2023-05.parquet (404)"
 
 
-def test_a_run_repeats_its_batch_though_time_has_passed(pipeline: Pipeline, file_server: FileServer) -> None:
+def test_a_repeated_run_keeps_its_batch(pipeline: Pipeline, file_server: FileServer) -> None:
     assert pipeline.run("collect", "--at", "2024-03-01T00:00:00Z") == 0
     assert pipeline.run("collect", "--at", "2024-04-01T00:00:00Z") == 0
     assert set(file_server.seen) == {"/2024-01.parquet"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "options", "said"),
+    ("arguments", "options", "message"),
     [
         (["preprocess"], {}, "stopped: run run-1 has collected no batch: the step 'collect' comes first"),
         (["collect"], {"pipeline": "others"}, "is the pipeline 'trips', not 'others'"),
@@ -84,10 +84,10 @@ def test_what_cannot_be_done_stops(
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     options: dict[str, str],
-    said: str,
+    message: str,
 ) -> None:
     assert pipeline.run(*arguments, **options) == 65
-    assert said in capsys.readouterr().out.splitlines()[-1]
+    assert message in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_run_has_one_batch(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +139,7 @@ def test_airflows_run_ids_are_safe_in_keys(pipeline: Pipeline) -> None:
     assert pipeline.data.list("runs/") == ["runs/scheduled__2026-11-01T06~3A00~3A00~2B00~3A00/collect.json"]
 
 
-def test_no_two_runs_become_the_same() -> None:
+def test_different_run_names_are_encoded_differently() -> None:
     seeded = random.Random(0)
     runs = {"".join(seeded.choices("a:~3A/.é", k=seeded.randrange(1, 6))) for _ in range(5000)}
     made = {safe(run) for run in runs}

@@ -1,4 +1,4 @@
-"""What Airflow reads from a pipeline's spec, and what follows from how a step ended."""
+"""The DAGs' settings from a pipeline's spec, and the decision whether a failed step is retried."""
 
 import json
 from datetime import timedelta
@@ -27,7 +27,7 @@ LARGE: dict[str, dict[str, str | int]] = {
 
 
 def read(**changes: Any) -> Pipeline:
-    """What Airflow knows of trips whose spec has these values, by their paths with `__`."""
+    """The settings of a pipeline whose spec has these values; keywords are paths with `__` for the dots."""
     made = spec_json()
     for path, value in changes.items():
         *parents, key = path.split("__")
@@ -72,7 +72,7 @@ def test_a_description_is_not_needed() -> None:
     assert pipeline(Spec.parse(json.dumps(made).encode())).description == ""
 
 
-def test_the_steps_come_in_the_order_of_a_life_and_training_alone_gets_what_the_trainer_asks() -> None:
+def test_steps_are_in_order_and_only_train_gets_the_trainers_resources() -> None:
     toleration = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
     training = {
         "experiment": "trips",
@@ -102,7 +102,7 @@ def test_a_source_is_waited_for_the_longest() -> None:
     assert set(retries.values()) == {RETRYABLE_RETRIES}
 
 
-def test_a_length_of_time_that_is_none_is_refused_by_its_path() -> None:
+def test_a_malformed_duration_is_refused_with_its_path() -> None:
     with pytest.raises(ValueError, match=r"training\.timeout must be a length of time, .*got 'soon'"):
         read(training__timeout="soon")
 
@@ -118,12 +118,12 @@ def test_any_other_span_is_refused(text: str) -> None:
         span("monitoring.every", text)
 
 
-def test_what_cannot_pass_is_never_repeated() -> None:
+def test_permanent_errors_are_never_retried() -> None:
     assert ending(65, None, 1) == "stop"
     assert ending(137, "DeadlineExceeded", 1) == "stop"
 
 
-def test_what_may_pass_later_is_repeated_as_long_as_airflow_does() -> None:
+def test_retryable_errors_are_retried_as_often_as_airflow_does() -> None:
     assert {ending(75, None, attempt) for attempt in range(1, COLLECT_RETRIES + 2)} == {"again"}
 
 

@@ -1,4 +1,4 @@
-"""When a model is trained again, decided from the alerts that fire."""
+"""The decision from firing alerts whether a model is trained again."""
 
 import json
 import threading
@@ -35,7 +35,7 @@ class Prometheus(BaseHTTPRequestHandler):
         self.wfile.write(self.body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: pytest's output is for failures."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_asks_for_the_alerts_of_the_version_that_serves() -> None:
     )
 
 
-def test_drift_counts_for_nothing_where_the_pipeline_says_so() -> None:
+def test_drift_alerts_do_not_count_if_the_pipeline_says_so() -> None:
     assert 'alertname=~"ModelError"' in question("trips", on_drift=False)
 
 
@@ -70,7 +70,7 @@ def test_returns_the_labels_of_what_fires(prometheus: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "message"),
     [
         (503, b"starting", "answers 503 starting"),
         (400, b'{"error": "parse error"}', "parse error"),
@@ -80,10 +80,10 @@ def test_returns_the_labels_of_what_fires(prometheus: str) -> None:
     ],
 )
 def test_an_answer_that_says_nothing_of_the_model_is_no_answer(
-    prometheus: str, status: int, body: bytes, said: str
+    prometheus: str, status: int, body: bytes, message: str
 ) -> None:
     Prometheus.status, Prometheus.body = status, body
-    with pytest.raises(Unanswered, match=said):
+    with pytest.raises(Unanswered, match=message):
         ask(prometheus, "up")
 
 
@@ -92,11 +92,11 @@ def test_a_prometheus_that_is_away_is_no_answer() -> None:
         ask("http://127.0.0.1:1", "up")
 
 
-def test_nothing_fires_nothing_happens() -> None:
+def test_without_a_firing_alert_nothing_is_retrained() -> None:
     assert not verdict([], None, False, DAY, NOW).retrain
 
 
-def test_what_fires_first_retrains_and_says_why() -> None:
+def test_firing_alerts_retrain_and_are_the_reasons() -> None:
     alerts = [alert(feature="distance"), alert(feature="hour"), alert("ModelError", metric="rmse")]
     decided = verdict(alerts, None, False, DAY, NOW)
     assert decided.retrain
@@ -121,7 +121,7 @@ def test_a_run_under_way_is_waited_for() -> None:
     ("since", "retrain"),
     [(timedelta(0), False), (DAY - timedelta(seconds=1), False), (DAY, True), (2 * DAY, True)],
 )
-def test_none_is_asked_for_within_the_cooldown(since: timedelta, retrain: bool) -> None:
+def test_nothing_is_retrained_within_the_cooldown(since: timedelta, retrain: bool) -> None:
     assert verdict([alert()], NOW - since, False, DAY, NOW).retrain is retrain
 
 

@@ -1,4 +1,4 @@
-"""MLflow's migration: one at a time, on a real Postgres; MLflow itself is a stand-in that notes its calls."""
+"""MLflow is migrated by one server at a time: a real Postgres, and a stand-in for MLflow that logs calls."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import pytest
 
 from migrate_mlflow import LOCK, URI, main
 
-# Notes when it begins and ends; fails where the test wants that.
+# Writes a line when it begins and one when it ends; fails if the file $NOTES.fail exists.
 STAND_IN = """#!/bin/sh
 echo "begin $0 $*" >> "$NOTES"
 sleep 0.1
@@ -21,13 +21,13 @@ test ! -e "$NOTES.fail"
 
 @pytest.fixture
 def notes(database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What MLflow was called with, a line at each beginning and end."""
+    """The file in which the stand-in for MLflow records its calls."""
     program = tmp_path / "mlflow"
     program.write_text(STAND_IN)
     program.chmod(0o755)
     package = tmp_path / "packages" / "mlflow" / "server" / "auth"
     package.mkdir(parents=True)
-    # Whole packages, or the MLflow that is installed would be found before them.
+    # With __init__.py, because an installed regular package takes precedence over namespace packages.
     for folder in (package, package.parent, package.parent.parent):
         (folder / "__init__.py").touch()
     (package / "__main__.py").write_text(
@@ -40,7 +40,7 @@ def notes(database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def take_lock(seconds: int) -> None:
-    """Raise LockNotAvailable when it is not free within so many seconds."""
+    """Take the lock; raise LockNotAvailable if it is not free within `seconds`."""
     with closing(psycopg2.connect("")) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, false)", (f"{seconds}s",))
         cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))

@@ -1,4 +1,4 @@
-"""The readiness of MLflow: an answer that needed its database and its users."""
+"""The readiness probe of MLflow, which needs its database and its users."""
 
 import base64
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def test_not_ready_when_it_is_refused(
     assert capsys.readouterr().out.startswith(f"MLflow does not answer: HTTP Error {status}")
 
 
-def test_not_ready_when_the_answer_stays_away(mlflow: SmallApiServer) -> None:
+def test_not_ready_when_the_answer_takes_too_long(mlflow: SmallApiServer) -> None:
     mlflow.faults["GET", SEARCH] = Fault(pause=0.5)
     assert main("admin", "password", mlflow.address, seconds=0.05) == 1
 

@@ -43,7 +43,7 @@ def test_the_same_version_again_is_done_and_another_is_refused(store: Store) -> 
     assert model_repository.read_version(store, 3) == FILES
 
 
-def test_of_two_that_write_at_once_the_second_must_have_the_same(
+def test_the_slower_of_two_writers_must_have_the_same_files(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model_repository.write_version(store, 3, FILES, META)
@@ -61,7 +61,7 @@ def test_a_version_needs_every_file(store: Store) -> None:
     assert store.list() == []
 
 
-def test_what_is_not_whole_is_not_read(store: Store) -> None:
+def test_an_incomplete_or_damaged_version_is_not_read(store: Store) -> None:
     with pytest.raises(BadVersion, match="version 3 has no manifest"):
         model_repository.read_version(store, 3)
     model_repository.write_version(store, 3, FILES, META)

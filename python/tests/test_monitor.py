@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 with warnings.catch_warnings():
-    # Evidently's own source warns while it is compiled, of escapes in its docstrings.
+    # Importing Evidently gives warnings about invalid escape sequences in its docstrings.
     warnings.simplefilter("ignore")
     from lifecycle.steps import drift_report, monitor
 from lifecycle.exits import PermanentError
@@ -30,7 +30,7 @@ def test_before_anything_serves_there_is_nothing_to_watch(
     assert "nothing serves yet" in capsys.readouterr().out
 
 
-def test_old_payloads_go_whatever_keeps_the_model_from_being_measured(
+def test_old_payloads_are_deleted_even_if_the_model_cannot_be_measured(
     pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = pipeline.context("watch").data
@@ -39,18 +39,18 @@ def test_old_payloads_go_whatever_keeps_the_model_from_being_measured(
         data.put(f"payloads/1/{now - timedelta(days=days):{WRITTEN}}-a.jsonl", payload("x", [1.0, 1.0]))
     pipeline.changes["serving.payloadRetention"] = "3d"
     monitor.run(pipeline.context("watch"))
-    said = capsys.readouterr().out
-    assert "deleted 1 objects of sampled requests that were older than 3d" in said
-    assert "nothing serves yet" in said
+    output = capsys.readouterr().out
+    assert "deleted 1 objects of sampled requests that were older than 3d" in output
+    assert "nothing serves yet" in output
     assert len(data.list("payloads/")) == 1
 
 
 def test_without_newer_labels_it_says_so(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     context = pipeline.until("deploy", "first")
     monitor.run(pipeline.context("watch"))
-    said = capsys.readouterr().out
-    assert "no labels yet that are newer than version 1's batch 2024-01" in said
-    assert "no report" in said
+    output = capsys.readouterr().out
+    assert "no labels yet that are newer than version 1's batch 2024-01" in output
+    assert "no report" in output
     assert context.models.get_json("status/error.json") is None
 
 
@@ -67,8 +67,8 @@ def test_the_error_is_that_of_the_newest_batch(pipeline: Pipeline) -> None:
     assert report.startswith("reports/drift-batch-")
 
 
-def payload(request: str, *rows: list[float | None], said: list[float] | None = None) -> bytes:
-    predictions = [[value] for value in said or [0.0] * len(rows)]
+def payload(request: str, *rows: list[float | None], answers: list[float] | None = None) -> bytes:
+    predictions = [[value] for value in answers or [0.0] * len(rows)]
     line = {"time": 1.0, "requestId": request, "features": list(rows), "predictions": predictions}
     return (json.dumps(line) + "\n").encode()
 
@@ -80,7 +80,7 @@ def test_sampled_requests_are_joined_with_their_labels(
     context = pipeline.until("deploy", "first")
     later = trips("2024-02")
     collect(pipeline.context("later", batch="2024-02"), later)
-    lines = [payload(f"2024-02-{row}", [5.0, 1.0], said=[later["minutes"][row] + 2]) for row in range(20)]
+    lines = [payload(f"2024-02-{row}", [5.0, 1.0], answers=[later["minutes"][row] + 2]) for row in range(20)]
     lines += [
         payload("2024-02-30", [5.0, 1.0], [6.0, 1.0]),
         payload("2024-02-31", [None, 1.0]),
@@ -97,7 +97,7 @@ def test_sampled_requests_are_joined_with_their_labels(
     assert report.startswith("reports/drift-requests-")
 
 
-def test_requests_without_a_label_leave_the_batch(
+def test_without_labelled_requests_the_whole_batch_is_measured(
     pipelines: Callable[..., Pipeline], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor, "MOST_ROWS", 1)
@@ -107,9 +107,9 @@ def test_requests_without_a_label_leave_the_batch(
     for name in ("a", "b"):
         context.data.put(f"payloads/1/{name}.jsonl", payload("nobody", [5.0, 1.0]) * 100)
     monitor.run(pipeline.context("watch"))
-    said = capsys.readouterr().out
-    assert "none of 1 sampled requests has a label" in said
-    assert "on 400 rows: all rows of batch 2024-02" in said
+    output = capsys.readouterr().out
+    assert "none of 1 sampled requests has a label" in output
+    assert "on 400 rows: all rows of batch 2024-02" in output
 
 
 def test_a_report_is_bounded(pipeline: Pipeline) -> None:

@@ -1,4 +1,4 @@
-"""What `npm run new-pipeline` makes, tried as its owner would."""
+"""The files that `npm run new-pipeline` creates pass their own test."""
 
 import subprocess
 import sys

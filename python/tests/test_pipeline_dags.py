@@ -1,4 +1,4 @@
-"""The folder that Airflow reads its DAGs from: the shared files, and one for each pipeline."""
+"""Airflow's DAG folder: the shared files, and one file for each pipeline."""
 
 import ast
 import json
@@ -14,7 +14,7 @@ import pytest
 from kubernetes_api import Answer, Call, Request
 from lifecycle.names import PIPELINE_LABEL
 from pipeline_dags import look, main
-from processes import laid_down
+from processes import copied_programs
 from small_api_server import Fault, SmallApiServer
 
 MAPS = "/api/v1/namespaces/platform/configmaps"
@@ -22,7 +22,7 @@ MAPS = "/api/v1/namespaces/platform/configmaps"
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """Mounted as a ConfigMap is: what lies at the top is links into a folder that is one itself."""
+    """A folder like a mounted ConfigMap: its entries link into `..data`, which links to another folder."""
     folder = tmp_path / "shared"
     (folder / "..2026" / "lifecycle").mkdir(parents=True)
     (folder / "..data").symlink_to("..2026")
@@ -59,7 +59,7 @@ def names(folder: Path) -> list[str]:
 
 
 def spec_in(file: Path) -> Any:
-    """What the file hands to `dags`."""
+    """The spec that the file passes to `dags`."""
     (call,) = (
         node
         for node in ast.walk(ast.parse(file.read_text()))
@@ -101,18 +101,18 @@ def test_whatever_a_spec_says_reaches_the_dag_and_is_never_run(
     assert spec_in(folder / "pipeline-trips.py") == described
 
 
-def test_airflow_takes_the_file_for_one_with_dags(
+def test_the_file_has_the_words_by_which_airflow_finds_dag_files(
     server: SmallApiServer, call: Call, shared: Path, folder: Path
 ) -> None:
     put(server, "trips", json.dumps(spec("trips")))
     look("platform", shared, folder, call)
     text = (folder / "pipeline-trips.py").read_text().lower()
-    # It skips every file that does not hold both words.
+    # In its safe mode Airflow skips files without both words (dag_discovery_safe_mode).
     assert "dag" in text
     assert "airflow" in text
 
 
-def test_a_pipeline_that_is_gone_takes_its_file_along(
+def test_the_file_of_a_deleted_pipeline_is_removed(
     server: SmallApiServer, call: Call, shared: Path, folder: Path
 ) -> None:
     put(server, "trips", json.dumps(spec("trips")))
@@ -122,7 +122,9 @@ def test_a_pipeline_that_is_gone_takes_its_file_along(
     assert names(folder) == [".airflowignore", "lifecycle/names.py", "lifecycle_dags.py"]
 
 
-def test_a_module_that_a_newer_release_has_no_more_is_removed(call: Call, shared: Path, folder: Path) -> None:
+def test_a_shared_module_that_a_newer_release_lacks_is_removed(
+    call: Call, shared: Path, folder: Path
+) -> None:
     look("platform", shared, folder, call)
     (shared / "..2026" / "lifecycle" / "names.py").rename(shared / "..2026" / "lifecycle" / "words.py")
     _, lines = look("platform", shared, folder, call)
@@ -138,7 +140,7 @@ def test_a_changed_shared_file_is_written_again(call: Call, shared: Path, folder
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "spec.json is no JSON: Expecting property name"),
         ("[]", "spec.json must be the spec of 'trips', got '[]'"),
@@ -147,8 +149,8 @@ def test_a_changed_shared_file_is_written_again(call: Call, shared: Path, folder
         (None, "it has no spec.json, only model.py"),
     ],
 )
-def test_a_spec_that_cannot_be_read_is_said_stops_no_other_and_leaves_what_was_there(
-    server: SmallApiServer, call: Call, shared: Path, folder: Path, text: str | None, said: str
+def test_an_unreadable_spec_is_reported_keeps_its_old_file_and_stops_no_other_pipeline(
+    server: SmallApiServer, call: Call, shared: Path, folder: Path, text: str | None, message: str
 ) -> None:
     put(server, "trips", json.dumps(spec("trips")))
     look("platform", shared, folder, call)
@@ -157,12 +159,12 @@ def test_a_spec_that_cannot_be_read_is_said_stops_no_other_and_leaves_what_was_t
     whole, lines = look("platform", shared, folder, call)
     assert whole
     assert lines[0].startswith("ConfigMap pipeline-trips: ")
-    assert said in lines[0]
+    assert message in lines[0]
     assert lines[1:] == ["pipeline-zones.py: written"]
     assert spec_in(folder / "pipeline-trips.py") == spec("trips")
 
 
-def test_a_label_that_is_no_name_makes_no_file(call: Call, shared: Path, folder: Path) -> None:
+def test_a_label_that_is_no_dns_label_makes_no_file(call: Call, shared: Path, folder: Path) -> None:
     metadata = {"name": "sly", "labels": {PIPELINE_LABEL: "Trips_1"}}
     body = {"items": [{"metadata": metadata, "data": {"spec.json": json.dumps(spec("Trips_1"))}}]}
     whole, lines = look("platform", shared, folder, lambda _: Answer(200, body))
@@ -171,7 +173,7 @@ def test_a_label_that_is_no_name_makes_no_file(call: Call, shared: Path, folder:
     assert "pipeline-Trips_1.py" not in names(folder)
 
 
-def test_while_the_api_server_is_away_everything_stays(
+def test_no_file_changes_while_the_api_server_does_not_answer(
     server: SmallApiServer, call: Call, shared: Path, folder: Path
 ) -> None:
     put(server, "trips", json.dumps(spec("trips")))
@@ -191,10 +193,11 @@ def test_while_the_api_server_is_away_everything_stays(
 
 
 class Stopped(Exception):
-    """Ends a loop that has no end."""
+    """Ends the endless loop of `main`."""
 
 
 def times(count: int) -> Callable[[float], None]:
+    """A replacement of `sleep` that raises Stopped when it is called the last of `count` times."""
     left = [None] * count
 
     def sleep(_: float) -> None:
@@ -225,13 +228,13 @@ def test_is_ready_once_the_folder_is_whole_and_stays_so(
     with pytest.raises(Stopped):
         main("platform", shared, folder, ready, call, times(3))
     assert ready.exists()
-    # The same trouble is told once.
+    # The same failure is printed only once.
     assert capsys.readouterr().out.splitlines() == ["the ConfigMaps of platform cannot be read: 503"]
 
 
-def test_ends_at_once_when_it_is_told_to(tmp_path: Path, shared: Path, folder: Path) -> None:
+def test_ends_at_once_on_sigterm(tmp_path: Path, shared: Path, folder: Path) -> None:
     paths = [str(shared), str(folder), str(folder / ".ready")]
-    programs = laid_down(tmp_path / "program", "kubernetes_api.py", "pipeline_dags.py")
+    programs = copied_programs(tmp_path / "program", "kubernetes_api.py", "pipeline_dags.py")
     program = [sys.executable, str(programs / "pipeline_dags.py"), "platform", *paths]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

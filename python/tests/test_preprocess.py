@@ -27,14 +27,14 @@ def source() -> dict[str, Any]:
 
 
 def features(body: str) -> str:
-    """A model.py whose `features` does this with the trips."""
+    """A model.py whose `features` has this body; `made` are the columns distance and minutes."""
     imports = "import pandas as pd\nimport numpy as np\n"
     begin = f"{imports}def features(trips):\n    made = trips[['distance', 'minutes']]\n"
     return f"{begin}    {body}\ndef train(rows): pass\n"
 
 
 def refused(made: Context, model: str) -> str:
-    """What a run of the step says of this model.py; it leaves nothing."""
+    """Run the step with this model.py; return the error's message and check that nothing was written."""
     made.model_path.write_text(model)
     with pytest.raises(PermanentError) as raised:
         preprocess.run(made)
@@ -100,7 +100,9 @@ def test_a_run_goes_on_with_the_rows_it_collected_whatever_became_of_the_batch(
     assert collected.result("preprocess")["rows"] == 400
 
 
-def test_rows_that_the_owner_leaves_out_are_counted_and_the_rest_keeps_its_times(collected: Context) -> None:
+def test_rows_that_features_leaves_out_are_counted_and_the_others_keep_their_times(
+    collected: Context,
+) -> None:
     collected.model_path.write_text(
         features('return trips[["minutes", "distance"]][::-1][trips.index.to_numpy() % 4 > 0]')
     )
@@ -136,12 +138,12 @@ def test_rows_that_no_model_can_take_are_dropped_and_counted(collected: Context)
 
 
 def test_too_many_dropped_rows_stop(collected: Context) -> None:
-    said = refused(collected, features("return made.assign(minutes=trips['minutes'] * 2)"))
-    assert "rows are bad, 0.1 of them may be (minutes: above 120: " in said
+    message = refused(collected, features("return made.assign(minutes=trips['minutes'] * 2)"))
+    assert "rows are bad, 0.1 of them may be (minutes: above 120: " in message
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("return [1]", "must return a pandas DataFrame, got list"),
         ("return trips[['distance']]", "missing are ['minutes'], too many are none"),
@@ -159,8 +161,8 @@ def test_too_many_dropped_rows_stop(collected: Context) -> None:
         ("return trips[['distance', 'nothing']]", "KeyError"),
     ],
 )  # fmt: skip
-def test_features_that_are_not_those_of_the_schema_stop(collected: Context, body: str, said: str) -> None:
-    assert said in refused(collected, features(body))
+def test_features_that_are_not_those_of_the_schema_stop(collected: Context, body: str, message: str) -> None:
+    assert message in refused(collected, features(body))
 
 
 def test_the_step_comes_after_collect(object_store: Any, tmp_path: Path) -> None:
@@ -170,21 +172,23 @@ def test_the_step_comes_after_collect(object_store: Any, tmp_path: Path) -> None
         preprocess.run(context(tmp_path, source()))
 
 
-@pytest.mark.parametrize(("damage", "said"), [(None, "is gone"), (b"x", "is not what its name says")])
-def test_a_batch_that_is_gone_or_damaged_stops(collected: Context, damage: bytes | None, said: str) -> None:
+@pytest.mark.parametrize(("damage", "message"), [(None, "is gone"), (b"x", "is not what its name says")])
+def test_a_batch_that_is_gone_or_damaged_stops(
+    collected: Context, damage: bytes | None, message: str
+) -> None:
     key = f"raw/2024-01/data-{collected.result('collect')['sha256']}.parquet"
     collected.data.delete([key]) if damage is None else collected.data.put(key, damage)
-    with pytest.raises(PermanentError, match=said):
+    with pytest.raises(PermanentError, match=message):
         preprocess.run(collected)
 
 
-def test_what_features_does_to_the_rows_does_not_reach_their_times(collected: Context) -> None:
+def test_features_may_modify_its_argument_without_changing_the_split(collected: Context) -> None:
     collected.model_path.write_text(features("trips['begun'] = 0; return trips[['distance', 'minutes']]"))
     preprocess.run(collected)
     assert collected.result("preprocess")["holdout"]["rows"] == 80
 
 
-def test_truths_whole_numbers_and_nulls_among_them_are_numbers() -> None:
+def test_booleans_whole_numbers_and_nulls_are_numbers() -> None:
     schema = Schema({}, "t", (Feature("a", "int"), Feature("b", "int", 0, 1)), Feature("c", "float"), 0.1)
     made = pd.DataFrame({"c": [0.5, 1, 2], "a": pd.array([1, None, 3], "Int64"), "b": [True, False, True]})
     table = shaped(made, made, schema, "model.py")
@@ -193,7 +197,7 @@ def test_truths_whole_numbers_and_nulls_among_them_are_numbers() -> None:
     assert (good.index.tolist(), dict(reasons)) == ([0, 2], {"a: null": 1})
 
 
-def test_a_broken_number_where_whole_ones_belong_is_dropped() -> None:
+def test_a_fraction_in_an_int_feature_is_dropped() -> None:
     schema = Schema({}, "t", (Feature("a", "int"),), Feature("c", "float"), 0.1)
     table = pd.DataFrame({"a": [1, 1.5], "c": [0.0, 0.0]})
     assert dict(usable(table, schema)[1]) == {"a: not of type int": 1}

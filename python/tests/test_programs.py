@@ -1,4 +1,4 @@
-"""What every program needs in its image, and no more."""
+"""The programs import nothing that their image does not have."""
 
 import ast
 import sys
@@ -9,20 +9,20 @@ import pytest
 FOLDER = Path(__file__).parents[1]
 PROGRAMS = [
     *sorted(FOLDER.glob("programs/*.py")),
-    # These two run in Airflow's image, and without Airflow here.
+    # These two run in Airflow's image but do not import Airflow.
     FOLDER / "airflow/lifecycle_settings.py",
     FOLDER / "airflow/lifecycle_watching.py",
     FOLDER / "lifecycle/names.py",
 ]
-# The images of Airflow and MLflow bring these.
-BROUGHT = {
+# Packages that the images of Airflow and MLflow contain.
+IN_IMAGE = {
     "airflow_job_alive": {"psycopg2"},
     "migrate_mlflow": {"psycopg2"},
     "wait_for_buckets": {"boto3", "botocore"},
     "wait_for_postgres": {"psycopg2"},
 }
-# TypeScript puts these files beside them.
-BESIDE = {
+# Modules that ConfigMaps put beside the programs.
+MOUNTED = {
     "generate_secrets": {"kubernetes_api"},
     "pipeline_dags": {"kubernetes_api", "lifecycle.names"},
     "run_step": {"lifecycle.names"},
@@ -38,7 +38,7 @@ def imported(program: Path) -> set[str]:
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            # Of the package, a pod has the modules that are named and no other.
+            # Keep the module's name: a pod has only some modules of the package `lifecycle`.
             names.add(module if module.startswith("lifecycle.") else module.split(".")[0])
     return names
 
@@ -50,4 +50,4 @@ def test_there_are_programs() -> None:
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)
 def test_imports_what_its_image_has(program: Path) -> None:
     needed = imported(program) - set(sys.stdlib_module_names)
-    assert needed == BROUGHT.get(program.stem, set()) | BESIDE.get(program.stem, set())
+    assert needed == IN_IMAGE.get(program.stem, set()) | MOUNTED.get(program.stem, set())

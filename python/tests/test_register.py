@@ -43,9 +43,7 @@ def test_a_later_version_names_its_parent(pipeline: Pipeline) -> None:
     assert version.tags["lifecycle.parent_version"] == "1"
 
 
-def test_however_often_it_is_run_there_is_one_version(
-    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_repeated_steps_register_one_version(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     context = pipeline.until("register", "first")
     register.run(context)
     assert "found: this run registered version 1 before" in capsys.readouterr().out
@@ -83,7 +81,7 @@ def test_artifacts_that_are_gone_stop(pipeline: Pipeline, monkeypatch: pytest.Mo
         register.run(context)
 
 
-def test_a_shadow_is_named_beside_what_serves(pipelines: Callable[..., Pipeline]) -> None:
+def test_a_shadow_is_written_to_an_existing_pointer(pipelines: Callable[..., Pipeline]) -> None:
     pipeline = pipelines(serving__shadow=True)
     context = pipeline.until("register", "first")
     assert read_pointer(context.models) is None

@@ -11,7 +11,7 @@ def test_an_address_without_a_port_stops() -> None:
             addresses({"TRITON_REPLICAS": given})
 
 
-def test_an_address_of_the_sixth_protocol_has_brackets() -> None:
+def test_an_ipv6_address_has_brackets() -> None:
     assert addresses({"TRITON_REPLICAS": "::1:9101"}) == ["[::1]:9101"]
 
 

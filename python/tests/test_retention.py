@@ -1,4 +1,4 @@
-"""Payloads that are old enough go, on a real object store."""
+"""Old payloads are deleted, with a real object store."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ def key(age: timedelta, version: int = 1) -> str:
     return f"payloads/{version}/{NOW - age:{WRITTEN}}-triton-0.jsonl"
 
 
-def test_what_is_older_goes_of_every_version_and_nothing_else(store: Store, object_store: Any) -> None:
+def test_only_older_payloads_are_deleted_of_every_version(store: Store, object_store: Any) -> None:
     day, moment = timedelta(days=1), timedelta(microseconds=1)
     old = [key(90 * day + moment, 1), key(400 * day, 1), key(91 * day, 12)]
     young = [key(90 * day, 1), key(0 * day, 1), key(89 * day, 12), key(day, 3)]
@@ -39,7 +39,9 @@ def test_what_is_older_goes_of_every_version_and_nothing_else(store: Store, obje
     assert retention.delete_old(store, "90d", NOW) == 0
 
 
-def test_a_run_deletes_so_many_and_the_next_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_deletes_a_limited_number_and_the_next_run_continues(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(retention, "MOST_OBJECTS", 2)
     for hours in range(1, 6):
         store.put(key(timedelta(hours=hours), hours % 2), b"{}")
@@ -47,7 +49,7 @@ def test_a_run_deletes_so_many_and_the_next_goes_on(store: Store, monkeypatch: p
     assert store.list() == []
 
 
-def test_what_the_sidecar_writes_is_found(store: Store) -> None:
+def test_objects_of_the_payload_writer_are_found(store: Store) -> None:
     payloads = PayloadWriter(
         lambda name, data: store.put(name.removeprefix("trips/"), data), "triton-0", lambda lost: None
     )
@@ -59,7 +61,7 @@ def test_what_the_sidecar_writes_is_found(store: Store) -> None:
     assert retention.delete_old(store, "36h", now + timedelta(hours=37)) == 1
 
 
-def test_what_is_younger_is_not_listed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listing_ends_at_the_first_younger_object(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for hours in (25, 23, 22, 21):
         store.put(key(timedelta(hours=hours)), b"")
     listed: list[str] = []

@@ -31,14 +31,16 @@ def test_the_version_before_serves_again(twice: Pipeline, capsys: pytest.Capture
     assert "version 1 serves again instead of 2; one more rollback goes back to 2" in capsys.readouterr().out
 
 
-def test_another_rollback_goes_forth_again(twice: Pipeline) -> None:
+def test_a_second_rollback_returns_to_the_newer_version(twice: Pipeline) -> None:
     rollback.run(twice.context("back"))
     rollback.run(twice.context("forth"))
     assert serves(twice) == (2, 1)
     assert twice.alias("champion") == 2
 
 
-def test_the_same_rollback_repeated_does_not(twice: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_rollback_repeated_changes_nothing(
+    twice: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
     context = twice.context("back")
     rollback.run(context)
     rollback.run(context)
@@ -48,7 +50,7 @@ def test_the_same_rollback_repeated_does_not(twice: Pipeline, capsys: pytest.Cap
     assert "this run went back from version 2 to 1 before" in capsys.readouterr().out
 
 
-def test_a_registry_that_goes_away_behind_the_pointer_is_told_and_the_next_rollback_ends_the_work(
+def test_if_mlflow_fails_after_the_pointer_moved_the_next_rollback_moves_the_aliases(
     twice: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
@@ -71,7 +73,7 @@ def test_a_registry_that_goes_away_behind_the_pointer_is_told_and_the_next_rollb
     assert (serves(twice), twice.alias("champion")) == ((2, 1), 2)
 
 
-def test_a_registry_that_is_away_changes_nothing(twice: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_mlflow_changes_nothing(twice: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> None:
         raise RetryableError("MLflow is away")
 
@@ -106,7 +108,7 @@ def test_a_version_whose_files_are_gone_is_not_gone_back_to(twice: Pipeline) -> 
         rollback.run(context)
 
 
-def test_a_version_that_the_registry_lost_is_no_alias(twice: Pipeline) -> None:
+def test_a_version_that_mlflow_lost_gets_no_alias(twice: Pipeline) -> None:
     twice.tracking().unregister(2)
     rollback.run(replace(twice.context("back")))
     assert serves(twice) == (1, 2)

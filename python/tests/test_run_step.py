@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 
 import run_step
-from processes import HERE, laid_down
+from processes import HERE, copied_programs
 
 OLD = time.time() - run_step.UNUSED - 60
 
 
 class Ground:
-    """A wheel, a lock of it, a package that imports it, and a folder for environments."""
+    """A wheel, its requirements file, a package that imports it, and a folder for environments."""
 
     def __init__(self, folder: Path, uv: str) -> None:
         self.folder = folder
         self.environments = folder / "environments"
         self.requirements = folder / "requirements.txt"
         self.wheels = folder / "wheels"
-        self.launcher = laid_down(folder / "launcher", "run_step.py")
+        self.launcher = copied_programs(folder / "launcher", "run_step.py")
         (folder / "bin").mkdir()
         (folder / "bin" / "uv").symlink_to(uv)
         self.wheels.mkdir()
@@ -71,7 +71,7 @@ class Ground:
 
 
 def wheel(folder: Path, version: str) -> Path:
-    """The wheel of a package `greeting` that knows its version."""
+    """Build a wheel of the package `greeting`, whose module has its VERSION."""
     about = f"greeting-{version}.dist-info"
     files = {
         "greeting.py": f"VERSION = '{version}'\n",
@@ -157,7 +157,7 @@ def test_a_builder_that_is_killed_lets_the_next_one_build(ground: Ground) -> Non
 
 
 @pytest.mark.parametrize("missing", ["package", "hash"])
-def test_packages_that_cannot_be_had_may_be_had_later(
+def test_packages_that_cannot_be_installed_are_a_retryable_error(
     ground: Ground, capfd: pytest.CaptureFixture[str], missing: str
 ) -> None:
     if missing == "package":
@@ -169,7 +169,7 @@ def test_packages_that_cannot_be_had_may_be_had_later(
     assert run_step.main(arguments, ground.environ, patience=1.5) == 75
     out, err = capfd.readouterr()
     assert out.splitlines()[-1].startswith("later: the packages of ")
-    # It asked more than once: a firewall opens a moment after the pod.
+    # uv was tried more than once, because a pod's network rules may open a moment after its start.
     assert err.count("greeting") >= 2
     assert ground.made() == []
 
@@ -183,9 +183,9 @@ def test_without_uv_nothing_can_be_made(ground: Ground, capsys: pytest.CaptureFi
 def test_a_lock_that_is_not_there_stops(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
     ground.requirements.unlink()
     assert run_step.main(ground.command("saying", "0")[2:], ground.environ) == 65
-    said = capsys.readouterr().out
-    assert said.startswith("stopped: the environment cannot be made: ")
-    assert "requirements.txt" in said
+    output = capsys.readouterr().out
+    assert output.startswith("stopped: the environment cannot be made: ")
+    assert "requirements.txt" in output
 
 
 def test_the_program_finds_its_code_before_what_was_on_the_path(
@@ -201,7 +201,7 @@ def test_the_program_finds_its_code_before_what_was_on_the_path(
     assert became == [python, [python, "-m", "saying", "0"], environ | {"PYTHONPATH": path}]
 
 
-def test_who_comes_second_says_that_it_waits(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_second_pod_prints_that_it_waits(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
     (ground.environments / ".locks").mkdir(parents=True)
     building = run_step.locked(ground.environments, "key")
     fcntl.flock(building, fcntl.LOCK_EX)
@@ -305,7 +305,7 @@ def test_each_lock_names_a_hash_for_each_package_and_no_address(pods: str) -> No
     assert len(entries) > 10
     assert [entry for entry in entries if "==" not in entry or "--hash=sha256:" not in entry] == []
     assert "://" not in lock
-    # It travels in a ConfigMap, which takes 1 MiB.
+    # The file is stored in a ConfigMap, which holds at most 1 MiB.
     assert len(lock) < 300_000
 
 

@@ -8,21 +8,21 @@ from lifecycle.steps.scoring import matrix, measure
 
 def test_a_regression_is_measured_as_scikit_learn_does() -> None:
     rng = np.random.default_rng(0)
-    truth, said = rng.normal(size=100), rng.normal(size=(100, 1))
-    found = measure(truth, said, None)
-    assert found["mae"] == pytest.approx(metrics.mean_absolute_error(truth, said))
-    assert found["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, said))
-    assert found["r2"] == pytest.approx(metrics.r2_score(truth, said))
+    truth, predicted = rng.normal(size=100), rng.normal(size=(100, 1))
+    found = measure(truth, predicted, None)
+    assert found["mae"] == pytest.approx(metrics.mean_absolute_error(truth, predicted))
+    assert found["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, predicted))
+    assert found["r2"] == pytest.approx(metrics.r2_score(truth, predicted))
 
 
 @pytest.mark.parametrize("classes", [[0, 1], [1, 2, 5]])
 def test_a_classification_is_measured_as_scikit_learn_does(classes: list[int]) -> None:
     rng = np.random.default_rng(0)
-    truth, said = rng.choice(classes, 100), rng.dirichlet(np.ones(len(classes)), 100)
-    found = measure(truth, said, classes)
-    chosen = np.asarray(classes)[said.argmax(axis=1)]
+    truth, predicted = rng.choice(classes, 100), rng.dirichlet(np.ones(len(classes)), 100)
+    found = measure(truth, predicted, classes)
+    chosen = np.asarray(classes)[predicted.argmax(axis=1)]
     average = "binary" if len(classes) == 2 else "macro"
-    assert found["log_loss"] == pytest.approx(metrics.log_loss(truth, said, labels=classes))
+    assert found["log_loss"] == pytest.approx(metrics.log_loss(truth, predicted, labels=classes))
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(truth, chosen))
     assert found["f1"] == pytest.approx(metrics.f1_score(truth, chosen, average=average))
 

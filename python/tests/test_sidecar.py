@@ -66,7 +66,7 @@ def client(triton: Triton) -> Iterator[Client]:
 
 @pytest.fixture
 def page(objects: Process, triton: Triton, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """A sidecar in this process, that looks for changes more often than usual."""
+    """A sidecar in this process that polls more often than usual."""
     monkeypatch.setattr("lifecycle.sidecar.__main__.DOWNLOAD_SECONDS", 0.2)
     monkeypatch.setattr("lifecycle.sidecar.downloader.STATUS_SECONDS", 0.2)
     port = free_port()
@@ -135,7 +135,7 @@ def test_a_pipeline_without_a_pointer_is_unloaded(page: Page, client: Client, tr
 
 
 def rewritten(name: str, content: bytes) -> Change:
-    """This file is another from the beginning: its hash is right."""
+    """A change of a version's files before it is published, so that the manifest has the right hash."""
     return lambda files: files.update({name: content})
 
 
@@ -143,7 +143,7 @@ def edited(name: str, **fields: Any) -> Change:
     return lambda files: files.update({name: json.dumps({**json.loads(files[name]), **fields}).encode()})
 
 
-# The real backend writes it with a capital, its stand-in without.
+# The real backend's message begins with a capital letter, the stand-in's does not.
 NOT_LOADED = "[Ll]oad model"
 
 BAD_FILES: dict[str, tuple[Change, str]] = {
@@ -214,7 +214,7 @@ BAD_OBJECTS: dict[str, tuple[Callable[[], None], str]] = {
 
 
 def test_no_bad_version_ever_serves(page: Page, triton: Triton) -> None:
-    """Each kind under steady traffic: none fails, none is wrong, and the reason is told."""
+    """Under steady traffic no request fails or is answered wrongly, and each refusal has its reason."""
     publish(1)
     point(1)
     wait_until(lambda: page.serves(1))
@@ -279,7 +279,7 @@ def test_a_pointer_that_cannot_be_read_changes_nothing(page: Page) -> None:
         assert page.model()["wanted"] == 1
 
 
-def test_an_object_store_that_is_away_takes_nothing_away(
+def test_models_go_on_serving_without_the_object_store(
     page: Page, client: Client, objects: Process, triton: Triton
 ) -> None:
     publish(1)
@@ -314,7 +314,7 @@ def test_a_store_that_hangs_does_not_keep_a_lost_model_from_being_loaded(
         triton.kill()
         triton.start()
         wait_until(lambda: client.factor() == 1)
-        # Whoever asks the store has not given up yet.
+        # The downloader's call to the store has not timed out yet.
         assert page.metrics().get('mlops_sync_failures_total{reason="store"}', 0) == failures
     finally:
         objects.running.send_signal(signal.SIGCONT)
@@ -323,7 +323,7 @@ def test_a_store_that_hangs_does_not_keep_a_lost_model_from_being_loaded(
 def test_twenty_rollouts_under_fifty_clients_lose_no_request(
     page: Page, triton: Triton, record_property: Callable[[str, object], None]
 ) -> None:
-    # Each of them is traced: what Triton does to traced requests is where it used to break.
+    # Every request is traced, because rollouts used to fail only for traced requests.
     publish(1, version_files(1, traceOneIn=1))
     point(1)
     wait_until(lambda: page.serves(1))
@@ -339,7 +339,9 @@ def test_twenty_rollouts_under_fifty_clients_lose_no_request(
     assert len(traffic.seconds) > 1000
 
 
-def test_killed_processes_come_back_to_what_served(objects: Process, triton: Triton, tmp_path: Path) -> None:
+def test_killed_processes_serve_the_same_version_again(
+    objects: Process, triton: Triton, tmp_path: Path
+) -> None:
     sidecar = SidecarProcess(tmp_path, triton)
     page = Page(sidecar.port)
     client = Client(triton)
@@ -357,7 +359,7 @@ def test_killed_processes_come_back_to_what_served(objects: Process, triton: Tri
             wait_until(lambda: page.serves(1) and page.get("/ready")[0] == 200)
         publish(2)
         point(2, previous=1)
-        # In the middle of a rollout, again and again: what is half done is done again.
+        # Kill the sidecar at several times during a rollout; it must complete the rollout after each start.
         for pause in (0.1, 0.3, 0.5, 0.8, 1.1):
             time.sleep(pause)
             sidecar.kill()
@@ -371,7 +373,7 @@ def test_killed_processes_come_back_to_what_served(objects: Process, triton: Tri
         sidecar.stop()
 
 
-def test_a_copy_on_disk_that_broke_is_fetched_again(page: Page, client: Client, triton: Triton) -> None:
+def test_a_damaged_copy_on_the_disk_is_downloaded_again(page: Page, client: Client, triton: Triton) -> None:
     publish(1)
     point(1)
     wait_until(lambda: page.serves(1))
@@ -382,7 +384,7 @@ def test_a_copy_on_disk_that_broke_is_fetched_again(page: Page, client: Client, 
     wait_until(lambda: page.serves(1))
 
 
-def test_counters_say_what_was_asked(page: Page, client: Client, triton: Triton) -> None:
+def test_counters_hold_the_sampled_values(page: Page, client: Client, triton: Triton) -> None:
     publish(1, version_files(1, traceOneIn=1, payloads=True))
     point(1)
     wait_until(lambda: page.serves(1))
@@ -439,7 +441,7 @@ def test_sampled_payloads_reach_the_object_store(
     assert all(before - 1 <= line["time"] <= time.time() for line in lines)
 
 
-def test_a_shadow_scores_what_was_sampled_and_answers_nobody(page: Page, client: Client) -> None:
+def test_a_shadow_scores_sampled_requests_and_answers_no_client(page: Page, client: Client) -> None:
     publish(1, version_files(1, traceOneIn=1))
     publish(2)
     point(1, shadow=2)
@@ -454,11 +456,11 @@ def test_a_shadow_scores_what_was_sampled_and_answers_nobody(page: Page, client:
         metrics[f'mlops_shadow_bin_total{{bin="{place}",model="trip",version="2"}}'] for place in range(10)
     ]
     assert got == counted.tolist()
-    # What the clients were told, of the same rows: half of it, in the same bins.
-    told, _ = baseline.count(described["edges"], training_rows(50).sum(axis=1))
+    # The predictions that were served for the same rows, in the same bins.
+    served, _ = baseline.count(described["edges"], training_rows(50).sum(axis=1))
     assert [
         metrics[f'mlops_shadowed_bin_total{{bin="{place}",model="trip",version="2"}}'] for place in range(10)
-    ] == told.tolist()
+    ] == served.tolist()
     point(1)
     wait_until(lambda: page.model()["shadow"] is None)
     assert not [name for name in page.metrics() if name.startswith("mlops_shadow")]
@@ -473,7 +475,7 @@ def test_a_bad_shadow_is_refused_and_the_model_goes_on(page: Page, client: Clien
     assert client.factor() == 1
 
 
-def test_what_the_steps_left_is_exported(page: Page) -> None:
+def test_the_statuses_of_the_steps_are_exported(page: Page) -> None:
     batch = {"batch": "2024-01", "periodEnd": 1706745600, "rows": 10, "quarantined": 2, "collectedAt": 1}
     error = {"version": 1, "metric": "mae", "value": 3.5, "rows": 7, "measuredAt": 1}
     gate = {
@@ -508,7 +510,7 @@ def test_a_thread_that_dies_ends_the_process(
     assert sidecar.run() == 1
 
 
-def test_the_stand_in_serves_what_the_test_says(triton: Triton, page: Page) -> None:
+def test_triton_gets_the_published_model(triton: Triton, page: Page) -> None:
     publish(1)
     point(1)
     wait_until(lambda: page.serves(1))

@@ -30,7 +30,7 @@ def fetch_http(server: FileServer, folder: Path, kind: Any = "parquet", **limits
 
 
 class TestHttp:
-    def test_a_parquet_file_is_read_without_what_nobody_wants(
+    def test_a_parquet_file_is_read_without_unwanted_columns(
         self, file_server: FileServer, tmp_path: Path
     ) -> None:
         data = parquet(trips())
@@ -177,7 +177,7 @@ class TestObjectStore:
         pd.testing.assert_frame_equal(raw_batch.table, trips()[WANTED], check_dtype=False)
         assert (raw_batch.dropped, raw_batch.origin) == (("driver",), "s3://data/incoming/2024-01/")
 
-    def test_the_hash_is_that_of_all_files(self, object_store: Any, tmp_path: Path) -> None:
+    def test_the_hash_covers_all_files(self, object_store: Any, tmp_path: Path) -> None:
         self.put(object_store, a=parquet(trips()[:100]), b=parquet(trips()[100:]))
         before = self.fetch(tmp_path).sha256
         assert self.fetch(tmp_path).sha256 == before
@@ -205,7 +205,7 @@ class TestObjectStore:
         ):
             self.fetch(tmp_path)
 
-    def test_a_file_that_goes_away_meanwhile_may_pass_later(self, object_store: Any, tmp_path: Path) -> None:
+    def test_a_file_that_is_deleted_meanwhile_may_pass_later(self, object_store: Any, tmp_path: Path) -> None:
         store = Store("data", patience=0)
         with pytest.raises(RetryableError, match="went away while the batch was read"):
             s3.part(store, self.SOURCE, "incoming/2024-01/gone.parquet", WANTED, tmp_path)
@@ -258,9 +258,7 @@ class TestSql:
             finally:
                 connection.execute("ALTER ROLE tests RESET timezone")
 
-    def test_the_hash_is_the_same_in_any_order_and_another_for_other_rows(
-        self, postgres_folder: Path
-    ) -> None:
+    def test_the_hash_depends_on_the_rows_and_not_on_their_order(self, postgres_folder: Path) -> None:
         up = self.fetch(postgres_folder, self.QUERY.strip(";") + " ORDER BY begun").sha256
         down = self.fetch(postgres_folder, self.QUERY.strip(";") + " ORDER BY begun DESC").sha256
         assert up == down
@@ -332,7 +330,7 @@ class TestOwnersFunction:
         with pytest.raises(PermanentError, match=r"collect in .*model\.py failed: KeyError: 'x' \(line 11\)"):
             self.fetch(tmp_path, 'return {}["x"]')
 
-    def test_what_is_no_table_stops(self, tmp_path: Path) -> None:
+    def test_a_result_that_is_no_table_stops(self, tmp_path: Path) -> None:
         with pytest.raises(PermanentError, match="must return a pandas DataFrame, got list"):
             self.fetch(tmp_path, "return [1]")
 

@@ -15,7 +15,7 @@ def load(folder: Path, raw: Any) -> Spec:
     return Spec.load(path)
 
 
-def test_a_spec_is_read_and_what_it_says_beyond_is_ignored(tmp_path: Path) -> None:
+def test_a_spec_is_read_and_unknown_keys_are_ignored(tmp_path: Path) -> None:
     raw = spec_json()
     spec = load(tmp_path, raw | {"later": 1, "steps": raw["steps"] | {"image": "python"}})
     schema = spec.collection.schema
@@ -27,7 +27,7 @@ def test_a_spec_is_read_and_what_it_says_beyond_is_ignored(tmp_path: Path) -> No
     assert spec.sha256 == sha256((tmp_path / "spec.json").read_bytes())
 
 
-def test_what_a_spec_need_not_say_is_none(tmp_path: Path) -> None:
+def test_optional_keys_are_none(tmp_path: Path) -> None:
     raw = spec_json()
     del raw["registry"]["gate"]["limit"]
     spec = load(tmp_path, raw)
@@ -47,7 +47,7 @@ def test_the_spec_of_another_api_version_is_refused(tmp_path: Path) -> None:
         load(tmp_path, spec_json() | {"apiVersion": "mlops-lifecycle/v2"})
 
 
-def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
     raw = spec_json()
     del raw["owner"], raw["serving"]["gpus"]
     with pytest.raises(PermanentError, match=r"spec\.owner is missing; .*; spec\.serving\.gpus is missing"):
@@ -77,7 +77,7 @@ def test_each_kind_of_source_is_read(tmp_path: Path, raw: dict[str, Any], source
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         (["name"], None, r"spec\.name must be of type str, got null"),
         (["collection", "source", "type"], "ftp", r"type must be one of http, s3, sql, python, got \"ftp\""),
@@ -100,13 +100,15 @@ def test_each_kind_of_source_is_read(tmp_path: Path, raw: dict[str, Any], source
         (["monitoring", "retraining", "onDrift"], 1, r"retraining\.onDrift must be of type bool, got 1"),
     ],
 )
-def test_what_is_of_the_wrong_type_is_named(tmp_path: Path, path: list[str], value: Any, said: str) -> None:
+def test_what_is_of_the_wrong_type_is_named(
+    tmp_path: Path, path: list[str], value: Any, message: str
+) -> None:
     raw = spec_json()
     inner = raw
     for key in path[:-1]:
         inner = inner[key]
     inner[path[-1]] = value
-    with pytest.raises(PermanentError, match=said):
+    with pytest.raises(PermanentError, match=message):
         load(tmp_path, raw)
 
 

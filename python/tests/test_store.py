@@ -15,13 +15,13 @@ def store(object_store: Any) -> Store:
     return Store("data", "trips/", patience=0)
 
 
-def test_what_is_put_is_got_again_below_the_prefix(store: Store, object_store: Any) -> None:
+def test_an_object_is_read_as_it_was_written_below_the_prefix(store: Store, object_store: Any) -> None:
     store.put("a", b"one")
     assert store.get("a") == b"one"
     assert object_store.get_object(Bucket="data", Key="trips/a")["Body"].read() == b"one"
 
 
-def test_what_is_not_there_is_none(store: Store) -> None:
+def test_a_missing_object_is_none(store: Store) -> None:
     assert store.get("a") is None
     assert store.get_json("a") is None
 
@@ -40,7 +40,7 @@ def test_json_never_holds_nan(store: Store) -> None:
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b"\xff"])
-def test_what_should_be_a_json_object_and_is_none_stops(store: Store, data: bytes) -> None:
+def test_content_that_is_no_json_object_stops(store: Store, data: bytes) -> None:
     store.put("a", data)
     with pytest.raises(PermanentError, match="s3://data/trips/a is no JSON"):
         store.get_json("a")
@@ -52,7 +52,7 @@ def test_a_new_object_is_written_once(store: Store) -> None:
     assert store.get("a") == b"first"
 
 
-def test_of_many_at_once_one_writes_a_new_object(store: Store) -> None:
+def test_only_one_of_many_concurrent_writers_creates_an_object(store: Store) -> None:
     won: list[int] = []
 
     def put(number: int) -> None:
@@ -80,7 +80,7 @@ def test_keys_are_listed_below_a_prefix_beyond_one_page(store: Store, object_sto
     assert store.folders("many/") == []
 
 
-def test_keys_are_deleted_and_what_is_not_there_is_as_good_as_deleted(store: Store) -> None:
+def test_keys_are_deleted_and_missing_ones_are_no_error(store: Store) -> None:
     store.put("a", b"")
     store.put("b", b"")
     store.delete(["a", "never"])
@@ -106,7 +106,7 @@ def test_no_key_at_all_stops(object_store: Any, monkeypatch: pytest.MonkeyPatch)
         Store("data", patience=0).get("a")
 
 
-def test_a_store_that_is_away_is_waited_for_and_may_pass_later(
+def test_an_unreachable_store_is_tried_again_and_then_a_retryable_error(
     object_store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")

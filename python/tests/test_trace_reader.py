@@ -1,4 +1,4 @@
-"""Traces as Triton writes them, and what becomes of them; no server runs."""
+"""The trace reader, the shadow scorer, the payload writer and the reconciler, without any server."""
 
 import errno
 import json
@@ -27,7 +27,7 @@ from serving_stack import version_files
 
 
 class ScriptedTriton(TritonClient):
-    """A Triton that answers what its models would, until it is told to fail."""
+    """A Triton client without a server: it answers as the models would; `fails` makes calls raise."""
 
     def __init__(self) -> None:
         self.loaded: dict[str, set[int]] = {}
@@ -63,7 +63,7 @@ class ScriptedTriton(TritonClient):
 
 
 class Bench:
-    """A trace reader, and everything that it hands on to."""
+    """A trace reader with the counters, the payload writer and the shadow scorer that it feeds."""
 
     def __init__(self, folder: Path, most_bytes: int = 10**6, **config: Any) -> None:
         self.traces = folder / "traces"
@@ -154,7 +154,7 @@ def test_infinities_and_nan_are_read_as_c_prints_them() -> None:
     assert values[1:].tolist() == [np.inf, -np.inf]
 
 
-def test_half_a_file_waits_for_its_rest_and_then_goes(bench: Bench) -> None:
+def test_an_incomplete_file_is_kept_while_it_is_new_and_then_dropped(bench: Bench) -> None:
     file = write(bench, "trace.json.0", request(1), request(2))
     whole = file.read_text()
     file.write_text(whole[:-30])
@@ -187,7 +187,7 @@ def test_the_growing_file_is_read_from_where_it_was_left(bench: Bench) -> None:
     assert bench.rows() == 3, "Triton began anew"
 
 
-def test_what_a_full_disk_keeps_from_being_noted_is_counted_once_it_is_not_full(
+def test_traces_whose_position_a_full_disk_cannot_save_are_counted_later(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(bench, "trace.json", request(1))
@@ -204,7 +204,7 @@ def test_what_a_full_disk_keeps_from_being_noted_is_counted_once_it_is_not_full(
     assert bench.rows() == 1
 
 
-def test_a_growing_file_that_was_cut_off_is_passed_over(bench: Bench) -> None:
+def test_a_growing_file_that_was_cut_off_is_dropped(bench: Bench) -> None:
     file = write(bench, "trace.json", request(1))
     file.write_text(file.read_text()[:-20])
     bench.reader.tick()
@@ -215,7 +215,7 @@ def test_a_growing_file_that_was_cut_off_is_passed_over(bench: Bench) -> None:
     assert bench.counters.dropped["unreadable"] == 1
 
 
-def test_the_oldest_files_go_when_all_are_too_many(tmp_path: Path) -> None:
+def test_the_oldest_files_are_deleted_above_the_size_limit(tmp_path: Path) -> None:
     bench = Bench(tmp_path, most_bytes=2000)
     for number in range(5):
         write(bench, f"trace.json.{number}", request(number), age=100 - number)
@@ -225,7 +225,7 @@ def test_the_oldest_files_go_when_all_are_too_many(tmp_path: Path) -> None:
     assert bench.counters.dropped["disk"] == 5 - 2000 // size
 
 
-def test_what_is_no_customers_or_not_whole_is_not_counted(bench: Bench) -> None:
+def test_golden_requests_and_incomplete_traces_are_not_counted(bench: Bench) -> None:
     odd = request(5)
     odd[4]["tensor"].update(data="6,6", shape="2,1")
     write(
@@ -256,7 +256,7 @@ def test_counts_of_a_version_that_left_stay_for_a_while(
     assert bench.counters.pipelines == {}
 
 
-def test_payloads_wait_while_the_store_is_away_and_the_oldest_go(tmp_path: Path) -> None:
+def test_payloads_are_queued_while_the_store_fails_and_the_oldest_are_dropped(tmp_path: Path) -> None:
     bench = Bench(tmp_path, payloads=True)
     away = [RetryableError("away"), RetryableError("away")]
     put = bench._put
@@ -283,7 +283,7 @@ def test_payloads_wait_while_the_store_is_away_and_the_oldest_go(tmp_path: Path)
     assert len(ids) + bench.counters.dropped["payload"] == 23
 
 
-def test_what_no_longer_fits_when_a_write_failed_is_dropped(tmp_path: Path) -> None:
+def test_payloads_that_no_longer_fit_after_a_failed_write_are_dropped(tmp_path: Path) -> None:
     bench = Bench(tmp_path, payloads=True)
     rows = np.ones((1, 3))
 
@@ -302,7 +302,7 @@ def test_what_no_longer_fits_when_a_write_failed_is_dropped(tmp_path: Path) -> N
     assert bench.counters.dropped["payload"] == 18 - len(lines.splitlines()) > 0
 
 
-def test_a_request_whose_clock_is_odd_is_of_now(tmp_path: Path) -> None:
+def test_a_request_with_an_impossible_start_gets_the_current_time(tmp_path: Path) -> None:
     bench = Bench(tmp_path, payloads=True)
     records = request(1)
     records[1]["timestamps"][0]["ns"] = time.monotonic_ns() + 10**12
@@ -312,7 +312,7 @@ def test_a_request_whose_clock_is_odd_is_of_now(tmp_path: Path) -> None:
     assert abs(json.loads(next(iter(bench.written.values())))["time"] - time.time()) < 5
 
 
-def test_a_shadow_that_fails_is_told(bench: Bench) -> None:
+def test_requests_that_the_shadow_cannot_score_are_counted_as_dropped(bench: Bench) -> None:
     answers = np.ones((2, 1), np.float32)
     sampled = SampledRequest("trip", np.ones((2, 3), np.float32), answers, "a")
     bench.shadow_scorer.add(sampled)
@@ -333,7 +333,7 @@ def test_a_shadow_that_fails_is_told(bench: Bench) -> None:
 
 
 class Loop:
-    """A reconcile loop over a Triton that can be told to fail; version 1 serves."""
+    """A reconciler with a ScriptedTriton; version 1 serves, and the pointer names version 2."""
 
     def __init__(self, folder: Path) -> None:
         self.bench = Bench(folder)
@@ -354,7 +354,7 @@ def loop(tmp_path: Path) -> Loop:
 
 
 @pytest.mark.parametrize(("step", "bad"), [("load trip", Refused("no")), ("ask trip", BadVersion("wrong"))])
-def test_a_version_that_fails_only_under_its_own_name_is_taken_back(
+def test_a_version_that_fails_under_the_pipelines_name_is_replaced_by_the_old_one(
     loop: Loop, step: str, bad: Exception
 ) -> None:
     loop.triton.fails[step] = [bad]

@@ -28,17 +28,17 @@ Made = Callable[..., Context]
 
 @pytest.fixture
 def triton(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallTriton]:
-    """Version 1 answers whatever it is asked; nobody waits long for it."""
+    """A SmallTriton on which version 1 answers every request; waiting times are short."""
     monkeypatch.setattr(traffic, "SETTLING", 0.0)
     monkeypatch.setattr(traffic, "PATIENCE", 1.0)
     with serving_triton() as started:
-        started.says = answer(1)
+        started.fixed_answer = answer(1)
         yield started
 
 
 @pytest.fixture
 def made(object_store: Any, file_server: FileServer, triton: SmallTriton, tmp_path: Path) -> Made:
-    """What the program is given: version 1 serves, and the source has the month 2024-01."""
+    """Makes contexts: version 1 serves, and the source has the batch 2024-01 with four bad rows."""
 
     def of(*, until: str | None = None, **options: Any) -> Context:
         url = f"{file_server.address}/{{{{ month }}}}.parquet"
@@ -59,8 +59,8 @@ def answer(version: int) -> dict[str, Any]:
     return {"model_version": str(version), "outputs": []}
 
 
-def said(captured: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The line of JSON."""
+def summary_of(captured: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The JSON object in the last line of the output."""
     found: dict[str, Any] = json.loads(captured.readouterr().out.splitlines()[-1])
     return found
 
@@ -71,8 +71,8 @@ def test_every_client_asks_until_the_time_is_over(
     began = time.monotonic()
     traffic.run(made(), SHORT)
     assert time.monotonic() - began >= 0.5
-    summary = said(capsys)
-    # Each client's first question says that Triton is in reach, and is not counted.
+    summary = summary_of(capsys)
+    # The first request of each client only shows that Triton answers; it is not counted.
     asked = len(triton.questions) - SHORT.clients
     assert asked > 4
     assert summary == {
@@ -95,7 +95,7 @@ def test_the_good_rows_of_the_batch_are_asked_with(made: Made, triton: SmallTrit
         assert set(tensor["data"]) <= good
 
 
-def test_no_request_passes_for_a_golden_question(made: Made, triton: SmallTriton) -> None:
+def test_no_request_has_the_id_of_a_golden_request(made: Made, triton: SmallTriton) -> None:
     traffic.run(made(), SHORT)
     ids = [question["id"] for question in triton.questions]
     assert len(set(ids)) == len(ids)
@@ -127,7 +127,7 @@ def test_a_change_of_version_and_failures_are_counted(
         triton.failures = 3
         while triton.failures:
             time.sleep(0.01)
-        triton.says = answer(2)
+        triton.fixed_answer = answer(2)
         running.result()
     lines = capsys.readouterr().out.splitlines()
     summary = json.loads(lines[-1])
@@ -141,7 +141,7 @@ def test_a_change_of_version_and_failures_are_counted(
 
 
 def test_a_connection_is_kept_until_it_breaks(made: Made) -> None:
-    """A real Triton keeps connections, and breaks them where its pod ends."""
+    """A real Triton keeps connections open until its pod ends."""
     connections: list[Any] = []
     answers = 0
 
@@ -164,7 +164,7 @@ def test_a_connection_is_kept_until_it_breaks(made: Made) -> None:
             self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-            """Nothing."""
+            """Log nothing."""
 
     given, tally = made(), Tally()
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, ThreadPoolExecutor() as pool:
@@ -185,15 +185,15 @@ def test_a_connection_is_kept_until_it_breaks(made: Made) -> None:
     assert answers > 6
 
 
-def test_a_triton_that_hiccups_at_first_is_asked_again(
+def test_a_first_request_that_fails_is_repeated(
     made: Made, triton: SmallTriton, capsys: pytest.CaptureFixture[str]
 ) -> None:
     triton.failures = 1
     traffic.run(made(), SHORT)
-    assert said(capsys)["failed"] == 0
+    assert summary_of(capsys)["failed"] == 0
 
 
-def test_a_triton_that_is_away_is_a_reason_to_try_later(made: Made) -> None:
+def test_an_unreachable_triton_is_a_retryable_error(made: Made) -> None:
     given = made()
     environ = {**given.environ, "TRITON_HTTP_URL": f"127.0.0.1:{free_port()}"}
     with pytest.raises(
@@ -202,7 +202,7 @@ def test_a_triton_that_is_away_is_a_reason_to_try_later(made: Made) -> None:
         traffic.run(replace(given, environ=environ), SHORT)
 
 
-def test_a_triton_that_goes_away_for_good_is_one_too(
+def test_no_successful_request_is_a_retryable_error(
     made: Made, triton: SmallTriton, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = traffic.Client.begin
@@ -216,13 +216,13 @@ def test_a_triton_that_goes_away_for_good_is_one_too(
         RetryableError, match=r"not one of \d+ requests was answered: Refused\('503 .*not now"
     ):
         traffic.run(made(), replace(SHORT, clients=1))
-    summary = said(capsys)
+    summary = summary_of(capsys)
     assert summary["requests"] == summary["failed"] > 0
     assert (summary["versions"], summary["slowestMs"]) == ({}, None)
 
 
 def test_rows_that_triton_refuses_stop(made: Made, triton: SmallTriton) -> None:
-    triton.says, triton.status_code = {"error": "unexpected shape for input 'features'"}, 400
+    triton.fixed_answer, triton.status_code = {"error": "unexpected shape for input 'features'"}, 400
     with pytest.raises(PermanentError, match=r"refuses the rows: 400 .*unexpected shape"):
         traffic.run(made(), SHORT)
 
@@ -246,18 +246,18 @@ def test_without_a_version_that_serves_it_stops(made: Made) -> None:
         ({"pause": -1.0}, "--pause must be at least 0 seconds, got -1"),
     ],
 )
-def test_what_is_no_load_is_refused(made: Made, load: dict[str, Any], why: str) -> None:
+def test_an_invalid_load_is_refused(made: Made, load: dict[str, Any], why: str) -> None:
     with pytest.raises(PermanentError, match=why):
         traffic.run(made(), replace(SHORT, **load))
 
 
-def test_a_bad_batch_stops_as_it_does_when_it_is_collected(made: Made, file_server: FileServer) -> None:
+def test_a_bad_batch_stops_as_in_collect(made: Made, file_server: FileServer) -> None:
     file_server.answers["/2024-01.parquet"] = Answer(parquet(trips().assign(distance=-1.0)))
     with pytest.raises(PermanentError, match=r"batch 2024-01: 400 of 400 rows are bad.*distance: below 0"):
         traffic.run(made(), SHORT)
 
 
-def test_features_that_are_no_good_stop_as_they_do_when_they_are_trained_on(made: Made) -> None:
+def test_bad_features_stop_as_in_preprocess(made: Made) -> None:
     with pytest.raises(PermanentError, match=r"what features in .*model\.py made: 397 of 397 rows are bad"):
         traffic.run(made(model=MODEL.replace('trips["minutes"]', 'trips["minutes"] + 1000')), SHORT)
 
@@ -277,13 +277,13 @@ class TestProgram:
         self, program: Callable[..., int], triton: SmallTriton, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert program("--batch=2024-01", "--clients=3", "--pause=0.05") == 0
-        assert said(capsys)["requests"] == len(triton.questions) - 3
+        assert summary_of(capsys)["requests"] == len(triton.questions) - 3
 
     def test_a_batch_that_the_pipeline_will_never_collect_may_be_asked_with(
         self, program: Callable[..., int], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert program("--batch=2024-01", until="2023-12") == 0
-        assert said(capsys)["failed"] == 0
+        assert summary_of(capsys)["failed"] == 0
 
     @pytest.mark.parametrize(
         ("batch", "code", "end"),

@@ -50,15 +50,15 @@ def test_a_run_has_parameters_metrics_and_its_lineage(pipeline: Pipeline) -> Non
     assert "lifecycle.parent_version" not in found.data.tags
 
 
-def test_what_serving_needs_lies_beside_the_model(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_the_files_for_serving_are_artifacts_of_the_run(pipeline: Pipeline, tmp_path: Path) -> None:
     left = trained(pipeline)
     files = pipeline.tracking().fetch(left["runId"], "serving", tmp_path)
     assert sorted(files) == ["baseline.json", "config.json", "golden.json", "model.onnx"]
     golden, config = json.loads(files["golden.json"]), json.loads(files["config.json"])
     assert (config["inputs"], config["outputs"], config["maxBatchSize"]) == (2, 1, 16)
     assert len(golden["inputs"]) == 32
-    said = Scorer(files["model.onnx"]).predict(np.asarray(golden["inputs"], np.float32))
-    assert np.allclose(said, golden["outputs"], rtol=1e-4, atol=1e-4)
+    predicted = Scorer(files["model.onnx"]).predict(np.asarray(golden["inputs"], np.float32))
+    assert np.allclose(predicted, golden["outputs"], rtol=1e-4, atol=1e-4)
     assert [each["name"] for each in json.loads(files["baseline.json"])["features"]] == ["distance", "hour"]
 
 
@@ -91,7 +91,7 @@ def test_a_classification_is_judged_by_its_probabilities(pipelines: Callable[...
     assert left["metrics"]["accuracy"] > 0.9
 
 
-def test_found_finished_it_is_not_trained_again(
+def test_a_finished_run_with_the_same_inputs_is_not_trained_again(
     pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     context = pipeline.preprocessed("first")
@@ -110,7 +110,7 @@ def test_other_code_is_trained_again(pipeline: Pipeline) -> None:
     assert first["runId"] != second["runId"]
 
 
-def test_what_was_left_unfinished_is_marked_killed(pipeline: Pipeline) -> None:
+def test_unfinished_mlflow_runs_are_marked_killed(pipeline: Pipeline) -> None:
     registry = pipeline.tracking()
     left = registry.start(registry.experiment(), "first", {"lifecycle.run": "first"})
     trained(pipeline)
@@ -118,7 +118,7 @@ def test_what_was_left_unfinished_is_marked_killed(pipeline: Pipeline) -> None:
     assert registry.run(left).info.status == "KILLED"
 
 
-def test_the_owners_mistake_stops_with_its_line(pipeline: Pipeline) -> None:
+def test_an_error_in_model_py_stops_with_its_line(pipeline: Pipeline) -> None:
     with pytest.raises(PermanentError, match=r"train in .* failed: ZeroDivisionError: .* \(line 8\)"):
         trained(
             pipeline, code=LINEAR.replace("return LinearRegression()", "1 / 0; return LinearRegression()")
@@ -128,7 +128,7 @@ def test_the_owners_mistake_stops_with_its_line(pipeline: Pipeline) -> None:
     assert "ZeroDivisionError" in found.data.tags["lifecycle.stopped"]
 
 
-def test_a_metric_that_nobody_measures_stops_with_those_that_are(pipelines: Callable[..., Pipeline]) -> None:
+def test_an_unknown_metric_stops_and_the_known_ones_are_named(pipelines: Callable[..., Pipeline]) -> None:
     pipeline = pipelines(registry__gate={"metric": "auc", "better": "higher", "margin": 0.01})
     with pytest.raises(PermanentError, match=r"judges by 'auc', and what can be measured .* mae, rmse, r2"):
         trained(pipeline)
@@ -174,13 +174,13 @@ def test_columns_have_the_types_of_the_schema() -> None:
     assert typed.dtypes.astype(str).to_dict() == {"distance": "float64", "hour": "int64"}
 
 
-def test_a_server_that_is_away_is_a_reason_to_try_later(pipeline: Pipeline) -> None:
+def test_an_unreachable_mlflow_is_a_retryable_error(pipeline: Pipeline) -> None:
     context = pipeline.context("first")
     with pytest.raises(RetryableError, match=r"MLflow at http://127\.0\.0\.1:9 does not answer"):
         Tracking(context.spec, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, patience=0.6)
 
 
-def test_an_address_that_is_none_stops(pipeline: Pipeline) -> None:
+def test_a_missing_address_of_mlflow_stops(pipeline: Pipeline) -> None:
     with pytest.raises(PermanentError, match="must be MLflow's address"):
         Tracking(pipeline.context("first").spec, {})
 
@@ -192,7 +192,7 @@ def test_a_deleted_experiment_stops_with_the_way_to_restore_it(pipeline: Pipelin
         trained(pipeline)
 
 
-def test_what_mlflow_refuses_stops_and_what_it_cannot_is_tried_later(pipeline: Pipeline) -> None:
+def test_refusals_of_mlflow_are_permanent_and_failures_are_retryable(pipeline: Pipeline) -> None:
     registry = pipeline.tracking()
     with pytest.raises(PermanentError, match="refuses: INVALID_PARAMETER_VALUE"):
         registry.runs(registry.experiment(), "it's")
@@ -208,7 +208,7 @@ def test_what_mlflow_refuses_stops_and_what_it_cannot_is_tried_later(pipeline: P
             away.experiment()
 
 
-def test_artifacts_that_the_store_does_not_take_are_tried_later(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_artifacts_that_the_store_refuses_are_a_retryable_error(pipeline: Pipeline, tmp_path: Path) -> None:
     registry = pipeline.tracking()
     experiment = registry._client.create_experiment(pipeline.name, "s3://no-such-bucket/artifacts")
     run_id = registry.start(experiment, "first", {})

@@ -1,4 +1,4 @@
-"""Before a program starts: its own key lists its own buckets."""
+"""wait_for_buckets.py waits until the key can list its buckets."""
 
 import os
 import subprocess
@@ -26,13 +26,13 @@ def test_buckets_that_are_there_are_not_waited_for(
 def test_a_missing_bucket_is_named_until_it_is_made(object_store: Any, minio: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("w") as out:
-        # As the pod runs it.
+        # The pod runs the program's text with `-c`.
         text = Path(wait_for_buckets.__file__).read_text()
         waiting = subprocess.Popen([sys.executable, "-c", text, "data", "late"], stdout=out, stderr=out)
         try:
             wait_until(lambda: len(lines(log)) > 1, what="a second look")
-            said = f"waiting for buckets late at {minio}: An error occurred (NoSuchBucket)"
-            assert [line[: len(said)] for line in lines(log)] == [said] * len(lines(log))
+            message = f"waiting for buckets late at {minio}: An error occurred (NoSuchBucket)"
+            assert [line[: len(message)] for line in lines(log)] == [message] * len(lines(log))
             object_store.create_bucket(Bucket="late")
             assert waiting.wait(60) == 0
         finally:
@@ -42,14 +42,19 @@ def test_a_missing_bucket_is_named_until_it_is_made(object_store: Any, minio: st
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "message"),
     [
         ("AWS_SECRET_ACCESS_KEY", "another-password", "SignatureDoesNotMatch"),
         ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1", "Could not connect to the endpoint URL"),
     ],
 )
-def test_a_wrong_key_or_address_is_told(
-    object_store: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, value: str, said: str
+def test_a_wrong_key_or_address_is_printed(
+    object_store: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variable: str,
+    value: str,
+    message: str,
 ) -> None:
     log = tmp_path / "log"
     monkeypatch.setenv(variable, value)
@@ -61,5 +66,5 @@ def test_a_wrong_key_or_address_is_told(
         finally:
             waiting.kill()
             waiting.wait()
-    assert said in lines(log)[0]
+    assert message in lines(log)[0]
     assert "another-password" not in log.read_text()

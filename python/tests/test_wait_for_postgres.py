@@ -1,4 +1,4 @@
-"""Before a program starts: its own role gets into its own database."""
+"""wait_for_postgres.py waits until the role can connect to its database."""
 
 import subprocess
 import sys
@@ -19,14 +19,14 @@ def test_a_database_that_is_there_is_not_waited_for(
     assert capsys.readouterr().out == ""
 
 
-def test_what_keeps_the_role_out_is_told_until_it_is_in(
+def test_the_error_is_printed_until_the_role_can_connect(
     database: None, postgres_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
     monkeypatch.setenv("PGPORT", "5432")
     monkeypatch.setenv("PGDATABASE", "late")
     with log.open("w") as out:
-        # As the pod runs it.
+        # The pod runs the program's text with `-c`.
         text = Path(wait_for_postgres.__file__).read_text()
         waiting = subprocess.Popen([sys.executable, "-c", text], stdout=out, stderr=out)
         try:

@@ -1,4 +1,4 @@
-"""Trips as a source has them, and a small pipeline's spec.json and model.py for them."""
+"""Raw batches of trips, and the spec.json and model.py of a small pipeline for them."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ def train(rows):
 
 
 def spec_json(**source: Any) -> dict[str, Any]:
-    """A spec.json. `source` is the collection's source; a URL of a monthly file where there is none."""
+    """A spec.json; the keywords are `collection.source`, by default monthly files over HTTP."""
     schema = {
         "columns": {
             "begun": {"type": "datetime", "nullable": False},
@@ -45,7 +45,7 @@ def spec_json(**source: Any) -> dict[str, Any]:
 
 
 def trips(rows: int = 400, month: str = "2024-01") -> pd.DataFrame:
-    """Good trips of a month, one a minute, all different."""
+    """Valid trips of a month, one a minute, without duplicates."""
     random = np.random.default_rng(0)
     distance = random.uniform(0.1, 40, rows)
     return pd.DataFrame(
@@ -59,21 +59,21 @@ def trips(rows: int = 400, month: str = "2024-01") -> pd.DataFrame:
 
 
 def parquet(frame: pd.DataFrame) -> bytes:
-    """A table as a file."""
+    """A table as the bytes of a Parquet file."""
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 
 def read(store: Store, key: str) -> pd.DataFrame:
-    """The table at a key."""
+    """The table in the object with this key."""
     data = store.get(key)
     assert data is not None, key
     return pd.read_parquet(io.BytesIO(data))
 
 
 def sha256(data: bytes) -> str:
-    """The hash of bytes."""
+    """The SHA-256 of bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -86,7 +86,7 @@ def context(
     run: str = "run-1",
     environ: Mapping[str, str] = os.environ,
 ) -> Context:
-    """What a step of this pipeline is given; its spec.json and model.py are written into the folder."""
+    """The context of a step of this pipeline; its spec.json and model.py are written to the folder."""
     (folder / "spec.json").write_text(json.dumps(raw))
     (folder / "model.py").write_text(model)
     return Context(

@@ -1,1 +1,1 @@
-"""The program beside Triton."""
+"""Triton's sidecar: it makes Triton serve the wanted versions, and exports metrics of sampled requests."""

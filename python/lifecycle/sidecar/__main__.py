@@ -1,8 +1,9 @@
-"""The program beside Triton: it makes Triton serve what the pointers say, and counts what is asked.
+"""Triton's sidecar as a program: `python -m lifecycle.sidecar`.
 
-The variables of names.ENVIRONMENT name the buckets and the folders that it shares with Triton, and say where
-Triton is; the store's address and credentials are boto3's variables. TRACE_MAX_BYTES bounds the folder of
-traces, REPLICA names this replica, PORT is where HTTP is served.
+It makes Triton serve the versions that the pointers name, and counts sampled requests. It reads these
+environment variables: those of names.ENVIRONMENT for the buckets, the folders shared with Triton and Triton's
+address; boto3's variables for the object store; TRACE_MAX_BYTES, the size limit of the folder of traces;
+REPLICA, this replica's name; PORT, the port of the HTTP server.
 """
 
 import json
@@ -45,7 +46,14 @@ log = logging.getLogger("sidecar")
 
 @dataclass(frozen=True)
 class Task:
-    """What one thread does again and again. A `tick` that raises ends the process."""
+    """Work that one thread repeats.
+
+    Attributes:
+        name: The thread's name.
+        tick: Does the work once. If it raises, the process ends.
+        seconds: Pause between two ticks.
+        wake: Ends the pause early when it is set.
+    """
 
     name: str
     tick: Callable[[], None]
@@ -54,10 +62,14 @@ class Task:
 
 
 class Sidecar:
-    """All threads, and what they share."""
+    """The sidecar's threads and the state that they share."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Put the parts together; nothing runs yet."""
+        """Create all parts from the environment variables; no thread runs yet.
+
+        Raises:
+            KeyError: A required variable is missing.
+        """
         self.state = ServingState()
         self.counters = DriftCounters()
         self.replica = environ.get("REPLICA") or socket.gethostname()
@@ -95,7 +107,7 @@ class Sidecar:
         self._failed = False
 
     def run(self) -> int:
-        """Run until `stop`; return the exit status: 1 where a thread died."""
+        """Run until `stop` is called or a thread fails; return the exit status, 1 if a thread failed."""
         server = ThreadingHTTPServer(("", self.port), _handler(self))
         server.daemon_threads = True
         threads = [
@@ -121,11 +133,11 @@ class Sidecar:
         return int(self._failed)
 
     def stop(self) -> None:
-        """End `run`."""
+        """Make `run` return."""
         self._stopping.set()
 
     def status(self) -> dict[str, Any]:
-        """What `/status` says."""
+        """Return the JSON object of `/status`; docs/lifecycle.md describes it."""
         models = self.state.status()
         for name, model in models.items():
             model["shadowRows"] = self.counters.shadow_rows(name)
@@ -142,7 +154,7 @@ class Sidecar:
         self._watched(loop)
 
     def _watched(self, work: Callable[[], None]) -> None:
-        """A thread without which the others would only seem to work must end them all."""
+        """Run `work` and stop the process when it ends, because the threads need each other."""
         try:
             work()
         except BaseException:
@@ -181,7 +193,7 @@ def _handler(sidecar: Sidecar) -> type[BaseHTTPRequestHandler]:
                 self._answer(404, "text/plain", f"{READY_PATH}, {STATUS_PATH} or /metrics\n".encode())
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the library's
-            """Probes are not worth a line each."""
+            """Log nothing: probes and scrapes would fill the log."""
 
         def _answer(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)

@@ -1,4 +1,4 @@
-"""Brings what the pointers ask for from the object store to the local disk."""
+"""The downloader: reads the pointers, and copies the versions they name to the local disk."""
 
 import hashlib
 import json
@@ -25,26 +25,26 @@ log = logging.getLogger("downloader")
 
 
 class Unchanged(Enum):
-    """The answer for an object that did not change."""
+    """Type of the value that `WatchedStore.changed` returns for an unchanged object."""
 
     UNCHANGED = "unchanged"
 
 
 class WatchedStore(Store):
-    """A store that is asked again and again: it fails at once, and sends only what changed.
+    """A store for polling: calls fail without retries, and unchanged objects are not sent again (by ETag).
 
     Raises:
-        RetryableError: From every method, when the store does not answer.
-        PermanentError: From every method of `Store`, when it refuses.
+        RetryableError: From every method defined here, if the store does not answer or refuses the request.
+        PermanentError: From the methods of `Store`, if the store refuses the request.
     """
 
     def __init__(self, bucket: str) -> None:
-        """The whole of a bucket."""
+        """Watch a whole bucket."""
         super().__init__(bucket, patience=0)
         self._etags: dict[str, str] = {}
 
     def pipelines(self) -> list[str]:
-        """The first parts of all keys."""
+        """Return the first folders of all keys: the names of the pipelines."""
         names: list[str] = []
         token: dict[str, str] = {}
         while True:
@@ -55,7 +55,7 @@ class WatchedStore(Store):
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def changed(self, key: str) -> bytes | Unchanged | None:
-        """An object's bytes, None where there is none, `Unchanged` where it is the one that was sent last."""
+        """Return an object's bytes, None if it does not exist, or UNCHANGED if the last call returned it."""
         etag = self._etags.get(key)
         known = {} if etag is None else {"IfNoneMatch": etag}
         try:
@@ -75,7 +75,7 @@ class WatchedStore(Store):
         return data
 
     def download(self, key: str, file: Path) -> tuple[int, str] | None:
-        """Write an object to a file; return its size and SHA-256, or None where there is none."""
+        """Write an object to a file; return its size in bytes and SHA-256, or None if it does not exist."""
         digest = hashlib.sha256()
         size = 0
         try:
@@ -94,11 +94,16 @@ class WatchedStore(Store):
         return size, digest.hexdigest()
 
     def forget(self, key: str) -> None:
-        """Send this object again when it is next asked for."""
+        """Make the next `changed` return this object's bytes even if it is unchanged."""
         self._etags.pop(key, None)
 
     def _ask(self, operation: str, **arguments: Any) -> Any:
-        """One call; a missing or unchanged object raises ClientError, everything else RetryableError."""
+        """Call the store once.
+
+        Raises:
+            ClientError: The object is missing or unchanged.
+            RetryableError: Any other failure.
+        """
         try:
             return getattr(self._client, operation)(Bucket=self.bucket, **arguments)
         except ClientError as error:
@@ -110,12 +115,12 @@ class WatchedStore(Store):
 
 
 class Downloader:
-    """Reads the pointers, and what lies in `status/`; downloads the versions that must be here."""
+    """Polls the pointers and the objects in `status/`, and downloads the versions that the state needs."""
 
     def __init__(
         self, store: WatchedStore, cache: ModelCache, state: ServingState, arrived: Callable[[], None]
     ) -> None:
-        """`arrived` is called when a pointer changed or a version is here."""
+        """Connect the parts; `arrived` is called when a pointer changed, and when a download ended."""
         self._store = store
         self._cache = cache
         self._state = state
@@ -123,7 +128,7 @@ class Downloader:
         self._statuses_at = -STATUS_SECONDS
 
     def tick(self) -> None:
-        """Once round. What fails is counted and tried again the next time."""
+        """Poll once. Failures are counted, and the next tick tries again."""
         try:
             pipelines = sorted({*self._store.pipelines(), *self._state.names()})
             for pipeline in pipelines:
@@ -139,7 +144,7 @@ class Downloader:
             self._state.failed("store")
             log.warning("%s", error)
         except OSError as error:
-            # A full disk, say: what serves goes on serving.
+            # For example a full disk. Triton goes on serving.
             self._state.failed("disk")
             log.error("%s", error)
 
@@ -156,7 +161,7 @@ class Downloader:
         try:
             pointer = Pointer.parse(found)
         except (ValueError, TypeError) as error:
-            # Whoever wrote it writes it again: until then, what was wanted is wanted.
+            # The pointer read before stays valid until a readable one is written.
             self._state.failed("version")
             log.error("%s: %s", pipeline, error)
             return
@@ -169,13 +174,13 @@ class Downloader:
         for version in again:
             self._cache.drop(pipeline, version)
         if new:
-            # Where it was gone, its statuses went with it: they are read anew.
+            # The pipeline may have been removed before, and its statuses with it: read them again.
             for name in STATUSES:
                 self._store.forget(_status(pipeline, name))
         self._arrived()
 
     def _try_again_what_changed(self, pipeline: str) -> None:
-        """A refused version is tried again when its manifest changed."""
+        """Forget the refusal of each version whose manifest changed, so that it is tried again."""
         with self._state.lock:
             model = self._state.models.get(pipeline)
             refused = [] if model is None else list(model.refused)
@@ -186,7 +191,7 @@ class Downloader:
                     model.refused.pop(version, None)
 
     def _download(self, pipeline: str) -> None:
-        """Every version that must be here; where one is refused, the one that takes its place."""
+        """Download the versions that the state needs; a refused one changes what is needed, so look again."""
         while True:
             with self._state.lock:
                 known = self._state.models.get(pipeline)

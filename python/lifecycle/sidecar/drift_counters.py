@@ -1,4 +1,4 @@
-"""What was counted of the sampled requests, by model and version."""
+"""Counts of sampled values in the bins of each model version; Prometheus computes drift from them."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lifecycle.baseline import count, prediction_value
 from lifecycle.sidecar.model_version import Bins, ModelVersion
 
-# Prometheus must have seen a version's last counts before they go.
+# Counts of a version that no longer serves are kept this long, so that Prometheus scrapes the last ones.
 LINGER_SECONDS = 300.0
 
 Counts = NDArray[np.int64]
@@ -20,7 +20,15 @@ Values = NDArray[np.floating]
 
 @dataclass
 class VersionCounts:
-    """Counts of one version since this process knows it; the last bin of each is NaN's."""
+    """Counts of one version since this process has known it.
+
+    Attributes:
+        version: The version.
+        features: For each feature the counts of its bins and of NaN, shape [bins + 1].
+        prediction: The same for the prediction.
+        rows: Number of counted rows.
+        left_at: Time (time.monotonic) when the version stopped serving; None while it serves.
+    """
 
     version: ModelVersion
     features: list[Counts]
@@ -31,9 +39,14 @@ class VersionCounts:
 
 @dataclass
 class ShadowCounts:
-    """Counts of a shadow's predictions, in the bins of the version that it shadows.
+    """Counts of a shadow's predictions, in the bins of the serving version.
 
-    `shadowed` are the predictions that were returned for the same rows.
+    Attributes:
+        version: The shadow.
+        bins: The bins of the serving version's prediction.
+        prediction: Counts of the shadow's predictions, shape [bins + 1], the last for NaN.
+        shadowed: Counts of the serving version's predictions for the same rows, same shape.
+        rows: Number of rows that the shadow scored.
     """
 
     version: ModelVersion
@@ -45,7 +58,7 @@ class ShadowCounts:
 
 @dataclass
 class PipelineCounts:
-    """One pipeline: what serves; the counts of it, and of versions that left lately; the shadow's."""
+    """Counts of one pipeline: of versions that serve or served until recently, and of the shadow."""
 
     serving: int | None = None
     versions: dict[int, VersionCounts] = field(default_factory=dict)
@@ -53,10 +66,17 @@ class PipelineCounts:
 
 
 class DriftCounters:
-    """Every count, under one lock."""
+    """All counts, protected by one lock.
+
+    Attributes:
+        lock: A reentrant lock; hold it to read the other attributes.
+        pipelines: Counts by the pipeline's name.
+        dropped: Number of traces that were not counted, for each reason.
+        trace_bytes: Size of the trace files on the disk.
+    """
 
     def __init__(self) -> None:
-        """Nothing is counted yet."""
+        """Start with no counts."""
         self.lock = threading.RLock()
         self.pipelines: dict[str, PipelineCounts] = {}
         self.dropped: Counter[str] = Counter(
@@ -65,7 +85,7 @@ class DriftCounters:
         self.trace_bytes = 0
 
     def serve(self, pipeline: str, version: ModelVersion | None) -> None:
-        """This version serves from now on; all its counts are there, at zero where it is new."""
+        """Set the version that serves from now on, or None; the counts of a new version start at zero."""
         with self.lock:
             entry = self.pipelines.setdefault(pipeline, PipelineCounts())
             number = None if version is None else version.number
@@ -83,12 +103,12 @@ class DriftCounters:
                 self.shadow(pipeline, entry.shadow.version)
 
     def serves(self, pipeline: str, number: int) -> bool:
-        """Whether this version is known to serve."""
+        """Return whether this version is the one set by `serve`."""
         with self.lock:
             return pipeline in self.pipelines and self.pipelines[pipeline].serving == number
 
     def shadow(self, pipeline: str, version: ModelVersion | None) -> None:
-        """This version scores beside the one that serves. With a change of either it begins anew."""
+        """Set the shadow, or None; its counts restart if the shadow or the serving version's bins change."""
         with self.lock:
             entry = self.pipelines.setdefault(pipeline, PipelineCounts())
             serving = entry.versions.get(entry.serving or 0)
@@ -102,7 +122,7 @@ class DriftCounters:
                 entry.shadow = ShadowCounts(version, bins, _empty(bins), _empty(bins))
 
     def count(self, pipeline: str, number: int, features: Values, predictions: Values) -> ModelVersion | None:
-        """Count a request.
+        """Count the rows of a request.
 
         Args:
             pipeline: Its name.
@@ -111,7 +131,7 @@ class DriftCounters:
             predictions: Shape [rows, outputs].
 
         Returns:
-            The version, or None where no such version serves, served lately, or takes such rows.
+            The version, or None if nothing was counted: the version is unknown or has other features.
         """
         with self.lock:
             entry = self.pipelines.get(pipeline)
@@ -127,13 +147,13 @@ class DriftCounters:
             return version_counts.version
 
     def shadow_version(self, pipeline: str) -> ModelVersion | None:
-        """The version that scores beside the one that serves."""
+        """Return the shadow, or None."""
         with self.lock:
             entry = self.pipelines.get(pipeline)
             return None if entry is None or entry.shadow is None else entry.shadow.version
 
     def count_shadow(self, pipeline: str, number: int, predictions: Values, shadowed: Values) -> None:
-        """Count a shadow's answers, and those of the version that it shadows, both [rows, outputs]."""
+        """Count the shadow's predictions and those that were served, both of shape [rows, outputs]."""
         with self.lock:
             entry = self.pipelines.get(pipeline)
             if entry is not None and entry.shadow is not None and entry.shadow.version.number == number:
@@ -142,18 +162,18 @@ class DriftCounters:
                 entry.shadow.rows += len(predictions)
 
     def shadow_rows(self, pipeline: str) -> int:
-        """Rows that the shadow scored."""
+        """Return the number of rows that the shadow scored."""
         with self.lock:
             entry = self.pipelines.get(pipeline)
             return 0 if entry is None or entry.shadow is None else entry.shadow.rows
 
     def drop(self, reason: str, traces: int = 1) -> None:
-        """Count what could not be counted."""
+        """Count traces that were dropped, by reason."""
         with self.lock:
             self.dropped[reason] += traces
 
     def expire(self) -> None:
-        """Remove the counts of versions that left a while ago."""
+        """Remove the counts of versions that stopped serving LINGER_SECONDS ago."""
         with self.lock:
             before = time.monotonic() - LINGER_SECONDS
             for pipeline, entry in list(self.pipelines.items()):

@@ -1,4 +1,4 @@
-"""The sidecar's numbers for Prometheus."""
+"""The sidecar's metrics for Prometheus; docs/lifecycle.md describes each."""
 
 from collections.abc import Iterator
 
@@ -14,19 +14,19 @@ from lifecycle.sidecar.serving_state import ModelState, ServingState
 
 
 class MetricsCollector(Collector):
-    """Every metric of the contract, made of what the sidecar knows at that moment."""
+    """Creates the values of all metrics from the state and the counters at each scrape."""
 
     def __init__(self, state: ServingState, counters: DriftCounters) -> None:
-        """Both are read under their locks."""
+        """Use this state and these counters; each is read under its lock."""
         self._state = state
         self._counters = counters
 
     def describe(self) -> list[Metric]:
-        """Nothing: what there is, is known when it is asked for."""
+        """Return no metric, so that registering the collector does not call `collect`."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics."""
+        """Yield all metrics."""
         with self._state.lock:
             metrics = [*_serving(self._state.models), *_synced(self._state), *_statuses(self._state)]
         with self._counters.lock:
@@ -43,7 +43,7 @@ def _serving(models: dict[str, ModelState]) -> list[Metric]:
     wanted = _gauge(METRICS.model_wanted_version, "The version that the pointer names")
     number = _gauge(METRICS.model_serving_version, "The version that serves")
     refused = _gauge(METRICS.model_refused, "1 while the pointer wants a version that was refused")
-    seconds = _gauge(METRICS.sync_switch, "How long the last change of version took")
+    seconds = _gauge(METRICS.sync_switch, "Duration of the last change of version, in seconds")
     for name, model in models.items():
         pointer = model.pointer
         wanted.add_metric([name], 0 if pointer is None else pointer.version or 0)
@@ -57,19 +57,21 @@ def _serving(models: dict[str, ModelState]) -> list[Metric]:
 
 
 def _synced(state: ServingState) -> list[Metric]:
-    read = _gauge(METRICS.sync_last_success, "When the pointers were last read", state.read_at)
-    failures = _counter(METRICS.sync_failures, "What failed on the way")
+    read = _gauge(
+        METRICS.sync_last_success, "When all pointers were last read, in seconds since 1970", state.read_at
+    )
+    failures = _counter(METRICS.sync_failures, "Failures while following the pointers, by reason")
     for reason, times in state.failures.items():
         failures.add_metric([reason], times)
     return [read, failures]
 
 
 def _statuses(state: ServingState) -> list[Metric]:
-    live = _gauge(METRICS.live_error, "The live model's error")
+    live = _gauge(METRICS.live_error, "Error of the version that serves, on labels that arrived later")
     labelled = _gauge(METRICS.labelled_rows, "Rows behind the live error")
-    gate = _gauge(METRICS.gate_value, "The last gate's values")
+    gate = _gauge(METRICS.gate_value, "Metric values of champion and challenger in the last gate")
     batch = {
-        "periodEnd": _gauge(METRICS.batch_end, "When the newest batch's period ends"),
+        "periodEnd": _gauge(METRICS.batch_end, "End of the newest batch's period, in seconds since 1970"),
         "rows": _gauge(METRICS.batch_rows, "Good rows of the newest batch"),
         "quarantined": _gauge(METRICS.batch_quarantined_rows, "Bad rows of the newest batch"),
     }
@@ -128,8 +130,8 @@ def _shadows(pipelines: dict[str, PipelineCounts]) -> list[Metric]:
 
 
 def _traces(counters: DriftCounters) -> list[Metric]:
-    size = _gauge(METRICS.trace_bytes, "Disk that traces take", counters.trace_bytes)
-    dropped = _counter(METRICS.trace_dropped, "Traces that could not be counted")
+    size = _gauge(METRICS.trace_bytes, "Size of the trace files, in bytes", counters.trace_bytes)
+    dropped = _counter(METRICS.trace_dropped, "Traces and sampled requests that were dropped, by reason")
     for reason, times in counters.dropped.items():
         dropped.add_metric([reason], times)
     return [size, dropped]

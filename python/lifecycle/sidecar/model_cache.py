@@ -1,8 +1,11 @@
-"""The folder shared with Triton: verified versions, and the models that Triton is given of them.
+"""The folder shared with Triton: downloaded versions, and Triton's model repository made from them.
 
-`.versions/<pipeline>/<version>/` holds a version's files as they were published. A model that Triton serves
-is `<name>/config.pbtxt` and `<name>/<version>/model.onnx`, a link to it. What serves and what is wanted is
-noted in `.versions/<pipeline>/serving.json`, so that it is loaded again whatever restarts.
+`.versions/<pipeline>/<version>/` holds a version's files as they were published. A model that Triton can load
+is `<name>/config.pbtxt` and `<name>/<version>/model.onnx`, a hard link to the version's file; Triton
+documents this layout:
+https://github.com/triton-inference-server/server/blob/main/docs/user_guide/model_repository.md
+`.versions/<pipeline>/serving.json` saves the serving version and the pointer, so that a restarted process
+loads the same version without the object store.
 """
 
 import json
@@ -21,13 +24,14 @@ NOTE = "serving.json"
 
 
 class ModelCache:
-    """What lies below the root of Triton's model repository.
+    """The files below the root of Triton's model repository.
 
-    Only whole things are ever seen in it: each is written beside its place and then renamed.
+    Versions and single files are written under a temporary name and renamed, so that they are never seen
+    incomplete.
     """
 
     def __init__(self, root: Path) -> None:
-        """Take a folder, and clear what a killed process left half-written."""
+        """Use the folder `root`, and delete incomplete versions that a killed process left."""
         self.root = root
         self._versions = root / VERSIONS
         self._notes: dict[str, dict[str, Any]] = {}
@@ -36,15 +40,24 @@ class ModelCache:
             shutil.rmtree(partial)
 
     def pipelines(self) -> list[str]:
-        """The pipelines of which anything is here, sorted."""
+        """Return the pipelines that have files here, sorted."""
         return sorted(folder.name for folder in self._versions.iterdir())
 
     def has(self, pipeline: str, version: int) -> bool:
-        """Whether this version is here, whole."""
+        """Return whether this version is on the disk."""
         return self._folder(pipeline, version).is_dir()
 
     def receive(self, pipeline: str, version: int, fill: Callable[[Path], None]) -> None:
-        """Take in a version: `fill` writes its files, verified, into the folder it is given, or raises."""
+        """Add a version to the cache.
+
+        Args:
+            pipeline: Its name.
+            version: Its number.
+            fill: Writes the version's verified files into the folder that it is called with, or raises.
+
+        Raises:
+            BadVersion: The files cannot be read as a version. Errors of `fill` pass through.
+        """
         folder = self._folder(pipeline, version)
         partial = folder.with_name(f"{version}.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -57,10 +70,10 @@ class ModelCache:
             shutil.rmtree(partial, ignore_errors=True)
 
     def read(self, pipeline: str, version: int) -> ModelVersion:
-        """A version that is here.
+        """Read a version from the disk.
 
         Raises:
-            BadVersion: Its files can no longer be read.
+            BadVersion: Its files cannot be read.
         """
         try:
             return ModelVersion.read(self._folder(pipeline, version), version)
@@ -68,18 +81,18 @@ class ModelCache:
             raise BadVersion(f"the copy on this disk cannot be read: {error}") from error
 
     def drop(self, pipeline: str, version: int) -> None:
-        """Remove the copy of a version, if there is one."""
+        """Delete a version from the disk; a missing one is no error."""
         shutil.rmtree(self._folder(pipeline, version), ignore_errors=True)
 
     def keep(self, pipeline: str, versions: Iterable[int]) -> None:
-        """Remove every version of a pipeline but these."""
+        """Delete all versions of a pipeline except these."""
         kept = {str(version) for version in versions}
         for folder in self._versions.joinpath(pipeline).glob("[0-9]*"):
             if folder.name not in kept and not folder.name.endswith(".partial"):
                 shutil.rmtree(folder)
 
     def offer(self, name: str, version: ModelVersion) -> None:
-        """Write the model `name`, so that loading it serves this version; what else is there stays."""
+        """Write Triton's model `name` so that loading it serves this version; its other versions stay."""
         folder = self.root / name
         target = folder / str(version.number)
         shutil.rmtree(target, ignore_errors=True)
@@ -88,7 +101,7 @@ class ModelCache:
         _write(folder / "config.pbtxt", version.config.pbtxt(name, version.number))
 
     def withdraw(self, name: str, but: int | None = None) -> None:
-        """Remove every version of the model `name` except `but`; without one, the model."""
+        """Delete all versions of Triton's model `name` except `but`; without `but`, the whole model."""
         folder = self.root / name
         if but is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -98,21 +111,21 @@ class ModelCache:
                 shutil.rmtree(version)
 
     def offers(self, name: str) -> bool:
-        """Whether a model of this name is here for Triton."""
+        """Return whether Triton's model repository has a model of this name."""
         return (self.root / name).is_dir()
 
     def serving(self, pipeline: str) -> int | None:
-        """The version that served when it was last noted."""
+        """Return the serving version that was last saved, or None."""
         number: int | None = self._noted(pipeline).get("serving")
         return number
 
     def pointer(self, pipeline: str) -> Pointer | None:
-        """The pointer as it was last noted."""
+        """Return the pointer that was last saved, or None."""
         pointer = self._noted(pipeline).get("pointer")
         return None if pointer is None else Pointer.parse(json.dumps(pointer).encode())
 
     def note(self, pipeline: str, serving: int | None, pointer: Pointer | None) -> None:
-        """Note what serves and what is wanted, for the next process; the same again costs nothing."""
+        """Save the serving version and the pointer for the next process; unchanged values are not written."""
         what = {"serving": serving, "pointer": None if pointer is None else pointer.json()}
         if self._notes.get(pipeline) != what:
             folder = self._versions / pipeline
@@ -121,7 +134,7 @@ class ModelCache:
             self._notes[pipeline] = what
 
     def forget(self, pipeline: str) -> None:
-        """Remove everything of a pipeline."""
+        """Delete all versions and the saved state of a pipeline."""
         self._notes.pop(pipeline, None)
         shutil.rmtree(self._versions / pipeline, ignore_errors=True)
 

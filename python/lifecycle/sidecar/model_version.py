@@ -1,4 +1,4 @@
-"""One version of a model on the local disk, read and found whole."""
+"""One version of a model on the local disk, read from its files and validated."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What `config.json` says: the tensors, and how Triton runs the model."""
+    """The content of `config.json`: names and widths of the tensors, and Triton's settings."""
 
     input: str
     inputs: int
@@ -32,7 +32,10 @@ class ModelConfig:
     payloads: bool
 
     def pbtxt(self, name: str, version: int) -> str:
-        """Triton's `config.pbtxt` for this version under the name `name`."""
+        """Return Triton's `config.pbtxt` that serves this version under the name `name`.
+
+        Format: https://github.com/triton-inference-server/server/blob/main/docs/user_guide/model_configuration.md
+        """
         kind = "KIND_GPU" if self.gpus > 0 else "KIND_CPU"
         return (
             f'name: "{name}"\n'
@@ -57,10 +60,17 @@ class Bins:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A version: where its files lie, and what they say.
+    """A version: the path of its model and the parsed content of its other files.
 
-    `golden_inputs` has the shape [rows, inputs], `golden_outputs` [rows, outputs]; an answer may differ from
-    the latter by `tolerance`, times its size where that is above 1.
+    Attributes:
+        number: Its number in MLflow's registry.
+        model: Path of model.onnx.
+        config: From config.json.
+        features: The bins of each feature, in the order of the model's inputs.
+        prediction: The bins of the prediction.
+        golden_inputs: Test rows, shape [rows, inputs], float32.
+        golden_outputs: The trained model's predictions for them, shape [rows, outputs], float32.
+        tolerance: Largest difference from golden_outputs: absolute up to 1 in size, relative above.
     """
 
     number: int
@@ -74,10 +84,11 @@ class ModelVersion:
 
     @staticmethod
     def read(folder: Path, number: int) -> "ModelVersion":
-        """Read the files of a version.
+        """Read and validate the files of a version.
 
         Raises:
-            BadVersion: They contradict themselves or each other.
+            BadVersion: A file is malformed, or two files contradict each other.
+            OSError: A file cannot be read.
         """
         config = _config(_parsed(folder, "config.json"))
         features, prediction = _baseline(_parsed(folder, "baseline.json"))
@@ -99,10 +110,10 @@ class ModelVersion:
         )
 
     def check(self, answers: Rows) -> None:
-        """Hold answers to the golden questions, shape [rows, outputs], against the golden answers.
+        """Compare predictions for the golden inputs, shape [rows, outputs], with the golden outputs.
 
         Raises:
-            BadVersion: They differ by more than the tolerance.
+            BadVersion: The shapes differ, or values differ by more than the tolerance.
         """
         if answers.shape != self.golden_outputs.shape:
             raise BadVersion(

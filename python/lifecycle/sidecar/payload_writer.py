@@ -1,4 +1,4 @@
-"""Sampled requests on their way to the object store, where a pipeline asks for it."""
+"""The payload writer: stores sampled requests of pipelines with `serving.payloads` in the object store."""
 
 import json
 import logging
@@ -15,13 +15,13 @@ from lifecycle.exits import StepExit
 from lifecycle.payloads import FOLDER, WRITTEN
 
 MOST_BYTES = 16 * 1024 * 1024
-"""What waits while the store is away; more than that, and the oldest go."""
+"""Largest size of the queue while the store does not answer; beyond it the oldest requests are dropped."""
 
 log = logging.getLogger("payload_writer")
 
 
 class PayloadWriter:
-    """Requests that wait to be written, as lines of JSON."""
+    """A queue of requests, each a line of JSON, that `flush` writes to the object store."""
 
     def __init__(
         self,
@@ -30,7 +30,14 @@ class PayloadWriter:
         dropped: Callable[[int], None],
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        """`put` writes an object, `dropped` counts requests that were never written."""
+        """Start with an empty queue.
+
+        Args:
+            put: Writes an object, given its key and its bytes.
+            replica: This replica's name, part of the objects' names.
+            dropped: Called with the number of requests that were dropped.
+            most_bytes: Largest size of the queue.
+        """
         self._put = put
         self._replica = replica
         self._dropped = dropped
@@ -48,7 +55,16 @@ class PayloadWriter:
         features: NDArray[np.floating],
         predictions: NDArray[np.floating],
     ) -> None:
-        """Take a request; `time` is in seconds since 1970. NaN and infinities become null."""
+        """Queue a request; NaN and infinities become null.
+
+        Args:
+            pipeline: Its name.
+            version: The version that answered.
+            time: Start of the request, in seconds since 1970.
+            request_id: The client's id of the request.
+            features: Shape [rows, inputs].
+            predictions: Shape [rows, outputs].
+        """
         line = _line(
             {
                 "time": round(time, 3),
@@ -68,7 +84,7 @@ class PayloadWriter:
             self._dropped(lost)
 
     def flush(self) -> None:
-        """Write what waits, one object for each version; what cannot be written goes on waiting."""
+        """Write the queue, one object for each version; requests that cannot be written stay queued."""
         with self._lock:
             taken, self._waiting = self._waiting, deque()
             self._bytes = 0

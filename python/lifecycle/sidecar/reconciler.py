@@ -1,4 +1,4 @@
-"""Makes what Triton serves equal to what is wanted."""
+"""The reconciler: makes Triton serve the version that each pipeline's pointer names."""
 
 import logging
 import time
@@ -13,25 +13,26 @@ from lifecycle.sidecar.model_version import ModelVersion, Rows
 from lifecycle.sidecar.serving_state import ServingState
 from lifecycle.sidecar.triton_client import Refused, TritonClient, Unavailable
 
-# A version during whose load Triton went away this often is taken to be the cause.
+# If Triton becomes unavailable this often while a version is tried, the version is taken for the cause.
 DEATHS = 3
 
 GOLDEN = "golden-"
-"""How the ids of requests begin that are no customer's: they are not counted."""
+"""Prefix of the ids of our own test requests; they are not counted."""
 
 log = logging.getLogger("reconciler")
 
 
 class Reconciler:
-    """Loads, checks, changes over and unloads; one thread calls it.
+    """Loads, checks, switches and unloads versions. Only one thread may call it.
 
-    Triton is asked what it serves each time: whatever it lost is loaded again, from the disk.
+    Each tick compares with the list of models that Triton serves, so that models that Triton lost in a
+    restart are loaded again from the local disk.
     """
 
     def __init__(
         self, triton: TritonClient, cache: ModelCache, state: ServingState, counters: DriftCounters
     ) -> None:
-        """Take up what the last process noted."""
+        """Restore the state that the last process saved in the cache."""
         self._triton = triton
         self._cache = cache
         self._state = state
@@ -46,7 +47,7 @@ class Reconciler:
             state.known = True
 
     def tick(self) -> None:
-        """Once round. What fails is counted and tried again the next time."""
+        """Reconcile all pipelines once. Failures are counted, and the next tick tries again."""
         try:
             running = self._triton.serving()
             if not self._cleared:
@@ -69,7 +70,7 @@ class Reconciler:
                 model.lost = model.serving is not None
 
     def _clear(self, running: dict[str, set[int]]) -> None:
-        """Unload the candidates that a killed process left."""
+        """Unload candidates that a killed process left behind."""
         for name in running:
             if name.endswith("_candidate"):
                 self._triton.unload(name)
@@ -97,7 +98,7 @@ class Reconciler:
                 self._cache.keep(pipeline, [version for version in wanted if version is not None])
 
     def _restore(self, pipeline: str, running: set[int]) -> None:
-        """Load again what served, where Triton lost it or this process is new."""
+        """Load the serving version again if Triton lost it; in a new process, start its counters."""
         with self._state.model(pipeline) as model:
             serving = model.serving
             model.lost = serving is not None and serving not in running
@@ -114,7 +115,7 @@ class Reconciler:
                 self._cache.withdraw(pipeline, but=serving)
             self._triton.trace(pipeline, version.config.trace_one_in)
         except (BadVersion, Refused) as bad:
-            # The copy on this disk is broken: the one in the object store need not be.
+            # The local copy may be damaged: without it the downloader fetches the version again.
             log.error("%s: version %d does not serve again: %s", pipeline, serving, bad)
             self._state.failed("version")
             self._cache.drop(pipeline, serving)
@@ -139,7 +140,7 @@ class Reconciler:
         log.info("%s: version %d serves, after %.2f s; before it %s", pipeline, number, seconds, old)
 
     def _try_candidate(self, pipeline: str, version: ModelVersion) -> None:
-        """Load a version beside what serves, and ask it."""
+        """Load a version under the candidate's name, beside the serving one, and check its golden answers."""
         name = f"{pipeline}_candidate"
         try:
             try:
@@ -157,7 +158,7 @@ class Reconciler:
             raise BadVersion(f"Triton went away {DEATHS} times while it was tried: {error}") from error
 
     def _change_over(self, pipeline: str, version: ModelVersion, old: int | None) -> None:
-        """Load a version under the real name; where it fails there, what served before serves again."""
+        """Load a version under the pipeline's name; on failure, load the version `old` again or unload."""
         self._cache.offer(pipeline, version)
         try:
             self._triton.load(pipeline)
@@ -174,7 +175,7 @@ class Reconciler:
             raise
 
     def _check(self, name: str, version: ModelVersion) -> None:
-        """Ask the golden questions."""
+        """Send the golden inputs to a loaded model and check its answers."""
         answers = ask(self._triton, name, version, version.golden_inputs, f"{GOLDEN}{version.number}")
         version.check(answers)
 
@@ -223,7 +224,7 @@ class Reconciler:
         self._counters.shadow(pipeline, version)
 
     def _remove(self, pipeline: str, running: dict[str, set[int]]) -> None:
-        """The pipeline is gone."""
+        """Unload the models of a pipeline whose pointer was deleted, and forget the pipeline."""
         for name in (pipeline, _shadow(pipeline)):
             if name in running or self._cache.offers(name):
                 self._triton.unload(name)
@@ -231,7 +232,7 @@ class Reconciler:
         self._counters.serve(pipeline, None)
         self._counters.shadow(pipeline, None)
         with self._state.lock:
-            # Unless it came back meanwhile.
+            # The downloader may have read a new pointer meanwhile; the pipeline is then kept.
             if self._state.models[pipeline].pointer is None:
                 del self._state.models[pipeline]
                 self._state.statuses.pop(pipeline, None)
@@ -240,7 +241,22 @@ class Reconciler:
 
 
 def ask(triton: TritonClient, name: str, version: ModelVersion, rows: Rows, request_id: str) -> Rows:
-    """The answers of a model to rows of any number, shape [rows, inputs], in requests that it takes."""
+    """Send rows to a model in requests of at most its largest batch size.
+
+    Args:
+        triton: The client.
+        name: Name of the model in Triton.
+        version: The version that must answer; its config has the tensors' names.
+        rows: Shape [rows, inputs], float32.
+        request_id: Id of every request.
+
+    Returns:
+        The predictions, shape [rows, outputs], float32.
+
+    Raises:
+        Unavailable: Triton does not answer.
+        Refused: Triton refuses a request.
+    """
     config = version.config
     answers = [
         triton.ask(name, version.number, config.input, config.output, part, request_id)

@@ -1,4 +1,4 @@
-"""What is wanted of each pipeline and what serves, as the sidecar's threads share it."""
+"""The state that the sidecar's threads share: the wanted and the serving version of each pipeline."""
 
 import logging
 import threading
@@ -16,7 +16,16 @@ log = logging.getLogger("serving_state")
 
 @dataclass
 class ModelState:
-    """One pipeline: its pointer, None once it is removed; what serves; and what was refused, and why."""
+    """The state of one pipeline.
+
+    Attributes:
+        pointer: The pointer last read; None if it was deleted.
+        serving: The version that serves, as far as this process knows.
+        shadow: The version that scores as a shadow.
+        refused: Reason for each version that is not tried again for now.
+        switch_seconds: Duration of the last change of version.
+        lost: Whether Triton no longer serves the version `serving`.
+    """
 
     pointer: Pointer | None = None
     serving: int | None = None
@@ -26,7 +35,7 @@ class ModelState:
     lost: bool = False
 
     def target(self) -> int | None:
-        """The version that should serve: the wanted one, or where that was refused, a good one."""
+        """Return the version that should serve: the wanted one, or if it is refused, a fallback, or None."""
         if self.pointer is None or self.pointer.version is None:
             return None
         for version in (self.pointer.version, self.serving, self.pointer.previous):
@@ -35,24 +44,29 @@ class ModelState:
         return None
 
     def shadow_target(self) -> int | None:
-        """The version that should score beside it."""
+        """Return the version that should score as a shadow, or None."""
         shadow = None if self.pointer is None else self.pointer.shadow
         return None if shadow in self.refused else shadow
 
     def needed(self) -> list[int]:
-        """The versions that must be on this disk."""
+        """Return the versions that must be on the local disk."""
         return [version for version in (self.target(), self.shadow_target()) if version is not None]
 
 
 class ServingState:
-    """The pipelines by name, how often what failed, and what the steps left in `status/` of each pipeline.
+    """The state of all pipelines. Hold `lock` to change a value, or to read several.
 
-    `known` is whether the pointers were ever read, by this process or by one before it. Hold `lock` to read
-    more than one value, or to change one.
+    Attributes:
+        lock: A reentrant lock.
+        models: The state of each pipeline, by its name.
+        failures: Number of failures for each reason: `store`, `disk`, `triton`, `version`.
+        read_at: Time when all pointers were last read, in seconds since 1970.
+        statuses: For each pipeline the objects of `status/`, by name without `.json`.
+        known: Whether the pointers were read by this process or by an earlier one.
     """
 
     def __init__(self) -> None:
-        """Know of nothing."""
+        """Start without any pipeline."""
         self.lock = threading.RLock()
         self.models: dict[str, ModelState] = {}
         self.failures: Counter[str] = Counter({"store": 0, "disk": 0, "triton": 0, "version": 0})
@@ -62,18 +76,18 @@ class ServingState:
         self._was_ready = False
 
     def names(self) -> list[str]:
-        """The pipelines, sorted."""
+        """Return the names of the pipelines, sorted."""
         with self.lock:
             return sorted(self.models)
 
     @contextmanager
     def model(self, pipeline: str) -> Iterator[ModelState]:
-        """This pipeline's entry, made where there is none, under the lock."""
+        """Hold the lock and yield this pipeline's state, which is created if it does not exist."""
         with self.lock:
             yield self.models.setdefault(pipeline, ModelState())
 
     def pointers_read(self) -> None:
-        """Every pointer was read just now."""
+        """Record that all pointers have just been read."""
         with self.lock:
             self.read_at = time.time()
             self.known = True
@@ -84,17 +98,17 @@ class ServingState:
             self.failures[reason] += 1
 
     def refuse(self, pipeline: str, version: int, reason: str) -> None:
-        """This version does not serve until the pointer or its manifest changes."""
+        """Refuse a version: it is not tried again until the pointer or its manifest changes."""
         log.error("%s: version %d is refused: %s", pipeline, version, reason)
         with self.model(pipeline) as model:
             model.refused[version] = reason
         self.failed("version")
 
     def ready(self) -> bool:
-        """Whether requests may come.
+        """Return whether this replica may receive requests.
 
-        Once every wanted model serves, or has no good version to serve; and from then on unless Triton lost
-        what served.
+        It is ready once every pipeline serves its target or has no good version. After that it stays ready,
+        except while Triton has lost a serving version.
         """
         with self.lock:
             models = self.models.values()
@@ -103,7 +117,7 @@ class ServingState:
             return self._was_ready and not any(model.lost for model in models)
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """For each pipeline what is wanted, what serves and what was refused."""
+        """Return the wanted, serving, shadow and refused versions of each pipeline, for `/status`."""
         with self.lock:
             return {
                 name: {

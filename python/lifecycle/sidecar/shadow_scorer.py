@@ -1,4 +1,4 @@
-"""Asks the shadow what was asked of the model that serves."""
+"""The shadow scorer: sends sampled requests to the shadow and counts its predictions."""
 
 import queue
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MOST_WAITING = 1000
 
 @dataclass(frozen=True)
 class SampledRequest:
-    """Rows of one sampled request, shape [rows, inputs], and the answers to them, [rows, outputs]."""
+    """A sampled request: `rows`, shape [rows, inputs], and the served predictions, shape [rows, outputs]."""
 
     pipeline: str
     rows: Rows
@@ -22,16 +22,16 @@ class SampledRequest:
 
 
 class ShadowScorer:
-    """Requests that wait for a shadow: it may be slow, and must slow down nothing."""
+    """A queue of sampled requests for shadows, so that a slow shadow delays no other thread."""
 
     def __init__(self, triton: TritonClient, counters: DriftCounters) -> None:
-        """Nothing waits."""
+        """Start with an empty queue."""
         self._triton = triton
         self._counters = counters
         self._waiting: queue.Queue[SampledRequest] = queue.Queue(MOST_WAITING)
 
     def add(self, request: SampledRequest) -> None:
-        """Take a request, if its pipeline has a shadow."""
+        """Queue a request if its pipeline has a shadow; if the queue is full, the request is dropped."""
         if self._counters.shadow_version(request.pipeline) is None:
             return
         try:
@@ -40,7 +40,7 @@ class ShadowScorer:
             self._counters.drop("shadow")
 
     def tick(self) -> None:
-        """Ask all that waits."""
+        """Score all queued requests; those that fail are dropped."""
         while True:
             try:
                 request = self._waiting.get_nowait()

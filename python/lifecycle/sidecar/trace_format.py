@@ -1,4 +1,7 @@
-"""Triton's trace files, as they are written with TIMESTAMPS and TENSORS."""
+"""Parser for Triton's trace files at the trace levels TIMESTAMPS and TENSORS.
+
+Format: https://github.com/triton-inference-server/server/blob/main/docs/user_guide/trace.md
+"""
 
 import json
 from dataclasses import dataclass, field
@@ -9,14 +12,23 @@ from numpy.typing import NDArray
 
 Tensor = NDArray[np.float64]
 
-# What arrived, and what the model gave; others repeat them on their way through a backend.
+# Activities with the request's input and the model's output; other activities repeat the same tensors.
 INPUT = "TENSOR_QUEUE_INPUT"
 OUTPUT = "TENSOR_BACKEND_OUTPUT"
 
 
 @dataclass
 class Trace:
-    """One request. `started` is in nanoseconds of the machine's monotonic clock, 0 where it is not said."""
+    """One traced request.
+
+    Attributes:
+        model: Name of the model in Triton.
+        version: The version that answered.
+        request_id: The client's id of the request, or an empty text.
+        started: Start in nanoseconds of the machine's monotonic clock; 0 if the trace has no start.
+        inputs: Input tensors by name, float64.
+        outputs: Output tensors by name, float64.
+    """
 
     model: str
     version: int
@@ -27,10 +39,10 @@ class Trace:
 
 
 def parse(text: str) -> list[Trace]:
-    """The requests of a file.
+    """Parse the text of a trace file.
 
     Raises:
-        ValueError: The text is no such file, or only the beginning of one.
+        ValueError: The text is not a complete trace file.
     """
     records = json.loads(text)
     if not isinstance(records, list):

@@ -1,4 +1,4 @@
-"""Counts what Triton's traces tell of the requests, and removes them."""
+"""The trace reader: counts the requests in Triton's trace files, and deletes the files."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ from lifecycle.sidecar.trace_format import Trace, parse
 
 MOST_BYTES = 256 * 1024 * 1024
 
-# Triton writes a file in one go; what is not whole by then was cut off.
+# A file that cannot be parsed at this age is damaged, because Triton writes each file without a pause.
 PATIENCE_SECONDS = 30.0
 
 STATE = ".observed.json"
@@ -27,7 +27,7 @@ log = logging.getLogger("trace_reader")
 
 @dataclass(frozen=True)
 class TraceFile:
-    """A file as it was when the folder was read; `age` is in seconds."""
+    """A trace file when the folder was listed: size in bytes, and age in seconds."""
 
     path: Path
     size: int
@@ -35,11 +35,11 @@ class TraceFile:
 
 
 class TraceReader:
-    """Reads the folder that Triton writes its traces into.
+    """Reads the folder into which Triton writes its traces.
 
-    Files whose name ends in a number are those that Triton finished: each is removed and then counted, so
-    that none is counted twice, whenever this process is killed. The one without grows: how far it was read is
-    noted before it is counted.
+    Triton finished the files whose names end in a number. Each is deleted before it is counted, so that a
+    killed process never counts a trace twice. The file without a number still grows; the position up to which
+    it was read is saved before its traces are counted.
     """
 
     def __init__(
@@ -50,7 +50,15 @@ class TraceReader:
         shadow_scorer: ShadowScorer,
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        """Take up where the last process left off."""
+        """Continue at the position that the last process saved.
+
+        Args:
+            folder: The folder of traces.
+            counters: Receives the values of traced requests.
+            payload_writer: Receives requests of versions whose payloads are stored.
+            shadow_scorer: Receives requests for a shadow to score.
+            most_bytes: Size of the folder above which the oldest files are deleted unread.
+        """
         self._folder = folder
         self._counters = counters
         self._payload_writer = payload_writer
@@ -59,7 +67,7 @@ class TraceReader:
         self._offset = self._noted_offset()
 
     def tick(self) -> None:
-        """Count what is there. What a full disk keeps from being noted is counted later."""
+        """Count all new traces; traces whose position a full disk cannot save are counted by a later tick."""
         try:
             self._tick()
         except OSError as error:
@@ -76,7 +84,7 @@ class TraceReader:
         self._counters.expire()
 
     def _bound(self) -> None:
-        """Remove the oldest files while all of them are too many."""
+        """Delete the oldest files until the folder has at most `most_bytes`."""
         files = self._files()
         total = sum(file.size for file in files)
         for file in files:
@@ -98,11 +106,11 @@ class TraceReader:
         self._count(traces)
 
     def _read_growing(self, file: TraceFile) -> None:
-        # Smaller than what was read of it: Triton began anew.
+        # A file smaller than the saved position is a new one: Triton restarted.
         offset = self._offset if file.size >= self._offset else 0
         if file.size <= offset + 1:
             return
-        # It is one list that is never complete but always closed: the bracket is overwritten by what comes.
+        # The file is always a closed JSON list: Triton overwrites the closing bracket with the next trace.
         data = file.path.read_bytes()[offset:]
         text = data.decode(errors="replace").strip().removeprefix("[").removeprefix(",").removesuffix("]")
         try:
@@ -112,7 +120,7 @@ class TraceReader:
                 self._note_offset(offset + len(data))
                 self._counters.drop("unreadable", max(1, text.count('"model_name"')))
             return
-        # The closing bracket is where the next trace begins.
+        # The next trace will begin at the position of the closing bracket.
         self._note_offset(offset + len(data) - (1 if data.rstrip().endswith(b"]") else 0))
         self._count(traces)
 
@@ -129,7 +137,7 @@ class TraceReader:
                 continue
             version = self._counters.count(trace.model, trace.version, features, predictions)
             if version is None:
-                # Candidates and shadows are not traced; this is a version that left long ago.
+                # For example a version whose counts have expired. Candidates and shadows are not traced.
                 self._counters.drop("unknown")
                 continue
             if version.config.payloads:
@@ -147,7 +155,7 @@ class TraceReader:
             log.warning("%s: %d traces are dropped", file.path.name, traces)
 
     def _files(self) -> list[TraceFile]:
-        """The oldest first."""
+        """Return the trace files, the oldest first."""
         now = time.time()
         files = []
         for path in self._folder.glob(f"{TRACE_FILE}*"):
@@ -170,6 +178,10 @@ class TraceReader:
 
 
 def _time(trace: Trace, now: Callable[[], float] = time.time) -> float:
-    """When a request began, in seconds since 1970; containers of one machine share its monotonic clock."""
+    """Return when a request began, in seconds since 1970.
+
+    Traces use the monotonic clock, which all containers of a node share. A time that is not within the last
+    day is replaced by the current time.
+    """
     ago = (time.monotonic_ns() - trace.started) / 1e9
     return now() - ago if 0 <= ago < 86_400 else now()

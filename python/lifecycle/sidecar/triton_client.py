@@ -1,4 +1,4 @@
-"""Triton over gRPC: what it serves, loading and unloading, tracing, and questions to a model."""
+"""A gRPC client for Triton: lists, loads and unloads models, sets tracing, and sends inference requests."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,29 +13,36 @@ Answer = TypeVar("Answer")
 
 UNAVAILABLE = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
 
-# Each file that Triton writes holds this many traces: more would keep them from being counted for long.
+# Triton's log_frequency: it writes a file after this many traces. A larger number would delay counting them.
 TRACES_A_FILE = 10
 
 
 class Unavailable(Exception):
-    """Triton does not answer, or not in time."""
+    """Triton does not answer in time."""
 
 
 class Refused(Exception):
-    """Triton refuses, and why."""
+    """Triton refuses a request; the message is its reason."""
 
 
 class TritonClient:
-    """One Triton.
+    """A client of one Triton server.
 
     Raises:
-        Unavailable: From every method, when Triton does not answer.
-        Refused: From every method, when it refuses.
+        Unavailable: From every method, if Triton does not answer.
+        Refused: From every method, if Triton refuses the request.
     """
 
     def __init__(self, url: str, admin_key: str, load_seconds: float = 300, ask_seconds: float = 30) -> None:
-        """Connect to nothing yet. `url` is host and port of gRPC; a load may take `load_seconds`."""
-        # Without these, after a minute's absence the next attempt would be two minutes away.
+        """Create the client; it connects with the first call.
+
+        Args:
+            url: `host:port` of Triton's gRPC endpoint.
+            admin_key: Value of the header that Triton's restricted protocols require.
+            load_seconds: Time limit of loading a model.
+            ask_seconds: Time limit of an inference request.
+        """
+        # By default gRPC backs off for up to two minutes between two attempts to connect.
         channel = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1000)]
         self._client = InferenceServerClient(url, channel_args=channel)
         self._headers = {"triton-grpc-protocol-admin-key": admin_key}
@@ -43,7 +50,7 @@ class TritonClient:
         self._ask_seconds = ask_seconds
 
     def serving(self) -> dict[str, set[int]]:
-        """The versions of each model that are ready."""
+        """Return the ready versions of each model."""
         index = self._call(
             lambda: self._client.get_model_repository_index(headers=self._headers, client_timeout=10)
         )
@@ -54,20 +61,21 @@ class TritonClient:
         return found
 
     def load(self, name: str) -> None:
-        """Serve what the repository has under this name; what it served goes on until that is ready."""
+        """Load a model from Triton's repository; a loaded version serves until the new one is ready."""
         self._call(
             lambda: self._client.load_model(name, headers=self._headers, client_timeout=self._load_seconds)
         )
 
     def unload(self, name: str) -> None:
-        """Serve it no longer, if it was served."""
+        """Unload a model; a model that is not loaded is no error."""
         self._call(lambda: self._client.unload_model(name, headers=self._headers, client_timeout=30))
 
     def trace(self, name: str, one_in: int) -> None:
-        """Write a trace with every tensor of one request in so many; a model that is traced so is left alone.
+        """Make Triton trace one request in `one_in` of a model, with all tensors.
 
-        The settings are asked for first, and set again only where they differ: after Triton's start, and
-        when the pipeline asks for another rate. A change of version replaces nothing that is in use.
+        The settings are read first and written only if they differ, which is the case after Triton's start
+        and when the pipeline's rate changed. So a change of version does not replace settings that are in
+        use.
         """
         wanted: dict[str, Any] = {
             "trace_level": ["TIMESTAMPS", "TENSORS"],
@@ -87,7 +95,19 @@ class TritonClient:
     def ask(
         self, name: str, version: int, input_name: str, output_name: str, rows: Rows, request_id: str
     ) -> Rows:
-        """The answers of one version, shape [rows, outputs], to these rows, shape [rows, inputs]."""
+        """Send one inference request.
+
+        Args:
+            name: Name of the model in Triton.
+            version: The version that must answer.
+            input_name: Name of the input tensor.
+            output_name: Name of the output tensor.
+            rows: Shape [rows, inputs]; not more rows than the model's largest batch.
+            request_id: Id of the request; traces show it.
+
+        Returns:
+            The predictions, shape [rows, outputs], float32.
+        """
         tensor = InferInput(input_name, list(rows.shape), "FP32")
         tensor.set_data_from_numpy(np.ascontiguousarray(rows, dtype=np.float32))
         answer = self._call(

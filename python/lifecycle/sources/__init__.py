@@ -1,1 +1,1 @@
-"""Where batches come from, a module for each type of source."""
+"""Data sources: one module for each type of source, each with a function `fetch` that returns a RawBatch."""

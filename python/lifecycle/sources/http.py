@@ -1,4 +1,4 @@
-"""Batches behind http(s): a file for each period."""
+"""Batches from an HTTP(S) server: one file for each period."""
 
 import time
 from collections.abc import Sequence
@@ -15,14 +15,15 @@ from lifecycle.spec import HttpSource
 PATIENCE = 30.0
 """Seconds that the server may be out of reach: a pod is there a moment before its firewall opens."""
 SILENCE = 60.0
-"""Seconds between two pieces of an answer."""
+"""Seconds without a byte after which a response counts as failed."""
 DURATION = 1800.0
-"""Seconds for the whole file."""
+"""Seconds that the download of a whole file may take."""
 LARGEST = 4 << 30
-"""Bytes."""
+"""Largest size of a file, in bytes."""
 
 NOT_YET = (403, 404)
-"""Of a file that is not there yet. Amazon's storage says 403 to whoever may not list the folder."""
+"""Status codes of a file that does not exist yet. Amazon S3 answers 403 instead of 404 to a client without
+permission to list the bucket: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
 PASSING = (408, 425, 429)
 """Refusals that another try may not meet."""
 
@@ -38,11 +39,22 @@ def fetch(
     duration: float = DURATION,
     largest: int = LARGEST,
 ) -> RawBatch:
-    """Download a period's file into a folder and read the wanted columns of it.
+    """Download a period's file into a folder and read the wanted columns.
+
+    Args:
+        source: URL template and format.
+        period: The period whose file is downloaded.
+        wanted: Names of the columns to read.
+        folder: A temporary folder; the file is written there.
+        patience: Seconds during which an unreachable server is tried again.
+        silence: See SILENCE.
+        duration: See DURATION.
+        largest: See LARGEST.
 
     Raises:
-        RetryableError: The file is not there yet, or the server is away, slow, at fault, or broke off.
-        PermanentError: The server refuses; what it gave is too large, or no such file as the format says.
+        RetryableError: The file does not exist yet, or the server is unreachable, slow, reports an error or
+            closes the connection early.
+        PermanentError: The server refuses the request, or the file is too large or has another format.
     """
     url = period.render(source.url)
     path = folder / "batch"
@@ -76,7 +88,7 @@ def connect(session: requests.Session, url: str, silence: float, deadline: float
 
 
 def refuse(answer: requests.Response, url: str) -> None:
-    """Raise where the answer is not the file."""
+    """Raise the error that fits the status code, unless it is 200."""
     status = answer.status_code
     if status in NOT_YET:
         raise RetryableError(f"not published yet, or not for us: {url} ({status})")
@@ -87,7 +99,13 @@ def refuse(answer: requests.Response, url: str) -> None:
 
 
 def download(answer: requests.Response, url: str, path: Path, deadline: float, largest: int) -> None:
-    """Write the answer into a file; fewer bytes than it promised are a RequestException."""
+    """Write the response's body to a file.
+
+    Raises:
+        RetryableError: The download has not ended at `deadline` (time.monotonic).
+        PermanentError: The body is larger than `largest` bytes.
+        requests.RequestException: The connection broke, or the body is shorter than its Content-Length.
+    """
     received = 0
     with path.open("wb") as file:
         for block in answer.iter_content(BLOCK):

@@ -1,4 +1,4 @@
-"""Batches that the owner's own function collects."""
+"""Batches from the function `collect` of the pipeline's model.py."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from lifecycle.user_code import UserCode
 
 
 def fetch(user_code: UserCode, period: Period, wanted: Sequence[str]) -> RawBatch:
-    """Call `collect(start, end)` of model.py, with both in UTC.
+    """Call `collect(start, end)` of model.py with the period's bounds in UTC.
 
     Raises:
-        RetryableError: It ended in an OSError.
-        PermanentError: There is no such function, it failed otherwise, or returned no DataFrame.
+        RetryableError: The function raised an OSError.
+        PermanentError: model.py has no such function, or it raised another error or returned no DataFrame.
     """
     if not callable(user_code.collect):
         raise PermanentError(

@@ -1,4 +1,4 @@
-"""What a source gave: a table, and the hash of the bytes it came from."""
+"""The raw batch: the table that a source delivered, and the hash of its bytes."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,10 +17,13 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class RawBatch:
-    """A batch as the source gave it, its values unchecked.
+    """A batch as the source delivered it; its values are not checked yet.
 
-    `table` has the wanted columns, as many of them as there were; `dropped` names the
-    others. `sha256` is that of the source's bytes: the same for the same batch.
+    Attributes:
+        table: Rows x those of the wanted columns that the source has.
+        dropped: Names of the source's other columns, sorted.
+        sha256: Hash of the source's bytes; the same batch has the same hash.
+        origin: Address or description of the source, for logs and the manifest.
     """
 
     table: pd.DataFrame
@@ -30,12 +33,12 @@ class RawBatch:
 
 
 def read_table(path: Path, kind: Literal["parquet", "csv"], wanted: Sequence[str], origin: str) -> RawBatch:
-    """Read the wanted columns of a file.
+    """Read the wanted columns of a Parquet or CSV file.
 
-    CSV says nothing of types: every value of it is text.
+    Parquet columns keep their types. CSV has no types, so all its values are text.
 
     Raises:
-        PermanentError: The file is of another kind, cut off or damaged.
+        PermanentError: The file has another format, is truncated or damaged, or has a wanted column twice.
     """
     begin = beginning(path)
     if begin.lstrip().startswith(b"<"):
@@ -49,20 +52,24 @@ def read_table(path: Path, kind: Literal["parquet", "csv"], wanted: Sequence[str
 
 
 def from_frame(frame: pd.DataFrame, wanted: Sequence[str], origin: str) -> RawBatch:
-    """Take the wanted columns of a table; its hash is that of its rows, in whatever order they came."""
+    """Make a raw batch of a table's wanted columns. Its hash does not depend on the order of the rows.
+
+    Raises:
+        PermanentError: A wanted column occurs twice.
+    """
     columns = [str(column) for column in frame.columns]
     dropped = others(columns, wanted, origin)
-    kept = frame.set_axis(columns, axis=1)[[name for name in wanted if name in columns]].reset_index(
+    table = frame.set_axis(columns, axis=1)[[name for name in wanted if name in columns]].reset_index(
         drop=True
     )
-    rows = pd.util.hash_pandas_object(kept.astype(object), index=False).sort_values().to_numpy()
-    digest = hashlib.sha256("\n".join(kept.columns).encode())
+    rows = pd.util.hash_pandas_object(table.astype(object), index=False).sort_values().to_numpy()
+    digest = hashlib.sha256("\n".join(table.columns).encode())
     digest.update(rows.astype("<u8").tobytes())
-    return RawBatch(kept, dropped, digest.hexdigest(), origin)
+    return RawBatch(table, dropped, digest.hexdigest(), origin)
 
 
 def read_parquet(path: Path, wanted: Sequence[str]) -> tuple[list[str], pd.DataFrame]:
-    """Return the columns that there are, and the table of the wanted ones."""
+    """Return the names of all columns, and the table of the wanted ones."""
     with pq.ParquetFile(path) as file:
         columns = list(file.schema_arrow.names)
         read = file.read(columns=[name for name in wanted if name in columns])
@@ -70,13 +77,17 @@ def read_parquet(path: Path, wanted: Sequence[str]) -> tuple[list[str], pd.DataF
 
 
 def read_csv(path: Path, wanted: Sequence[str]) -> tuple[list[str], pd.DataFrame]:
-    """Return the columns that there are, and the table of the wanted ones; an empty cell is null."""
+    """Return the names of all columns, and the table of the wanted ones as text; an empty cell is null."""
     text = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
     return list(text.columns), text[[name for name in wanted if name in text.columns]]
 
 
 def others(columns: Sequence[str], wanted: Sequence[str], origin: str) -> tuple[str, ...]:
-    """The columns that nobody wants, sorted; one that is wanted may be there only once."""
+    """Return the columns that are not wanted, sorted.
+
+    Raises:
+        PermanentError: A wanted column occurs twice.
+    """
     twice = sorted({name for name in wanted if list(columns).count(name) > 1})
     if twice:
         raise PermanentError(f"{origin} has more than one column {', '.join(twice)}")
@@ -84,17 +95,17 @@ def others(columns: Sequence[str], wanted: Sequence[str], origin: str) -> tuple[
 
 
 def file_sha256(path: Path) -> str:
-    """The hash of a file's bytes."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def beginning(path: Path) -> bytes:
-    """The first bytes of a file."""
+    """Return the first 200 bytes of a file."""
     with path.open("rb") as file:
         return file.read(200)
 
 
 def shown(begin: bytes) -> str:
-    """The first characters of a file, so that a log can hold them."""
+    """Return the first 80 bytes as ASCII text that is safe to print."""
     return ascii(begin[:80].decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Batches in an object store: every object of the format below a period's prefix, as one table."""
+"""Batches from an object store: all objects of the source's format below a period's prefix, as one table."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ def fetch(
     """Read the wanted columns of a period's objects, in the order of their keys.
 
     Raises:
-        RetryableError: There are none yet, or the store does not answer.
-        PermanentError: The store refuses; an object is not of the format, or lacks columns that another has.
+        RetryableError: There is no object yet, or the store does not answer.
+        PermanentError: The store refuses the request, or an object cannot be read as the source's format.
     """
     store = Store(source.bucket, patience=patience)
     prefix = period.render(source.prefix)
@@ -29,7 +29,7 @@ def fetch(
     parts = [part(store, source, key, wanted, folder) for key in keys]
     if not parts:
         raise RetryableError(f"not published yet: no *.{source.format} below {origin}")
-    # A column that one object lacks is missing as a whole: half of it would pass for null.
+    # A column that some objects lack is left out: pd.concat would fill the gaps with nulls.
     common = [name for name in wanted if all(name in each.table.columns for each in parts)]
     table = pd.concat([each.table[common] for each in parts], ignore_index=True)
     dropped = sorted({name for each in parts for name in each.dropped})
@@ -40,7 +40,12 @@ def fetch(
 
 
 def part(store: Store, source: S3Source, key: str, wanted: Sequence[str], folder: Path) -> RawBatch:
-    """Read one object."""
+    """Read the wanted columns of one object.
+
+    Raises:
+        RetryableError: The object was deleted after it was listed.
+        PermanentError: The object cannot be read as the source's format.
+    """
     origin = f"s3://{source.bucket}/{key}"
     data = store.get(key)
     if data is None:

@@ -1,4 +1,4 @@
-"""Batches in Postgres: the rows of a query between a period's start and end."""
+"""Batches from Postgres: the rows of a query for a period."""
 
 import re
 import time
@@ -16,12 +16,13 @@ from lifecycle.spec import SqlSource
 PATIENCE = 30.0
 """Seconds that the server may be out of reach: a pod is there a moment before its firewall opens."""
 ROWS = 50_000
-"""Rows fetched at once."""
+"""Number of rows fetched at once."""
 
-# A batch reads and never writes; `:start` means UTC, whatever the server's own time zone is.
+# Sessions are read-only, and in UTC, because `:start` and `:end` are UTC whatever the server's time zone is.
 OPTIONS = "-c timezone=UTC -c default_transaction_read_only=on -c statement_timeout=30min"
 
-# Quoted text, names and comments pass as they are; so do casts, as in `::date`.
+# Matches the parameters. The other alternatives skip quoted text and names, comments and casts such as
+# `::date`, in which `:start` and `:end` are not parameters; `%` must be doubled for psycopg.
 PARAMETER = re.compile(r"""'(?:[^']|'')*'|"[^"]*"|--[^\n]*|/\*.*?\*/|::|:(start|end)\b|%""", re.DOTALL)
 
 
@@ -33,13 +34,14 @@ def fetch(
     *,
     patience: float = PATIENCE,
 ) -> RawBatch:
-    """Run the query with `:start` and `:end` bound to the period.
+    """Run the query with `:start` and `:end` bound to the period's start (inclusive) and end (exclusive).
 
-    The connection is that of the source's own variable, or of libpq's PG* variables.
+    The connection URL is in the variable names.ENVIRONMENT.source_database_url; without it, libpq's PG*
+    variables apply.
 
     Raises:
-        RetryableError: The server is away, refuses the login, or broke the query off.
-        PermanentError: The environment names no database, or the query is refused.
+        RetryableError: The server is unreachable, refuses the login or aborts the query.
+        PermanentError: The environment names no database, or the database rejects the query.
     """
     address = environ.get(ENVIRONMENT.source_database_url, "")
     if not address and "PGHOST" not in environ:
@@ -78,7 +80,7 @@ def connect(address: str, deadline: float) -> psycopg.Connection:
 
 
 def bound(query: str) -> str:
-    """The query with its parameters as psycopg wants them."""
+    """Rewrite `:start` and `:end` as psycopg's `%(start)s` and `%(end)s`, and double each `%`."""
 
     def parameter(match: re.Match[str]) -> str:
         return f"%({match[1]})s" if match[1] else match[0].replace("%", "%%")

@@ -1,1 +1,1 @@
-"""The steps of a model's life, a module each, and what they alone need."""
+"""The steps of the lifecycle, one module each with a function `run`, and the modules that only steps use."""

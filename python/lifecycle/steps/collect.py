@@ -1,4 +1,4 @@
-"""The first step: a batch is fetched, checked, and laid down beside what was wrong with it."""
+"""Step 1, collect: fetch a batch from the source, check it, and store good and bad rows apart."""
 
 import hashlib
 import io
@@ -24,15 +24,15 @@ from lifecycle.user_code import UserCode
 
 
 def run(context: Context) -> None:
-    """Leave `raw/<batch>/`, `runs/<run>/collect.json` and `status/batch.json`.
+    """Write `raw/<batch>/`, `runs/<run>/collect.json` and `status/batch.json`.
 
-    The same bytes from the source under the same schema change nothing. Other
-    bytes are laid beside the earlier ones, whose manifest is kept.
+    Collecting the same bytes under the same schema again changes nothing. If the source's bytes or the schema
+    changed, the new files are written beside the old ones, and the old manifest is kept under another key.
 
     Raises:
-        RetryableError: The period has not ended, its batch is not published, or the source or the store is
-            away.
-        PermanentError: There is no such batch, the source refuses, or the batch is bad.
+        RetryableError: The period has not ended, its batch is not published, or the source or the object
+            store does not answer.
+        PermanentError: The source cannot have this batch or refuses the request, or too many rows are bad.
     """
     period = period_of(context.batch, context.spec.collection.source)
     if period.end > datetime.now(UTC):
@@ -53,7 +53,18 @@ def run(context: Context) -> None:
 
 
 def fetch(context: Context, period: Period, wanted: Sequence[str], folder: Path) -> RawBatch:
-    """Ask the source."""
+    """Fetch the batch with the module of the source's type.
+
+    Args:
+        context: Names the source, the environment and model.py.
+        period: The batch's period.
+        wanted: Names of the columns to read.
+        folder: A temporary folder for downloads.
+
+    Raises:
+        RetryableError: The source does not answer or does not have the batch yet.
+        PermanentError: The source refuses the request, or its data cannot be read.
+    """
     source = context.spec.collection.source
     if isinstance(source, HttpSource):
         return http.fetch(source, period, wanted, folder)
@@ -65,7 +76,7 @@ def fetch(context: Context, period: Period, wanted: Sequence[str], folder: Path)
 
 
 def existing_manifest(context: Context, raw_batch: RawBatch) -> dict[str, Any] | None:
-    """The batch's manifest, where it says the same bytes and schema and its data is there."""
+    """Return the batch's manifest if it is of the same bytes and schema, and its data still exists."""
     manifest = context.data.get_json(manifest_key(context.batch))
     if manifest is None:
         return None
@@ -77,7 +88,11 @@ def existing_manifest(context: Context, raw_batch: RawBatch) -> dict[str, Any] |
 
 
 def write_batch(context: Context, raw_batch: RawBatch, period: Period) -> dict[str, Any]:
-    """Check a batch and write it, its manifest last."""
+    """Check a batch and write its good rows, its bad rows and, last, its manifest.
+
+    Raises:
+        PermanentError: The batch does not meet the schema.
+    """
     checked = expectations.check(raw_batch.table, context.spec.collection.schema, period)
     data = parquet(checked.good)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -108,25 +123,25 @@ def write_batch(context: Context, raw_batch: RawBatch, period: Period) -> dict[s
 
 
 def keep_earlier(context: Context, manifest: dict[str, Any]) -> None:
-    """Move the manifest of what the source said before, or of what the schema asked for, out of the way."""
+    """Copy an existing manifest of other bytes or of another schema to a key of its own."""
     earlier = context.data.get_json(manifest_key(context.batch))
     if earlier is None:
         return
     changed = earlier["sourceSha256"] != manifest["sourceSha256"]
     if not changed and earlier["schemaSha256"] == manifest["schemaSha256"]:
         return
-    kept = f"raw/{context.batch}/manifest-{hashlib.sha256(json_bytes(earlier)).hexdigest()}.json"
-    context.data.put_json(kept, earlier)
+    key = f"raw/{context.batch}/manifest-{hashlib.sha256(json_bytes(earlier)).hexdigest()}.json"
+    context.data.put_json(key, earlier)
     how = "changed after the fact" if changed else "was checked by another schema"
     print(
         f"batch {context.batch} {how}: before, {earlier['rows']} rows of source "
         f"{earlier['sourceSha256']}, now {manifest['rows']} of {manifest['sourceSha256']}; "
-        f"the earlier manifest is {kept}"
+        f"the earlier manifest is {key}"
     )
 
 
 def report(context: Context, manifest: dict[str, Any]) -> None:
-    """Tell the sidecar of the newest batch; a backfill of older ones says nothing of freshness."""
+    """Write status/batch.json for the sidecar's metrics, unless it is of a newer batch (in a backfill)."""
     shown = context.models.get_json("status/batch.json")
     if shown is not None and shown["periodEnd"] > manifest["periodEnd"]:
         return
@@ -138,22 +153,22 @@ def report(context: Context, manifest: dict[str, Any]) -> None:
 
 
 def manifest_key(batch: str) -> str:
-    """The key of a batch's manifest."""
+    """Return the key of a batch's manifest."""
     return f"raw/{batch}/manifest.json"
 
 
 def data_key(batch: str, sha256: str) -> str:
-    """The key of a batch's good rows."""
+    """Return the key of a batch's good rows; `sha256` is the hash of the Parquet file."""
     return f"raw/{batch}/data-{sha256}.parquet"
 
 
 def schema_sha256(context: Context) -> str:
-    """The hash of what a good batch is: what was good before may be bad now."""
+    """Return the hash of the schema: under another schema the same bytes must be checked again."""
     return hashlib.sha256(json_bytes(asdict(context.spec.collection.schema))).hexdigest()
 
 
 def parquet(frame: pd.DataFrame) -> bytes:
-    """A table as the bytes of a parquet file."""
+    """Serialize a table as a Parquet file, without its index."""
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""What every step is given."""
+"""The input that every step gets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +14,14 @@ from lifecycle.store import Store
 class Context:
     """One run of one pipeline.
 
-    `run` is safe as part of an object's key; `data` and `models` are the
-    pipeline's own prefixes of the two buckets.
+    Attributes:
+        spec: The pipeline's spec.
+        run: The run's name, encoded so that it can be part of an object's key.
+        batch: The batch's name, as in `2024-01`.
+        model_path: Path of the pipeline's model.py.
+        data: The pipeline's prefix of the bucket for data.
+        models: The pipeline's prefix of the bucket for models.
+        environ: The environment variables.
     """
 
     spec: Spec
@@ -27,10 +33,10 @@ class Context:
     environ: Mapping[str, str]
 
     def result(self, step: str) -> dict[str, Any]:
-        """What an earlier step of this run left in `runs/<run>/<step>.json`.
+        """Return `runs/<run>/<step>.json`, the result of an earlier step of this run.
 
         Raises:
-            PermanentError: It left nothing.
+            PermanentError: There is no such object: the step has not run yet.
         """
         found = self.data.get_json(self.key(f"{step}.json"))
         if found is None:
@@ -38,5 +44,5 @@ class Context:
         return found
 
     def key(self, name: str) -> str:
-        """The key in `data` of a file of this run."""
+        """Return the key, in `data`, of a file of this run."""
         return f"runs/{self.run}/{name}"

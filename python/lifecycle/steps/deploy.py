@@ -1,4 +1,4 @@
-"""The sixth step: the pointer moves, every replica follows and answers well, or the pointer goes back."""
+"""Step 6, deploy: move the pointer, wait for all replicas, check the golden answers, and undo on failure."""
 
 import http.client
 import json
@@ -27,23 +27,30 @@ from lifecycle.steps.tolerance import distance
 from lifecycle.steps.tracking import Tracking
 
 SECONDS = 600.0
+"""Default of DEPLOY_SECONDS, the time that the replicas have to serve the version."""
 POLL_SECONDS = 0.5
 ASK_SECONDS = 10.0
 REPEATS = 5
-"""How often a replica is asked the golden questions, on average: the Service chooses who answers."""
+"""Average number of times that each replica gets the golden inputs; the Service chooses the replica."""
 
 QUESTION = "golden-deploy"
-"""Id of every golden question: the sidecar counts none that begins so as traffic."""
+"""Id of the requests with golden inputs; the sidecar does not count ids that begin `golden-` as traffic."""
 
 BEFORE = "before.json"
-"""Under `runs/<run>/`: the pointer as it was, to be put back."""
+"""File of the run that holds the pointer as it was before the deployment."""
 
 
 @dataclass(frozen=True)
 class Golden:
-    """Questions of shape [rows, inputs] for the tensor `input`, and what to expect from the tensor `output`.
+    """The golden rows of a version: inputs and the trained model's outputs.
 
-    `rows` is how many may be asked at once; an answer may differ by `tolerance`, times its size above 1.
+    Attributes:
+        inputs: Shape [rows, inputs].
+        outputs: The expected predictions, shape [rows, outputs].
+        tolerance: Largest difference, absolute for outputs up to 1 in size, relative above.
+        input: Name of the input tensor.
+        output: Name of the output tensor.
+        rows: Largest number of rows in one request.
     """
 
     inputs: list[list[float]]
@@ -55,13 +62,13 @@ class Golden:
 
 
 def run(context: Context) -> None:
-    """Leave the pointer and the aliases on this run's version, and `runs/<run>/deploy.json`.
+    """Move the pointer and the aliases to this run's version, and write `runs/<run>/deploy.json`.
 
     Raises:
-        GateRejected: The gate kept the champion.
-        RetryableError: MLflow or the object store is away, or the replicas did not follow in DEPLOY_SECONDS;
-            then the pointer was put back.
-        PermanentError: A replica refused the version or answers wrongly, and the pointer was put back; or
+        GateRejected: The gate rejected the version.
+        RetryableError: MLflow or the object store does not answer, or the replicas did not follow within
+            DEPLOY_SECONDS; the pointer is restored.
+        PermanentError: A replica refused the version or answers wrongly, and the pointer is restored; or
             another version was deployed meanwhile.
     """
     decided = context.result("gate")
@@ -71,7 +78,7 @@ def run(context: Context) -> None:
     if context.data.get_json(context.key("deploy.json")) is not None:
         print(f"found: this run deployed version {version} before")
         return
-    # First of all: with MLflow away the aliases could not follow the pointer.
+    # This comes before any change: if MLflow does not answer, the aliases could not follow the pointer.
     registry = Tracking(context.spec, context.environ)
     pointer = read_pointer(context.models)
     if pointer is not None:
@@ -110,16 +117,21 @@ def run(context: Context) -> None:
 
 
 def change(context: Context, wanted: Pointer) -> int:
-    """Make this the pointer, once every replica serves its version and answers as it should.
+    """Write the pointer, and wait until every replica serves its version and gives the golden answers.
 
-    Killed and called again with the pointer that it wrote, it goes on.
+    On failure the pointer is restored. If the step was killed after writing the pointer, calling the function
+    again with that pointer continues.
+
+    Args:
+        context: The run; the pointer before the change is stored among its files.
+        wanted: The new pointer; its version is not None.
 
     Returns:
-        How many replicas there are.
+        The number of replicas.
 
     Raises:
-        RetryableError: They did not follow in time; the pointer is as it was.
-        PermanentError: One refused the version or answers wrongly; the pointer is as it was.
+        RetryableError: The replicas did not follow in time.
+        PermanentError: A replica refused the version or answers wrongly.
     """
     assert wanted.version is not None
     golden = _golden(context, wanted.version)
@@ -139,7 +151,10 @@ def change(context: Context, wanted: Pointer) -> int:
 
 
 def move_aliases(registry: Tracking, pointer: Pointer) -> None:
-    """Let MLflow's aliases say what the pointer says."""
+    """Set MLflow's aliases `champion` and `previous` to the pointer's versions.
+
+    `previous` is left as it is if MLflow has no such version.
+    """
     assert pointer.version is not None
     if pointer.previous is not None and registry.version(pointer.previous) is not None:
         registry.set_alias(registry.aliases.previous, pointer.previous)
@@ -147,7 +162,7 @@ def move_aliases(registry: Tracking, pointer: Pointer) -> None:
 
 
 def _refuse(context: Context, pointer: Pointer, version: int) -> None:
-    """An older decision must not undo a newer one."""
+    """Raise PermanentError if a newer version serves, or if this version was rolled back."""
     newer = pointer.version is not None and pointer.version > version
     rolled_back = pointer.previous == version and pointer.by.startswith("rollback")
     if newer or rolled_back:
@@ -158,7 +173,7 @@ def _refuse(context: Context, pointer: Pointer, version: int) -> None:
 
 
 def _golden(context: Context, version: int) -> Golden:
-    """The golden questions of a version whose files are whole."""
+    """Return the golden rows of a version after checking all its files."""
     try:
         files = read_version(context.models, version)
     except BadVersion as error:
@@ -180,7 +195,7 @@ def _await_replicas(context: Context, version: int, deadline: float) -> int:
     while True:
         answered, silent = replicas(context.spec.serving.model, context.environ)
         for each in answered:
-            # What a replica refused before it saw this pointer, it tries again.
+            # A refusal counts only once the replica has read this pointer, because it then tries again.
             if each.wanted == version and version in each.refused:
                 raise PermanentError(
                     f"the replica at {each.address} refused version {version}: {each.refused[version]}"
@@ -198,7 +213,7 @@ def _await_replicas(context: Context, version: int, deadline: float) -> int:
 
 
 def _ask_golden(context: Context, version: int, golden: Golden, deadline: float) -> None:
-    """Ask through the Service, as clients do, each time over a new connection."""
+    """Check the golden answers through the Service, like a client, with a new connection for each request."""
     outputs = np.asarray(golden.outputs, np.float64)
     for start in range(0, len(outputs), golden.rows):
         part = golden.inputs[start : start + golden.rows]
@@ -250,7 +265,7 @@ def _infer(context: Context, golden: Golden, rows: Any, deadline: float) -> dict
 
 
 def _put_back(context: Context, wanted: Pointer) -> str:
-    """Make the pointer exactly what it was, unless somebody else moved it since; say which."""
+    """Restore the pointer unless another process changed it since; return a text on what was done."""
     there = read_pointer(context.models)
     if there != wanted:
         return f"the pointer was moved by {'nobody known' if there is None else there.by} since, and stays"
@@ -265,7 +280,7 @@ def _put_back(context: Context, wanted: Pointer) -> str:
 
 
 def _delete_old_versions(context: Context, registry: Tracking, pointer: Pointer) -> None:
-    """Delete the files of versions that nothing names; MLflow's registry keeps all."""
+    """Delete the files of older versions that neither pointer nor alias names; MLflow keeps its versions."""
     assert pointer.version is not None
     named = {pointer.version, pointer.previous, pointer.shadow}
     for alias in (registry.aliases.champion, registry.aliases.challenger, registry.aliases.previous):
@@ -273,7 +288,7 @@ def _delete_old_versions(context: Context, registry: Tracking, pointer: Pointer)
         named.add(None if found is None else int(found.version))
     folders = {key.split("/")[1] for key in context.models.list("versions/")}
     for version in sorted(int(folder) for folder in folders if folder.isdigit()):
-        # A newer one may be a run's that is not judged yet.
+        # A newer version may belong to a run that has not reached the gate yet.
         if version < pointer.version and version not in named:
             delete_version(context.models, version)
             print(f"collected the files of version {version}")

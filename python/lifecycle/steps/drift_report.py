@@ -1,4 +1,4 @@
-"""The report that a person reads: how live features differ from those that the model was trained on."""
+"""The HTML report on drift: how live features differ from the training data."""
 
 import warnings
 
@@ -8,22 +8,22 @@ from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
 
 ROWS = 5000
-"""More of each side would only make the page heavier."""
+"""Largest number of rows of each table; more rows would only make the page larger."""
 
 
 def html(reference: pd.DataFrame, current: pd.DataFrame) -> str:
-    """A page with Evidently's drift report.
+    """Return an HTML page with Evidently's DataDriftPreset report.
 
     Args:
-        reference: What the model was trained on, one column a feature, all numbers.
-        current: What it is asked now, the same columns.
+        reference: Training data, rows x features, all numeric.
+        current: Live data with the same columns.
     """
     definition = DataDefinition(numerical_columns=list(reference.columns))
     sides = [
         Dataset.from_pandas(_sample(each)[list(reference.columns)], data_definition=definition)
         for each in (current, reference)
     ]
-    # A feature that is the same in every row divides by zero in there; the page says what comes of it.
+    # A constant feature makes Evidently divide by zero. The page shows the result; no warning is needed.
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         page: str = Report([DataDriftPreset()]).run(*sides).get_html_str(as_iframe=False)

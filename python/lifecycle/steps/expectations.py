@@ -1,4 +1,4 @@
-"""What a good batch is: bad rows are set aside with their reasons, and too many of them stop the run."""
+"""Checks a batch against the schema: quarantines bad rows with reasons, and fails if there are too many."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from lifecycle.exits import PermanentError
 from lifecycle.spec import Column, Schema
 
 REASONS = {"multiple_fields_uniqueness": "duplicate", "not_nullable": "null"}
-"""Pandera's names for its own checks, and ours."""
+"""Pandera's names of built-in checks, and the reasons that we write for them."""
 
 TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
@@ -23,8 +23,10 @@ TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0"
 class Checked:
     """A batch after its check.
 
-    `good` has the columns and types of the schema; `bad` the rows as they came, and a column `reason`.
-    `reasons` counts rows; a row that is bad in two ways is counted under both.
+    Attributes:
+        good: The good rows, with the columns and types of the schema.
+        bad: The bad rows as the source delivered them, and a column `reason`.
+        reasons: Number of rows for each reason; a row with two reasons counts under both.
     """
 
     good: pd.DataFrame
@@ -33,15 +35,20 @@ class Checked:
 
 
 def check(table: pd.DataFrame, schema: Schema, period: Period) -> Checked:
-    """Hold a batch, as it came, against its schema.
+    """Check a raw batch against the schema.
+
+    Args:
+        table: Rows x columns as the source delivered them, of any types.
+        schema: The expected columns.
+        period: The batch's period; rows with a timestamp outside of it are bad.
 
     Raises:
-        PermanentError: There are no rows, a column is missing or wholly null, or more
-            rows are bad than `max_quarantined` allows.
+        PermanentError: There are no rows, a column is missing or all null, or more rows are bad than
+            `max_quarantined` allows.
     """
     present(table, schema)
     typed, strange = coerced(table, schema)
-    # What is of another type is null by now, and has its reason already.
+    # Values of a wrong type are null in `typed`. Their rows have a reason already and are not checked again.
     sound = typed.drop(index=[row for row, _ in strange])
     bad = sorted({*strange, *failures(sound, schema, period)})
     reasons = Counter(reason for _, reason in bad)
@@ -55,7 +62,18 @@ def check(table: pd.DataFrame, schema: Schema, period: Period) -> Checked:
 
 
 def tolerated(bad: int, rows: int, reasons: Counter[str], share: float, what: str) -> None:
-    """Raise PermanentError where more than this share of the rows is bad, or all of them are."""
+    """Check that the share of bad rows is small enough.
+
+    Args:
+        bad: Number of bad rows.
+        rows: Number of all rows.
+        reasons: Number of rows for each reason, for the message.
+        share: Largest tolerated share of bad rows, 0 to 1.
+        what: Subject of the message, as in `batch 2024-01`.
+
+    Raises:
+        PermanentError: More than `share` of the rows are bad, or all are.
+    """
     if bad <= share * rows and bad < rows:
         return
     counts = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
@@ -63,21 +81,26 @@ def tolerated(bad: int, rows: int, reasons: Counter[str], share: float, what: st
 
 
 def present(table: pd.DataFrame, schema: Schema) -> None:
-    """Raise PermanentError where there is nothing to check row by row."""
+    """Raise PermanentError if a column is missing or all null, or if there are no rows."""
     missing = [name for name in schema.columns if name not in table.columns]
     if missing:
         found = ", ".join(table.columns) or "none of the wanted ones"
         raise PermanentError(f"the batch has no column {', '.join(missing)}; there are: {found}")
     if table.empty:
         raise PermanentError("the batch is empty: it has columns and no rows")
-    # Also where nulls are allowed: a column that has no value at all was not delivered.
+    # This holds for nullable columns too: a column without any value was probably not delivered.
     null = [name for name in schema.columns if table[name].isna().all()]
     if null:
         raise PermanentError(f"the batch has no value at all in column {', '.join(null)}")
 
 
 def coerced(table: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, list[tuple[int, str]]]:
-    """Return the columns as their types, and the rows whose values are of another one."""
+    """Convert the columns to the schema's types.
+
+    Returns:
+        The converted table, with null for each value that cannot be converted, and a pair (row, reason) for
+        each such value.
+    """
     typed: dict[str, Any] = {}
     bad: list[tuple[int, str]] = []
     for name, column in schema.columns.items():
@@ -88,7 +111,7 @@ def coerced(table: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, list[tup
 
 
 def failures(typed: pd.DataFrame, schema: Schema, period: Period) -> list[tuple[int, str]]:
-    """Return the rows that break an expectation, each with what it breaks."""
+    """Return a pair (row, reason) for each failed check of the converted table."""
     try:
         expectations(schema, period).validate(typed, lazy=True)
     except pa.errors.SchemaErrors as error:
@@ -103,9 +126,9 @@ def failures(typed: pd.DataFrame, schema: Schema, period: Period) -> list[tuple[
 
 
 def expectations(schema: Schema, period: Period) -> Any:
-    """The schema in pandera's words; types were seen to before."""
+    """Return the pandera schema that checks nulls, ranges, the period and duplicates, but no types."""
     columns = {
-        # Without its time a row belongs neither to a batch nor to a side of the split.
+        # The timestamp is never nullable: without it a row belongs neither to a batch nor to the holdout.
         name: pa.Column(checks=checks(column), nullable=column.nullable and name != schema.timestamp)
         for name, column in schema.columns.items()
     }
@@ -117,7 +140,7 @@ def expectations(schema: Schema, period: Period) -> Any:
 
 
 def checks(column: Column) -> list[Any]:
-    """What is asked of each value of a column."""
+    """Return the pandera checks of a column's values."""
     wanted = []
     if column.type == "float":
         wanted.append(pa.Check(np.isfinite, error="infinite"))
@@ -129,7 +152,7 @@ def checks(column: Column) -> list[Any]:
 
 
 def settled(good: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """The good rows in the types that an owner expects; whole numbers with nulls among them stay floats."""
+    """Convert int and bool columns to int64 and bool; with nulls they stay float64 and object."""
     types = {"int": "int64", "bool": "bool"}
     whole = {
         name: types[column.type]
@@ -140,37 +163,37 @@ def settled(good: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def as_text(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows as they came; a column of several types cannot be written, so that it becomes text."""
+    """Convert columns of dtype object to text, because Parquet cannot hold values of mixed types."""
     mixed = [name for name in rows.columns if rows[name].dtype == object]
     return rows.assign(**{name: rows[name].map(str, na_action="ignore").astype("str") for name in mixed})
 
 
 def floats(values: Any) -> Any:
-    """The values as float64, NaN where one is no number."""
+    """Convert to float64; a value that is no number becomes NaN."""
     if pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_bool_dtype(values):
         return pd.Series(np.nan, index=values.index)
     return pd.to_numeric(values, errors="coerce").astype("float64")
 
 
 def ints(values: Any) -> Any:
-    """The values as float64, NaN where one is no whole number."""
+    """Convert to float64; a value that is no whole number becomes NaN."""
     numbers = floats(values)
     return numbers.where(numbers % 1 == 0)
 
 
 def strings(values: Any) -> Any:
-    """The values that are text."""
+    """Keep text values; any other value becomes null."""
     return values.where(values.map(lambda value: isinstance(value, str)).astype(bool)).astype("str")
 
 
 def bools(values: Any) -> Any:
-    """The values as True and False, however they were written."""
+    """Convert the spellings in TRUTH to True and False; any other value becomes null."""
     return values.map(lambda value: TRUTH.get(str(value).strip().lower()), na_action="ignore").astype(object)
 
 
 def datetimes(values: Any) -> Any:
-    """The values as moments in UTC, without saying so; what says no time zone is taken as UTC."""
-    # A number is no moment: pandas would count it as nanoseconds since 1970.
+    """Convert to datetime64[us] in UTC without a time zone; a value without a time zone counts as UTC."""
+    # Numbers become null: pandas would read them as nanoseconds since 1970.
     if not pd.api.types.is_datetime64_any_dtype(values):
         values = values.where(
             ~values.map(lambda value: isinstance(value, int | float | np.number)).astype(bool)

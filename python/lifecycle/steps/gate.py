@@ -1,4 +1,4 @@
-"""The fifth step: the challenger against the champion, on the same newest holdout."""
+"""Step 5, gate: compare challenger and champion on the same holdout, the newest of the two."""
 
 import http.client
 import json
@@ -30,26 +30,33 @@ SETTINGS = (
     "traceOneIn",
     "payloads",
 )
-"""What a version's config.json says of how it is served, and not of what it is."""
+"""Keys of a version's config.json that set how Triton serves it; the others describe the model."""
 
 Outcome = Literal["promoted", "kept", "limit"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate says: `promoted`, `kept` (not better by the margin) or `limit` (too bad to serve)."""
+    """The gate's decision.
+
+    Attributes:
+        outcome: `promoted`, `kept` (the champion stays) or `limit` (the challenger misses the limit).
+        reason: The values behind the decision, for people.
+    """
 
     outcome: Outcome
     reason: str
 
 
 def run(context: Context) -> None:
-    """Leave `runs/<run>/gate.json` and `status/gate.json`; decided once, it ends the same way ever after.
+    """Write `runs/<run>/gate.json` and `status/gate.json`.
+
+    A repeated step uses the decision in gate.json and ends the same way.
 
     Raises:
-        GateRejected: The challenger lost.
-        RetryableError: MLflow or the object store is away.
-        PermanentError: The challenger or a holdout cannot be read, or the challenger is the champion already.
+        GateRejected: The challenger was not promoted.
+        RetryableError: MLflow or the object store does not answer.
+        PermanentError: The challenger or a holdout cannot be read, or the challenger is already the champion.
     """
     registered = context.result("register")
     version = int(registered["version"])
@@ -68,19 +75,17 @@ def run(context: Context) -> None:
 
 
 def decide(gate: Gate, challenger: float, champion: float | None, settings: str = "") -> Decision:
-    """Judge by the gate's metric.
+    """Decide by the gate's metric.
+
+    The challenger is promoted if it is within the limit and better than the champion by more than `margin`
+    times the champion's absolute value. If its serving settings differ from the champion's, it is enough that
+    it is not worse: a version's settings never change, so new settings need a new version.
 
     Args:
-        gate: What is asked.
-        challenger: The challenger's value. One that is not finite loses, always.
-        champion: The champion's value on the same rows, None where there is none to compare with. One that
-            is not finite is as good as none.
-        settings: How the challenger serves otherwise than the champion, in words; empty where it does not.
-
-    Returns:
-        `promoted` where the challenger keeps the limit and is better than the champion by more than `margin`
-        times the champion's value. A tie keeps the champion, unless the challenger brings other `settings`:
-        a version's own never change, so that they would never come into force.
+        gate: Metric, direction, margin and limit.
+        challenger: The challenger's value; it is rejected if the value is not finite.
+        champion: The champion's value on the same rows. If it is None or not finite, only the limit decides.
+        settings: The challenger's serving settings that differ from the champion's, as text; empty if none.
     """
     metric = gate.metric
     if not math.isfinite(challenger):
@@ -101,7 +106,7 @@ def decide(gate: Gate, challenger: float, champion: float | None, settings: str 
 
 
 def _decided(context: Context, registry: Tracking, version: int) -> dict[str, Any]:
-    """What gate.json says."""
+    """Score both versions and return the content of gate.json."""
     aliased = registry.by_alias(registry.aliases.champion)
     champion = None if aliased is None else int(aliased.version)
     if champion == version:
@@ -111,7 +116,7 @@ def _decided(context: Context, registry: Tracking, version: int) -> dict[str, An
     against, note = (None, "") if champion is None else _champion(context, champion, files)
     run, batch = context.run, context.batch
     if aliased is not None and against is not None and aliased.tags.get(BATCH, "") > batch:
-        # A run of the past must not put a model of the past in place of one that knows better.
+        # In a backfill the champion may have learned from newer data; it must not lose on an older holdout.
         run, batch = aliased.tags[RUN], aliased.tags[BATCH]
         print(f"version {champion} learned from batch {batch}: both are scored on that one's holdout")
     rows = _holdout(context, run)
@@ -144,11 +149,11 @@ def _decided(context: Context, registry: Tracking, version: int) -> dict[str, An
 def _champion(
     context: Context, version: int, challenger: dict[str, bytes]
 ) -> tuple[dict[str, bytes] | None, str]:
-    """The champion's files, or None and why the challenger cannot be held against it."""
+    """Return the champion's files and "", or None and the reason why it cannot be compared."""
     try:
         files = read_version(context.models, version)
     except BadVersion as error:
-        # No pod could load it again: what can be served must not wait for it.
+        # A champion that no pod can load must not block a challenger that can be served.
         return None, f"its files cannot be read, {error}: only the limit decides"
     note = _changed(challenger, files)
     return (None, note) if note else (files, "")
@@ -180,7 +185,7 @@ def _value(files: dict[str, bytes], rows: pd.DataFrame, target: str, metric: str
 
 
 def _changed(challenger: dict[str, bytes], champion: dict[str, bytes]) -> str:
-    """What keeps the champion from being asked the challenger's questions."""
+    """Return why the champion cannot score the challenger's rows (other features or outputs), or ""."""
     mine, its = _features(challenger), _features(champion)
     if mine != its:
         return f"the schema changed, from {', '.join(its)} to {', '.join(mine)}: only the limit decides"
@@ -191,7 +196,7 @@ def _changed(challenger: dict[str, bytes], champion: dict[str, bytes]) -> str:
 
 
 def _settings(champion: dict[str, bytes], challenger: dict[str, bytes]) -> str:
-    """The settings of serving that would change, as in `instances 2 instead of 1`."""
+    """Return the serving settings that differ, as in `instances 2 instead of 1`."""
     before, now = (json.loads(files["config.json"]) for files in (champion, challenger))
     changed = [name for name in SETTINGS if name in before and before[name] != now[name]]
     return ", ".join(f"{name} {now[name]} instead of {before[name]}" for name in changed)
@@ -202,7 +207,7 @@ def _features(files: dict[str, bytes]) -> list[str]:
 
 
 def _follow(context: Context, registry: Tracking, decided: dict[str, Any], run_id: str) -> None:
-    """All that follows from the decision; the same again changes nothing."""
+    """Publish the decision: status, tag, metrics, alias and shadow. Repeating it changes nothing."""
     version = decided["version"]
     shown = context.models.get_json("status/gate.json")
     if shown is None or shown["decidedAt"] <= decided["decidedAt"]:
@@ -221,7 +226,7 @@ def _follow(context: Context, registry: Tracking, decided: dict[str, Any], run_i
 
 
 def _await_shadow(context: Context, version: int) -> None:
-    """Wait until the shadow has scored enough rows, or long enough; say how far it lies from the champion."""
+    """Wait until the shadow has scored enough rows or time is up; print its distance from the champion."""
     pointer = read_pointer(context.models)
     if pointer is None or pointer.shadow != version:
         print("no shadow: nothing served that it could have scored beside")

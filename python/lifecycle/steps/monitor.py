@@ -1,4 +1,4 @@
-"""The step that repeats: old payloads go, the live model's error on labels that arrived later, a report."""
+"""The step monitor: delete old payloads, measure the champion on newer labels, and write the drift report."""
 
 import json
 import math
@@ -23,25 +23,25 @@ from lifecycle.steps.tracking import Tracking
 from lifecycle.user_code import UserCode
 
 MOST_ROWS = 50_000
-"""Rows of sampled requests that are read, the newest: what a step's memory holds."""
+"""Rows of sampled requests after which reading stops, the newest first; it bounds the step's memory."""
 
 REPORTS = "reports"
 REQUEST = "request id"
-"""Column of labelled rows: which request asked for this one. The space keeps it apart from every feature."""
+"""Column of labelled rows with the request's id. No feature has this name, because it contains a space."""
 
 
 def run(context: Context) -> None:
-    """Delete old payloads; leave `status/error.json`, and a report with the champion's MLflow run.
+    """Delete old payloads, write `status/error.json`, and log a report with the champion's MLflow run.
 
     Raises:
-        RetryableError: MLflow or the object store is away.
-        PermanentError: The champion, or a batch, cannot be read.
+        RetryableError: MLflow or the object store does not answer.
+        PermanentError: The champion or a batch cannot be read, or the schema's features have changed.
     """
-    # First: whatever keeps the model from being measured is no reason to keep anybody's requests for longer.
-    kept = context.spec.serving.payload_retention
-    deleted = retention.delete_old(context.data, kept, datetime.now(UTC))
+    # Deleting comes first, because it must happen even if measuring the model fails.
+    keep_for = context.spec.serving.payload_retention
+    deleted = retention.delete_old(context.data, keep_for, datetime.now(UTC))
     if deleted:
-        print(f"deleted {deleted} objects of sampled requests that were older than {kept}")
+        print(f"deleted {deleted} objects of sampled requests that were older than {keep_for}")
     registry = Tracking(context.spec, context.environ)
     champion = registry.by_alias(registry.aliases.champion)
     if champion is None:
@@ -74,7 +74,7 @@ def _files(context: Context, version: int) -> dict[str, bytes]:
 
 
 def _newest(context: Context, trained: str) -> str | None:
-    """The newest batch that was collected, where it is newer than the champion's own."""
+    """Return the newest collected batch, or None if it is not newer than `trained`, the champion's batch."""
     keys = [key.split("/") for key in context.data.list("raw/")]
     batches = [parts[1] for parts in keys if parts[2:] == ["manifest.json"]]
     newest = max(batches, default="")
@@ -82,7 +82,7 @@ def _newest(context: Context, trained: str) -> str | None:
 
 
 def _labelled(context: Context, batch: str) -> pd.DataFrame:
-    """Features and target of a batch's good rows, and each one's request where the schema names it."""
+    """Return features and target of a batch's good rows, and REQUEST if the schema has `requestId`."""
     schema = context.spec.collection.schema
     manifest = context.data.get_json(f"raw/{batch}/manifest.json")
     assert manifest is not None, "it was listed"
@@ -125,11 +125,16 @@ def _measure(
 
 
 def _joined(labelled: pd.DataFrame, sampled: list[dict[str, Any]], target: str) -> tuple[Any, Any, str]:
-    """Of sampled requests whose labels arrived: truth [rows], predictions [rows, outputs], what they are."""
+    """Join sampled requests and labelled rows by the request's id.
+
+    Returns:
+        The true values, shape [rows], the predictions that were served, shape [rows, outputs], and a
+        description of the rows. All are empty if nothing could be joined.
+    """
     nothing = np.empty(0), np.empty((0, 1)), ""
     if REQUEST not in labelled or not sampled:
         return nothing
-    # Of a request for several rows nobody says which label is whose; nor of an id that comes twice.
+    # Requests with several rows and ids that occur twice are left out: their labels cannot be assigned.
     single = {each["requestId"]: each["predictions"][0] for each in sampled if len(each["predictions"]) == 1}
     labels = labelled.drop_duplicates(REQUEST, keep=False).set_index(REQUEST)[target]
     both = [name for name in single if name in labels.index]
@@ -145,13 +150,14 @@ def _joined(labelled: pd.DataFrame, sampled: list[dict[str, Any]], target: str) 
 
 
 def _sampled(context: Context, version: int, inputs: int) -> list[dict[str, Any]]:
-    """The newest sampled requests of this version, `MOST_ROWS` at least where there are as many.
+    """Return the newest sampled requests of this version, until they have MOST_ROWS rows.
 
-    Requests with a value that JSON lacks are left out.
+    Requests are left out if they contain null (NaN or an infinity) or another number of features than
+    `inputs`.
     """
     found: list[dict[str, Any]] = []
     rows = 0
-    # The names begin with the time.
+    # Keys sort by time, because the objects' names begin with it.
     for key in reversed(context.data.list(f"{FOLDER}{version}/")):
         for line in reversed((context.data.get(key) or b"").splitlines()):
             each = json.loads(line)

@@ -1,4 +1,7 @@
-"""A trained model as Triton serves it: ONNX with one input, one output, and the same answers."""
+"""Exports a trained model to ONNX with one input and one output, and checks its predictions.
+
+Triton's ONNX Runtime backend serves the result; docs/lifecycle.md describes the tensors.
+"""
 
 import json
 from collections.abc import Sequence
@@ -21,20 +24,23 @@ from lifecycle.steps.scoring import CLASSES, INPUT, OUTPUT, Floats, Scorer, matr
 from lifecycle.steps.tolerance import TOLERANCE, distance
 
 BATCHES = (1, 7, 256)
-"""Batch sizes whose answers must agree: Triton puts the rows of several requests into one batch."""
+"""Batch sizes at which predictions are compared, because Triton batches rows of several requests."""
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
-"""Older than what is current, so that older servers load it as well."""
+"""ONNX operator sets of the export. They are not the newest, so that older Triton releases load the model."""
 
 BOOSTERS = ("xgboost", "lightgbm")
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A model that may be served.
+    """An exported model that passed the checks.
 
-    `model` is ONNX: `features` float32 [rows, inputs] to `prediction` float32 [rows, outputs]. `difference`
-    is the largest distance from the trained model's answers, as TOLERANCE measures it.
+    Attributes:
+        model: The ONNX model, from `features` float32 [rows, inputs] to `prediction` float32 [rows, outputs].
+        outputs: Number of outputs.
+        classes: The label of each output of a classification; None for a regression.
+        difference: Largest `tolerance.distance` from the trained model's predictions.
     """
 
     model: bytes
@@ -44,22 +50,23 @@ class Exported:
 
 
 def export(trained: Any, names: Sequence[str], rows: pd.DataFrame) -> Exported:
-    """Turn what the owner's `train` returned into a model that Triton serves, and check it.
+    """Export a trained model to ONNX and compare its predictions with the trained model's.
 
     Args:
         trained: A scikit-learn estimator or Pipeline, a model of xgboost or lightgbm with scikit-learn's
             interface, or an ONNX model.
-        names: The features, in the order in which the model will be asked.
-        rows: At least one row that holds them.
+        names: The features, in the order of the exported model's input.
+        rows: At least one row with these columns, for the comparison.
 
     Raises:
-        PermanentError: It cannot be exported, or what was exported answers otherwise than the trained model.
+        PermanentError: The model cannot be exported, or the exported model's predictions differ by more than
+            TOLERANCE.
     """
     expected = predictions(trained, names, rows)
     classes = _classes(trained, expected.shape[1])
     converted = _converted(trained, names)
     if not any(each.domain in ("", "ai.onnx") for each in converted.opset_import):
-        # A graph of trees alone needs none of ONNX's own operators; what is put around it does.
+        # A graph of tree operators may lack the default domain, which the nodes that we add need.
         converted.opset_import.append(helper.make_opsetid("", OPSET[""]))
     _one_input(converted, names, trained)
     _one_output(converted, expected.shape[1])
@@ -71,10 +78,18 @@ def export(trained: Any, names: Sequence[str], rows: pd.DataFrame) -> Exported:
 
 
 def predictions(trained: Any, names: Sequence[str], rows: pd.DataFrame) -> Floats:
-    """What the trained model itself says, shape [rows, outputs], float64.
+    """Return the trained model's own predictions, float64, shape [rows, outputs].
+
+    A classifier has one output for each class, its probability; a regression has one output.
+
+    Args:
+        trained: As in `export`.
+        names: As in `export`.
+        rows: Rows with these columns.
 
     Raises:
-        PermanentError: It says nothing, or not one number a row (a regression), or one a class.
+        PermanentError: The model has no suitable method, expects other features, or is a regression with
+            several outputs.
     """
     if isinstance(trained, ModelProto):
         answers = _run_original(trained, names, rows)
@@ -100,13 +115,13 @@ def predictions(trained: Any, names: Sequence[str], rows: pd.DataFrame) -> Float
 
 
 def _booster(trained: Any) -> str:
-    """The library of gradient boosting that made it, or nothing."""
+    """Return the gradient boosting library that the model belongs to, or an empty text."""
     library = type(trained).__module__.split(".")[0]
     return library if library in BOOSTERS else ""
 
 
 def _columns(trained: Any, names: Sequence[str]) -> list[str]:
-    """The columns that the model was fitted on, in its own order."""
+    """Return the columns that the model was fitted on, in its own order."""
     if hasattr(trained, "feature_names_in_"):
         columns = [str(name) for name in trained.feature_names_in_]
         unknown = [name for name in columns if name not in names]
@@ -125,7 +140,7 @@ def _columns(trained: Any, names: Sequence[str]) -> list[str]:
 
 
 def _run_original(trained: ModelProto, names: Sequence[str], rows: pd.DataFrame) -> Any:
-    """The answers of the owner's ONNX model as it came, by its own names."""
+    """Return the predictions of the ONNX model that `train` returned, before its tensors are renamed."""
     inputs, output = _graph_inputs(trained), _answer(trained)
     given = matrix(rows, names)
     kinds = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64, TensorProto.INT64: np.int64}
@@ -139,13 +154,13 @@ def _run_original(trained: ModelProto, names: Sequence[str], rows: pd.DataFrame)
     try:
         session = ort.InferenceSession(trained.SerializeToString(), providers=["CPUExecutionProvider"])
         return np.asarray(session.run([output.name], feeds)[0], np.float64)
-    # What onnxruntime raises has no base of its own; whatever it says, the model cannot be run.
+    # ONNX Runtime's errors have no common base class; any of them means that the model cannot be run.
     except Exception as error:
         raise PermanentError(f"the ONNX model that train() returned cannot be run: {_line(error)}") from error
 
 
 def _classes(trained: Any, outputs: int) -> list[Any] | None:
-    """The labels behind the outputs, as JSON has them."""
+    """Return the label of each output as values that JSON can hold; None for a regression."""
     if isinstance(trained, ModelProto):
         given = {each.key: each.value for each in trained.metadata_props}.get(CLASSES)
         if given is not None:
@@ -162,7 +177,7 @@ def _classes(trained: Any, outputs: int) -> list[Any] | None:
 
 
 def _converted(trained: Any, names: Sequence[str]) -> ModelProto:
-    """The model in ONNX, its inputs and outputs as its converter made them."""
+    """Convert the model to ONNX; inputs and outputs are still the converter's."""
     if isinstance(trained, ModelProto):
         copy = ModelProto()
         copy.CopyFrom(trained)
@@ -179,7 +194,7 @@ def _converted(trained: Any, names: Sequence[str]) -> ModelProto:
             else [(INPUT, typed([None, len(columns)]))]
         )
         return skl2onnx.convert_sklearn(trained, initial_types=types, options=options, target_opset=OPSET)
-    # Each converter raises errors of its own kind; whatever it says, the model cannot be exported.
+    # The converters' errors have no common base class; any of them means that the model cannot be exported.
     except Exception as error:
         raise PermanentError(
             f"{type(trained).__name__} cannot be exported to ONNX: {_line(error)}"
@@ -189,18 +204,18 @@ def _converted(trained: Any, names: Sequence[str]) -> ModelProto:
 def _boosted(trained: Any, booster: str, width: int) -> ModelProto:
     tools = import_module("onnxmltools")
     if booster == "xgboost":
-        # Its converter takes no other names of columns than these; the owner's model keeps its own.
+        # onnxmltools accepts only the feature names f0, f1, …; a copy leaves the trained model unchanged.
         trained = deepcopy(trained)
         trained.get_booster().feature_names = [f"f{number}" for number in range(width)]
     kind = import_module("onnxmltools.convert.common.data_types").FloatTensorType
-    # zipmap is an option of lightgbm's converter alone: xgboost's never makes one.
+    # Only lightgbm's converter has the option zipmap; xgboost's never adds a ZipMap node.
     options = {"zipmap": False} if booster == "lightgbm" else {}
     convert = getattr(tools, f"convert_{booster}")
     return convert(trained, initial_types=[(INPUT, kind([None, width]))], target_opset=15, **options)
 
 
 def _by_name(trained: Any) -> bool:
-    """Whether some step picks its columns by their names."""
+    """Return whether a ColumnTransformer in the model selects columns by name."""
     if isinstance(trained, Pipeline):
         return any(_by_name(step) for _, step in trained.steps)
     if not isinstance(trained, ColumnTransformer):
@@ -211,7 +226,7 @@ def _by_name(trained: Any) -> bool:
 
 
 def _one_input(model: ModelProto, names: Sequence[str], trained: Any) -> None:
-    """Make `features` its only input: reordered, cut into columns, cast, as the model wants it."""
+    """Make `features` the only input; added nodes select, reorder and cast its columns for the model."""
     inputs = _graph_inputs(model)
     nodes = []
     if len(inputs) == 1:
@@ -228,16 +243,16 @@ def _one_input(model: ModelProto, names: Sequence[str], trained: Any) -> None:
         model.graph.initializer.append(indices)
         nodes.append(helper.make_node("Gather", [INPUT, indices.name], [picked], axis=1))
         nodes.append(helper.make_node("Cast", [picked], [inner], to=each.type.tensor_type.elem_type))
-    kept = list(model.graph.node)
+    original_nodes = list(model.graph.node)
     del model.graph.node[:]
-    model.graph.node.extend([*nodes, *kept])
+    model.graph.node.extend([*nodes, *original_nodes])
     del model.graph.input[:]
     shape = ["rows", len(names)]
     model.graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape))
 
 
 def _one_output(model: ModelProto, outputs: int) -> None:
-    """Make `prediction` its only output: what a classifier says besides is left out."""
+    """Make `prediction` the only output; a classifier's other outputs, such as the label, are dropped."""
     answer = _answer(model)
     inner = "model_to_prediction"
     for node in model.graph.node:
@@ -271,7 +286,7 @@ def _rename_input(model: ModelProto, old: str, new: str) -> None:
 
 
 def _answer(model: ModelProto) -> Any:
-    """The output that holds the prediction: the only one, or a classifier's probabilities."""
+    """Return the output with the prediction: the only output, or else the only tensor of floats."""
     outputs = list(model.graph.output)
     real = (TensorProto.FLOAT, TensorProto.DOUBLE)
     floats = [each for each in outputs if each.type.tensor_type.elem_type in real]
@@ -294,7 +309,7 @@ def _check(model: bytes, rows: Any, expected: Floats, names: Sequence[str]) -> f
             size: _in_batches(scorer, np.resize(rows, (max(BATCHES), rows.shape[1])), size)
             for size in BATCHES
         }
-    # As above: checker and runtime have no base of errors of their own.
+    # The errors of ONNX's checker and of ONNX Runtime have no common base class.
     except Exception as error:
         raise PermanentError(f"the exported model cannot be run: {_line(error)}") from error
     if answers.shape != expected.shape:
@@ -333,5 +348,5 @@ def _row(rows: Any, row: int, names: Sequence[str]) -> str:
 
 
 def _line(error: Exception) -> str:
-    """The first lines of an error, as one: converters print whole graphs."""
+    """Return the first 300 characters of an error as one line; converters' messages contain whole graphs."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

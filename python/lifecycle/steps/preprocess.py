@@ -1,4 +1,4 @@
-"""The second step: the owner's features, split by time into what is trained on and what is held out."""
+"""Step 2, preprocess: compute the features with model.py and split the rows by time."""
 
 import hashlib
 import io
@@ -17,19 +17,19 @@ from lifecycle.steps.expectations import tolerated
 from lifecycle.user_code import UserCode
 
 HOLDOUT = 0.2
-"""Share of the rows, the newest ones."""
+"""Share of the rows, the newest ones, that are held out."""
 FEWEST = 50
-"""Rows on each side of the split: fewer say nothing about a model."""
+"""Smallest number of rows in train and in holdout; metrics of fewer rows are too uncertain."""
 
 
 def run(context: Context) -> None:
-    """Leave `train.parquet`, `holdout.parquet` and `preprocess.json` of this run.
+    """Write `train.parquet`, `holdout.parquet` and `preprocess.json` of this run.
 
-    Both tables have the features in the order of the schema and then the target, as float32,
-    oldest row first.
+    Both tables are rows x (features in the schema's order, then the target), float32, oldest row first.
 
     Raises:
-        PermanentError: What `features` returns is not what the schema says, or too few rows are left.
+        RetryableError: The object store does not answer.
+        PermanentError: `features` returns a table that does not fit the schema, or too few rows are left.
     """
     collected = context.result("collect")
     user_code = UserCode.load(context.model_path)
@@ -74,7 +74,7 @@ def run(context: Context) -> None:
 
 
 def found(context: Context, inputs: dict[str, str]) -> bool:
-    """Whether this run has its result, made of these inputs."""
+    """Return whether this run already has a complete result from the same inputs."""
     result = context.data.get_json(context.key("preprocess.json"))
     if result is None or result["inputs"] != inputs:
         return False
@@ -83,7 +83,11 @@ def found(context: Context, inputs: dict[str, str]) -> bool:
 
 
 def rows_of(context: Context, sha256: str) -> pd.DataFrame:
-    """The good rows of the batch that this run collected, whatever has become of the batch since."""
+    """Return the good rows of a batch in the version with this hash, even if the batch has changed since.
+
+    Raises:
+        PermanentError: The object is missing or damaged.
+    """
     key = data_key(context.batch, sha256)
     data = context.data.get(key)
     if data is None or hashlib.sha256(data).hexdigest() != sha256:
@@ -93,11 +97,20 @@ def rows_of(context: Context, sha256: str) -> pd.DataFrame:
 
 
 def shaped(made: Any, raw: pd.DataFrame, schema: Schema, path: str) -> pd.DataFrame:
-    """What `features` returned, in the order of the schema, as float64.
+    """Check the table that `features` returned and bring it into the schema's order.
+
+    Args:
+        made: The returned value.
+        raw: The rows that `features` was called with.
+        schema: Names the features and the target.
+        path: Path of model.py, for messages.
+
+    Returns:
+        Rows x (features in the schema's order, then the target), float64, with the index of `made`.
 
     Raises:
-        PermanentError: It is no table, of other columns, of rows that cannot be told apart, or not of
-            numbers.
+        PermanentError: It is no DataFrame, is empty, has other columns, an index that does not identify rows
+            of `raw`, or values that are no numbers.
     """
     if not isinstance(made, pd.DataFrame):
         raise PermanentError(f"features in {path} must return a pandas DataFrame, got {type(made).__name__}")
@@ -130,8 +143,16 @@ def shaped(made: Any, raw: pd.DataFrame, schema: Schema, path: str) -> pd.DataFr
 
 
 def usable(table: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Counter[str]]:
-    """The rows that a model can be made of, as float32, and how many others there are of each kind."""
-    # What is too large for a float32 becomes infinite, and is found as such.
+    """Drop the rows that break the schema's rules for features and target.
+
+    Args:
+        table: The result of `shaped`.
+        schema: Types and ranges of the features and the target.
+
+    Returns:
+        The good rows as float32, and the number of dropped rows for each reason.
+    """
+    # A value too large for float32 becomes infinite and is then dropped as such.
     with np.errstate(over="ignore"):
         narrow = table.astype("float32")
     bad = pd.Series(False, index=table.index)
@@ -153,15 +174,20 @@ def usable(table: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Counter[s
 
 
 def split(rows: pd.DataFrame, times: Any) -> dict[str, pd.DataFrame]:
-    """The older rows to train on and the newest to hold out; rows of one moment stay together.
+    """Split the rows by time into `train` (older) and `holdout` (newest); rows of equal time stay together.
+
+    Args:
+        rows: The rows to split.
+        times: A Series with the time of each row, with the same index.
 
     Raises:
-        PermanentError: A side has fewer than 50 rows.
+        PermanentError: Train or holdout would have fewer than FEWEST rows.
     """
     times = times.sort_values(kind="stable")
     ordered = rows.loc[times.index]
     moment = times.iloc[int(len(times) * (1 - HOLDOUT))]
-    # The cut before or behind the rows of that moment: what leaves enough, and comes nearer to the share.
+    # Cut before or after the rows of this time: prefer a cut that leaves FEWEST rows in both parts, then the
+    # one nearer to the share HOLDOUT.
     cuts = ((times >= moment).to_numpy(), (times > moment).to_numpy())
     held = min(cuts, key=lambda cut: (min(cut.sum(), (~cut).sum()) < FEWEST, abs(cut.mean() - HOLDOUT)))
     sides = {"train": ordered[~held], "holdout": ordered[held]}
@@ -174,10 +200,10 @@ def split(rows: pd.DataFrame, times: Any) -> dict[str, pd.DataFrame]:
 
 
 def numbers(schema: Schema) -> tuple[Feature, ...]:
-    """The features and the target."""
+    """Return the features, then the target."""
     return (*schema.features, schema.target)
 
 
 def seconds(moment: Any) -> float:
-    """A moment in UTC as seconds since 1970."""
+    """Convert a pandas Timestamp without a time zone, in UTC, to seconds since 1970."""
     return float(moment.tz_localize("UTC").timestamp())

@@ -1,4 +1,4 @@
-"""The fourth step: one version in MLflow's registry, and its files in the model repository."""
+"""Step 4, register: create one version in MLflow's registry and write its files to the model repository."""
 
 import tempfile
 from dataclasses import replace
@@ -12,13 +12,13 @@ from lifecycle.steps.tracking import LINEAGE, SERVING, Tracking
 
 
 def run(context: Context) -> None:
-    """Leave one version of this run, its alias `challenger`, `versions/<version>/` and `register.json`.
+    """Create the run's version with the alias `challenger`, `versions/<version>/` and `register.json`.
 
-    However often it is run, or killed, there is one version: it is looked up by the run's name first.
+    The step first looks for a version of this run, so that repeated or killed steps create no second one.
 
     Raises:
-        RetryableError: MLflow or the object store is away.
-        PermanentError: The run registered a version before, of another model, or its artifacts are gone.
+        RetryableError: MLflow or the object store does not answer.
+        PermanentError: The run has already registered another model, or the MLflow run lacks an artifact.
     """
     trained = context.result("train")
     before = context.data.get_json(context.key("register.json"))
@@ -55,14 +55,14 @@ def run(context: Context) -> None:
 
 
 def _version(context: Context, registry: Tracking, trained: dict[str, Any]) -> Any:
-    """This run's version, made where there is none."""
+    """Return this run's version in MLflow's registry; create it if there is none."""
     found = registry.versions(context.run)
     if not found:
         tags = registry.run(trained["runId"]).data.tags
         lineage = {name: tags[name] for name in LINEAGE if name in tags}
         registry.register(trained["runId"], f"models:/{trained['modelId']}", trained["modelId"], lineage)
         found = registry.versions(context.run)
-    # Airflow starts a step twice now and then. Both look before they register; then the lowest stays.
+    # Airflow occasionally starts a step twice. If both register a version, only the lowest is kept.
     for each in found[1:]:
         registry.unregister(int(each.version))
     if found[0].run_id != trained["runId"]:

@@ -1,4 +1,4 @@
-"""Triton's replicas as their sidecars describe them."""
+"""Reads the state of Triton's replicas from their sidecars over HTTP."""
 
 import http.client
 import json
@@ -20,7 +20,16 @@ LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 @dataclass(frozen=True)
 class Replica:
-    """What one replica says of one model. Versions are numbers or None; `refused` gives a reason for each."""
+    """One replica's state of one model.
+
+    Attributes:
+        address: The sidecar's `ip:port`.
+        wanted: The version that the pointer names, as far as the replica has read it.
+        serving: The version that serves.
+        shadow: The version that scores as a shadow.
+        shadow_rows: Number of rows that the shadow has scored.
+        refused: Reason for each version that the replica refuses to serve.
+    """
 
     address: str
     wanted: int | None
@@ -31,13 +40,14 @@ class Replica:
 
 
 def replicas(model: str, environ: Mapping[str, str]) -> tuple[list[Replica], list[str]]:
-    """Ask every replica behind the `host:port` of a headless Service that the environment names.
+    """Read the state of a model from every replica behind the headless Service that the environment names.
 
     Returns:
-        The replicas that answered, and for each other one why it did not. Both empty: there is none.
+        The replicas that answered, and a message for each that did not. Both lists are empty if there is no
+        replica.
 
     Raises:
-        PermanentError: The environment names none of that form.
+        PermanentError: The variable with the Service's `host:port` is missing or malformed.
     """
     answered, silent = [], []
     for address in addresses(environ):
@@ -49,7 +59,11 @@ def replicas(model: str, environ: Mapping[str, str]) -> tuple[list[Replica], lis
 
 
 def addresses(environ: Mapping[str, str]) -> list[str]:
-    """The address of each replica, `ip:port`, sorted; none where the name resolves to nothing."""
+    """Return each replica's `ip:port`, sorted; an empty list if the Service's name does not resolve.
+
+    Raises:
+        PermanentError: The variable with the Service's `host:port` is missing or malformed.
+    """
     given = environ.get(ENVIRONMENT.triton_replicas, "")
     host, _, port = given.rpartition(":")
     if not host or not port.isdigit():
@@ -59,22 +73,22 @@ def addresses(environ: Mapping[str, str]) -> list[str]:
     try:
         found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except socket.gaierror:
-        # A headless Service without a ready pod has no address.
+        # The name of a headless Service without ready pods does not resolve.
         return []
     ips = sorted({str(each[4][0]) for each in found})
     return [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip in ips]
 
 
 def shadow_distance(at: Sequence[str], model: str) -> float:
-    """The PSI between the champion's and its shadow's predictions on the rows that the shadow scored.
+    """Return the PSI between the champion's and the shadow's predictions on the rows that the shadow scored.
 
     Args:
         at: Addresses of replicas.
-        model: The pipeline.
+        model: The pipeline's name.
 
     Raises:
         OSError: A replica does not answer.
-        http.client.HTTPException: What it answers is no HTTP.
+        http.client.HTTPException: A replica's response is not valid HTTP.
     """
     shadowed: Counter[str] = Counter()
     shadow: Counter[str] = Counter()
@@ -94,7 +108,7 @@ def shadow_distance(at: Sequence[str], model: str) -> float:
 
 def _replica(address: str, model: str) -> Replica:
     status = json.loads(_get(address, STATUS_PATH))
-    # A sidecar that has not read this pointer yet knows nothing of the model.
+    # A sidecar that has not read the pointer yet does not list the model.
     reported = status["models"].get(model, {})
     return Replica(
         address=address,

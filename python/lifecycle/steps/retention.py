@@ -1,4 +1,4 @@
-"""Sampled requests in the object store that have been kept for as long as the pipeline says."""
+"""Deletes sampled requests from the object store when their retention time is over."""
 
 import re
 from collections.abc import Iterator
@@ -10,32 +10,38 @@ from lifecycle.payloads import FOLDER, WRITTEN
 from lifecycle.store import Store
 
 MOST_OBJECTS = 50_000
-"""Deleted in one run; the next run goes on. A replica writes at most 2,880 a day."""
+"""Largest number of objects that one run deletes; the next run continues.
+
+A replica writes at most 2,880 objects a day for each model, one every 30 seconds."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def delete_old(store: Store, kept: str, now: datetime) -> int:
-    """Delete the objects below `payloads/` that are older than `kept`, and return how many.
+def delete_old(store: Store, keep_for: str, now: datetime) -> int:
+    """Delete the objects below `payloads/` that are older than `keep_for`, and return their number.
 
-    An object's age is in its name. One whose name does not begin with a time is not the sidecar's, and stays.
+    The time of writing is read from an object's name. An object whose name does not begin with a time was not
+    written by the sidecar and is kept.
 
     Args:
         store: The pipeline's prefix of the bucket `data`.
-        kept: A length of time, as in `90d`.
-        now: With a time zone, UTC.
+        keep_for: A duration, as in `90d`.
+        now: The current time, in UTC and aware of it.
 
     Raises:
-        RetryableError: The object store is away.
-        PermanentError: It refuses, or `kept` is no length of time.
+        RetryableError: The object store does not answer.
+        PermanentError: The object store refuses the request, or `keep_for` is not a duration.
     """
-    old = list(islice(_older(store, f"{now - _length(kept):{WRITTEN}}"), MOST_OBJECTS))
+    old = list(islice(_older(store, f"{now - _length(keep_for):{WRITTEN}}"), MOST_OBJECTS))
     store.delete(old)
     return len(old)
 
 
 def _older(store: Store, written: str) -> Iterator[str]:
-    """Yield the keys of what was written before; what was written later is hardly listed."""
+    """Yield the keys of objects written before `written`, a time in the format WRITTEN.
+
+    Keys sort by time, so listing a version's folder ends at its first newer object.
+    """
     for version in store.folders(FOLDER):
         for key in store.walk(version):
             found = re.match(r"\d{8}T\d{12}Z", key.removeprefix(version))

@@ -1,4 +1,4 @@
-"""Back to the version that served before, with all the checks of a deployment."""
+"""The step rollback: serve the previous version again, with the checks of a deployment."""
 
 import time
 from typing import Any
@@ -11,15 +11,16 @@ from lifecycle.steps.tracking import Tracking
 
 
 def run(context: Context) -> None:
-    """Leave the pointer and the aliases on the version before, and `runs/<run>/rollback.json`.
+    """Move the pointer and the aliases to the previous version, and write `runs/<run>/rollback.json`.
 
-    What served becomes the version before: another run goes forth again. The same run, repeated, does not.
-    Where one ended between the pointer and the aliases, the next one, whichever it is, ends its work.
+    The version that served becomes `previous`, so that another rollback run returns to it; repeating the same
+    run changes nothing. If a rollback was killed after it moved the pointer and before it moved the aliases,
+    the next rollback run only moves the aliases.
 
     Raises:
-        RetryableError: MLflow or the object store is away, or the replicas did not follow in time. Nothing
-            changed, or where MLflow went away behind the pointer, the message says so.
-        PermanentError: There is no version before, or it does not serve as it should; nothing changed.
+        RetryableError: MLflow or the object store does not answer, or the replicas did not follow in time.
+            Nothing changed, unless the message says that MLflow failed after the pointer was moved.
+        PermanentError: There is no previous version, or it cannot be served; nothing changed.
     """
     done = context.data.get_json(context.key("rollback.json"))
     if done is not None:
@@ -35,7 +36,7 @@ def run(context: Context) -> None:
         raise PermanentError(
             f"version {pointer.version} is the first that serves: there is none to go back to"
         )
-    # Asked before anything changes: a registry that is away must not leave half a rollback.
+    # This call comes before any change: if MLflow does not answer, nothing must be rolled back.
     champion = registry.by_alias(registry.aliases.champion)
     by = f"rollback {context.run}"
     wanted = Pointer(pointer.previous, pointer.version, None, time.time(), by)

@@ -1,4 +1,4 @@
-"""What a served model says, and how far that lies from the truth."""
+"""Predictions of an exported ONNX model, and metrics of predictions against the true values."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn import metrics
 
-# It would tell its makers of every session.
+# Otherwise ONNX Runtime's official builds may send telemetry to Microsoft.
 onnxruntime.disable_telemetry_events()
 
 Floats = NDArray[np.float64]
@@ -20,26 +20,28 @@ Served = NDArray[np.float32]
 INPUT = "features"
 OUTPUT = "prediction"
 CLASSES = "classes"
-"""Key of the ONNX metadata that names the classes, a JSON list in the order of the outputs."""
+"""Key in the ONNX model's metadata; its value is a JSON list of the classes in the order of the outputs."""
 
 REGRESSION = ("mae", "rmse", "r2")
 CLASSIFICATION = ("accuracy", "log_loss", "f1")
 ROWS_AT_ONCE = 4096
 SMALLEST_PROBABILITY = 1e-15
-"""What a class that was held impossible counts as: the logarithm of 0 would hide all other rows."""
+"""Lower bound of a probability in the log loss: the logarithm of 0 would make the loss infinite."""
 
 
 class Scorer:
-    """An ONNX model as Triton serves it: `features` [rows, inputs] to `prediction` [rows, outputs].
+    """An ONNX model as Triton serves it: `features` [rows, inputs] to `prediction` [rows, outputs], float32.
 
-    `classes` are the labels behind the outputs of a classification, None for a regression.
+    Attributes:
+        outputs: Number of outputs.
+        classes: The label of each output of a classification; None for a regression.
     """
 
     def __init__(self, model: bytes) -> None:
-        """Load it with onnxruntime, on the CPU.
+        """Load the bytes of an ONNX model with ONNX Runtime, on the CPU.
 
         Raises:
-            onnxruntime's own errors: It cannot be loaded.
+            Exception: ONNX Runtime's own errors, which have no common base class.
         """
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -49,7 +51,7 @@ class Scorer:
         self.classes: list[Any] | None = None if classes is None else json.loads(classes)
 
     def predict(self, rows: Served) -> Served:
-        """Answer for rows of shape [rows, inputs] with predictions of shape [rows, outputs]."""
+        """Return predictions of shape [rows, outputs] for rows of shape [rows, inputs], both float32."""
         parts = [
             self._session.run([OUTPUT], {INPUT: rows[start : start + ROWS_AT_ONCE]})[0]
             for start in range(0, len(rows), ROWS_AT_ONCE)
@@ -60,16 +62,16 @@ class Scorer:
 def measure(
     truth: NDArray[Any], predictions: NDArray[Any], classes: Sequence[Any] | None
 ) -> dict[str, float]:
-    """Every metric of these predictions.
+    """Compute all metrics of a regression or a classification.
 
     Args:
-        truth: Shape [rows]: values, or labels as in `classes`.
-        predictions: Shape [rows, 1] for a regression, the probabilities [rows, classes] otherwise.
-        classes: The label of each column, None for a regression.
+        truth: Shape [rows]: true values, or labels as in `classes`.
+        predictions: Shape [rows, 1] for a regression; probabilities, shape [rows, classes], otherwise.
+        classes: The label of each column of `predictions`; None for a regression.
 
     Returns:
-        The metrics of REGRESSION or CLASSIFICATION; all NaN where a prediction is not finite, or there are no
-        rows.
+        A value for each name in REGRESSION or CLASSIFICATION. All are NaN if a prediction is not finite or
+        there are no rows.
     """
     names = REGRESSION if classes is None else CLASSIFICATION
     if len(truth) == 0 or not np.isfinite(predictions).all():
@@ -83,18 +85,18 @@ def measure(
 
 
 def matrix(rows: pd.DataFrame, names: Sequence[str]) -> Served:
-    """These columns, in this order, as the model is asked: float32 of shape [rows, names]."""
+    """Return the named columns, in this order, as the model's input: float32, shape [rows, names]."""
     return np.ascontiguousarray(rows[list(names)].to_numpy(dtype=np.float32, na_value=np.nan))
 
 
 def frame(parquet: bytes) -> pd.DataFrame:
-    """Read a table."""
+    """Read a table from the bytes of a Parquet file."""
     return pd.read_parquet(BytesIO(parquet))
 
 
 def _regression(truth: NDArray[Any], values: NDArray[Any]) -> tuple[float, float, float]:
     error = np.asarray(truth, np.float64) - np.asarray(values, np.float64)
-    # Of one row there is no variance to explain.
+    # R² is undefined for a single row.
     r2 = metrics.r2_score(truth, values) if len(truth) > 1 else 0.0
     return float(np.abs(error).mean()), float(np.sqrt((error**2).mean())), float(r2)
 
@@ -103,7 +105,7 @@ def _classification(
     truth: NDArray[Any], probabilities: NDArray[Any], classes: NDArray[Any]
 ) -> tuple[float, float, float]:
     chosen = classes[np.argmax(probabilities, axis=1)]
-    # A label that the model never saw has no column: its probability is 0.
+    # A label that is not in `classes` has no column; its probability counts as 0.
     mine = (truth[:, None] == classes[None, :]) * probabilities
     loss = -np.log(np.clip(mine.sum(axis=1, dtype=np.float64), SMALLEST_PROBABILITY, 1.0)).mean()
     two = len(classes) == 2 and bool(np.isin(truth, classes).all())

@@ -1,4 +1,4 @@
-"""Traffic: the rows of a batch as requests to the model that serves, for as long as was asked."""
+"""The step traffic: sends rows of a batch as requests to the served model, for a given time."""
 
 import http.client
 import json
@@ -24,18 +24,18 @@ from lifecycle.steps.scoring import INPUT, Served, matrix
 from lifecycle.user_code import UserCode
 
 SETTLING = 3.0
-"""Seconds until a pod's firewall is as it stays: what is open at first is shut, and then opens for good."""
+"""Seconds until a new pod's network rules are stable: connections may work, then fail, then work for good."""
 PATIENCE = 30.0
 """Seconds that Triton may be out of reach before the first answer."""
 ASK_SECONDS = 10.0
 PROGRESS_SECONDS = 10.0
 ROWS = 8
-"""Rows of one request, or as many as the model takes at once where that is fewer."""
+"""Number of rows in a request; fewer if the model's largest batch is smaller."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """For so many `seconds`, each of `clients` asks, waits for the answer, and pauses `pause` seconds."""
+    """The traffic: for `seconds`, each of `clients` sends requests with pauses of `pause` seconds."""
 
     seconds: float
     clients: int
@@ -43,26 +43,27 @@ class Load:
 
 
 class Refused(Exception):
-    """Triton answered with an HTTP status that is not 200."""
+    """Triton answered with an HTTP status other than 200."""
 
     def __init__(self, status: int, reason: str) -> None:
-        """Keep both."""
+        """Store the status; the message has both."""
         super().__init__(f"{status} {reason}")
         self.status = status
 
 
 FAILURES = (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, Refused)
-"""How a request ends that was not answered."""
+"""The exceptions with which a request fails."""
 
 
 def run(context: Context, load: Load) -> None:
-    """Print a line of progress every ten seconds, and last one line of JSON; write nothing anywhere.
+    """Send requests; print progress every ten seconds, and at the end one line of JSON. Nothing is stored.
 
-    The batch need not have been collected: the source is asked for it.
+    The batch is fetched from the source, so it need not have been collected.
 
     Raises:
-        RetryableError: The source, the object store or Triton is away, or not one request was answered.
-        PermanentError: No version serves; there is no such batch, or it is bad; or Triton refuses its rows.
+        RetryableError: The source, the object store or Triton does not answer, or no request succeeded.
+        PermanentError: The load is invalid, no version serves, the batch is bad or does not exist, or Triton
+            refuses its rows.
     """
     _refuse(load)
     time.sleep(SETTLING)
@@ -91,12 +92,12 @@ def run(context: Context, load: Load) -> None:
 
 
 def questions(context: Context) -> Served:
-    """The good rows of the batch as the model is asked with them, shape [rows, features].
+    """Return the features of the batch's good rows, float32, shape [rows, features].
 
     Raises:
-        RetryableError: The source is away, or has no such batch yet.
-        PermanentError: The source refuses, the batch is bad, or `features` does not return what the schema
-            says.
+        RetryableError: The source does not answer, or does not have the batch yet.
+        PermanentError: The source refuses the request, the batch is bad, or the result of `features` does not
+            fit the schema.
     """
     schema = context.spec.collection.schema
     period = Period.of(context.batch)
@@ -112,10 +113,10 @@ def questions(context: Context) -> Served:
 
 
 class Tally:
-    """What became of the requests of all clients; `why` the newest failure was one."""
+    """Counts the requests of all clients; `why` is the error of the newest failed one. It is thread-safe."""
 
     def __init__(self) -> None:
-        """Nothing was asked yet."""
+        """Start with zero requests."""
         self.why = ""
         self._lock = threading.Lock()
         self._versions: dict[str, int] = {}
@@ -123,19 +124,19 @@ class Tally:
         self._slowest: float | None = None
 
     def answered(self, version: str, seconds: float) -> None:
-        """Count an answer."""
+        """Count a successful request: the version that answered, and the seconds it took."""
         with self._lock:
             self._versions[version] = self._versions.get(version, 0) + 1
             self._slowest = max(seconds, self._slowest or 0.0)
 
     def failed(self, why: str) -> None:
-        """Count a request without one."""
+        """Count a failed request and its error."""
         with self._lock:
             self._failed += 1
             self.why = why
 
     def summary(self) -> dict[str, Any]:
-        """The line of JSON; `slowestMs` is that of an answer, null where there was none."""
+        """Return the object for the line of JSON; `slowestMs` is None if no request succeeded."""
         with self._lock:
             return {
                 "requests": sum(self._versions.values()) + self._failed,
@@ -145,7 +146,7 @@ class Tally:
             }
 
     def line(self) -> str:
-        """The same for a person."""
+        """Return the summary as a line of text."""
         summary = self.summary()
         answers = ", ".join(f"{count} by version {version}" for version, count in summary["versions"].items())
         failed = f"{summary['failed']} failed" + (f" (the newest: {self.why})" if self.why else "")
@@ -190,7 +191,7 @@ class Client:
             time.sleep(0.5)
 
     def go_on(self, end: float, pause: float, tally: Tally) -> None:
-        """Ask until the end, and count each request; one that fails is not asked again."""
+        """Send requests until `end` (time.monotonic) and count them; a failed request is not repeated."""
         while (asked := time.monotonic()) < end:
             try:
                 version = self.ask()
@@ -223,7 +224,7 @@ class Client:
 
 
 def _refuse(load: Load) -> None:
-    """Raise PermanentError where there is no such load."""
+    """Raise PermanentError if a value is out of range."""
     if not load.seconds > 0:
         raise PermanentError(f"--seconds must be above 0, got {load.seconds:g}")
     if load.clients < 1:

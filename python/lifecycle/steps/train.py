@@ -1,4 +1,4 @@
-"""The third step: the owner's `train`, tracked in MLflow, and all that serving will need."""
+"""Step 3, train: call `train` of model.py, track the run in MLflow, and make the files that serving needs."""
 
 import hashlib
 import math
@@ -28,28 +28,31 @@ from lifecycle.store import json_bytes
 from lifecycle.user_code import UserCode
 
 INPUTS = "lifecycle.inputs"
-"""A run's tag: the hash of all that it was trained from."""
+"""Tag of an MLflow run: hash of the training data, the holdout, model.py and the spec."""
 MODEL_ID = "lifecycle.model_id"
 STOPPED = "lifecycle.stopped"
+"""Tag of a failed MLflow run: the error message."""
 
 GOLDEN_ROWS = 32
+"""Usual number of rows in golden.json; there are more if a model has many features or outputs."""
 BASELINE_ROWS = 100_000
-"""More rows of training data would not move the edges of ten bins."""
+"""Largest number of training rows from which the baseline is computed; enough for ten bins."""
 PARAMETERS = 200
+"""Largest number of the model's parameters that are logged."""
 CHARACTERS = 500
-"""Parameters are for people: more of them, or longer ones, are nobody's reading."""
+"""Largest length of a logged parameter's name or value."""
 
 
 def run(context: Context) -> None:
-    """Leave a finished MLflow run with the model and `serving/`, and `runs/<run>/train.json`.
+    """Create a finished MLflow run with the model and the artifacts `serving/`, and `runs/<run>/train.json`.
 
-    Found finished for the same inputs, it is not trained again. What an earlier try left unfinished is marked
-    KILLED.
+    If a finished MLflow run with the same inputs exists, its result is used and nothing is trained.
+    Unfinished MLflow runs of earlier attempts are marked KILLED.
 
     Raises:
-        RetryableError: MLflow or the object store is away.
-        PermanentError: The owner's `train` fails, its model cannot be served, or its metrics cannot be
-            judged.
+        RetryableError: MLflow or the object store does not answer.
+        PermanentError: `train` of model.py fails, its model cannot be exported, or the gate's metric is
+            missing or not finite.
     """
     preprocessed = context.result("preprocess")
     user_code = UserCode.load(context.model_path)
@@ -77,16 +80,21 @@ def run(context: Context) -> None:
 
 
 def as_typed(rows: pd.DataFrame, columns: Sequence[Feature]) -> pd.DataFrame:
-    """The columns as the schema types them: int64 or float64. The values stay those of float32.
+    """Return the columns with the schema's types: int64 or float64.
 
-    Serving asks with float32, so a model must not learn from digits that it will never be shown.
+    The values were rounded to float32 in `preprocess`, because Triton gets float32: a model must not learn
+    from digits that are missing in serving.
+
+    Args:
+        rows: A table that has the columns, as float32.
+        columns: Features or target, in the order of the result.
     """
     types = {each.name: "int64" if each.type == "int" else "float64" for each in columns}
     return rows[list(types)].astype(types)
 
 
 def _table(context: Context, described: Mapping[str, Any]) -> pd.DataFrame:
-    """One of the tables that `preprocess` left, typed."""
+    """Read a table that `preprocess` wrote, and convert it to the schema's types."""
     data = context.data.get(described["key"])
     if data is None or hashlib.sha256(data).hexdigest() != described["sha256"]:
         state = "is gone" if data is None else "is not what preprocess left"
@@ -123,7 +131,7 @@ def _train(
     schema, holdout = context.spec.collection.schema, rows["holdout"]
     names = [each.name for each in schema.features]
     began = time.monotonic()
-    # A copy: whatever the owner does to it, the baseline is that of the data.
+    # A copy, because `train` may modify its argument, and the baseline needs the original rows.
     trained = user_code.call(user_code.train, rows["train"].copy())
     seconds = time.monotonic() - began
     print(f"trained on {len(rows['train'])} rows in {seconds:.1f} s: {type(trained).__name__}")
@@ -158,7 +166,10 @@ def _train(
 
 
 def _parameters(trained: Any) -> dict[str, str]:
-    """What the model was trained with, flat. Objects among it are named by those of theirs that follow."""
+    """Return the estimator's parameters as text, at most PARAMETERS of them.
+
+    Nested estimators and collections are left out: `get_params(deep=True)` lists their parameters as well.
+    """
     if not hasattr(trained, "get_params"):
         return {}
     plain = {
@@ -166,14 +177,14 @@ def _parameters(trained: Any) -> dict[str, str]:
         for name, value in sorted(trained.get_params(deep=True).items())
         if not hasattr(value, "get_params") and not isinstance(value, list | tuple | dict)
     }
-    kept = dict(list(plain.items())[:PARAMETERS])
-    if len(kept) < len(plain):
+    logged = dict(list(plain.items())[:PARAMETERS])
+    if len(logged) < len(plain):
         print(f"logged are the first {PARAMETERS} of {len(plain)} parameters")
-    return {name[:CHARACTERS]: value[:CHARACTERS] for name, value in kept.items()}
+    return {name[:CHARACTERS]: value[:CHARACTERS] for name, value in logged.items()}
 
 
 def _judgeable(metrics: Mapping[str, float], wanted: str) -> None:
-    """The gate needs its metric, and every metric a number."""
+    """Raise PermanentError if the gate's metric is missing or a metric is not finite."""
     if wanted not in metrics:
         raise PermanentError(
             f"the gate judges by '{wanted}', and what can be measured of this model is {', '.join(metrics)}: "
@@ -186,14 +197,13 @@ def _judgeable(metrics: Mapping[str, float], wanted: str) -> None:
 
 
 def _log_model(registry: Tracking, run_id: str, exported: Exported, rows: Any) -> None:
-    """Log it as MLflow's own kind of model too, so that every client of MLflow can load it."""
+    """Log the model in MLflow's ONNX flavor, which MLflow's clients can load, and tag the run with its id."""
     inputs = mlflow.types.TensorSpec(np.dtype(np.float32), (-1, rows.shape[1]), INPUT)
     outputs = mlflow.types.TensorSpec(np.dtype(np.float32), (-1, exported.outputs), OUTPUT)
     signature = mlflow.models.ModelSignature(
         inputs=mlflow.types.Schema([inputs]), outputs=mlflow.types.Schema([outputs])
     )
-
-    # Given, because MLflow would find them by running the model in a new process for half a minute.
+    # Without this list MLflow finds the requirements by running the model in a new process (half a minute).
     requirements = [f"{name}=={installed(name)}" for name in ("numpy", "onnx", "onnxruntime")]
     made = registry.log_model(
         run_id,
@@ -214,7 +224,11 @@ def _baseline(exported: Exported, rows: pd.DataFrame, schema: Schema) -> dict[st
 
 
 def _golden(rows: Any, answers: Floats) -> dict[str, Any]:
-    """Rows to ask every server, extremes and others, and what the trained model itself said to them."""
+    """Return the content of golden.json: rows of the holdout and the trained model's predictions for them.
+
+    The rows with the smallest and largest value of each feature and output come first, then rows at equal
+    distances in time.
+    """
     extremes = [
         int(place) for column in [*rows.T, *answers.T] for place in (np.argmin(column), np.argmax(column))
     ]
@@ -240,7 +254,7 @@ def _config(context: Context, exported: Exported) -> dict[str, Any]:
 
 
 def _leave(context: Context, registry: Tracking, run_id: str) -> None:
-    """Write train.json, all of it from MLflow's run: it is the same whoever writes it."""
+    """Write train.json from the MLflow run alone, so that a repeated step writes the same content."""
     found = registry.run(run_id)
     context.data.put_json(
         context.key("train.json"),

@@ -9,7 +9,7 @@ export interface AirflowObservabilityProps {
   readonly observability: Observability;
 }
 
-/** Says what is worth knowing about the workflow engine. It pushes; nothing scrapes it. */
+/** Declares the metrics, the alerts and the dashboard of Airflow. Airflow pushes its metrics; nothing scrapes it. */
 export function airflowObservability(scope: Construct, props: AirflowObservabilityProps): void {
   props.observability.watch(scope, {
     system: 'airflow',
@@ -19,7 +19,7 @@ export function airflowObservability(scope: Construct, props: AirflowObservabili
   });
 }
 
-/** How long tasks may wait for a slot of their pool. */
+/** Time that a task may wait for a slot of its pool before an alert fires. */
 const STARVING_MINUTES = 30;
 
 export const schedulerBeats = beats('airflow_scheduler_heartbeat_total', 'Scheduler', 'Starts every task.');

@@ -70,7 +70,7 @@ export const rules = {
         "must be a host name without scheme, port or path, as in 'db.example.com'",
       ),
 
-  /** An image with its registry, and with an exact tag or a digest. */
+  /** An image by an exact tag or a digest. */
   image: () =>
     z
       .string()

@@ -94,7 +94,7 @@ export class Grafana extends Construct {
     return new ConfigFiles(this, name, { name, files: { [file]: content } });
   }
 
-  /** One ConfigMap for each dashboard, because a ConfigMap holds at most 1 MiB. Grafana reads a change without a restart. */
+  /** One ConfigMap for each dashboard, because one holds at most 1 MiB. Grafana reads a change without a restart. */
   private dashboard(dashboard: Dashboard): Mount {
     const name = `dashboard-${dashboard.uid}`;
     const files = this.file(name, `${dashboard.uid}.json`, dashboardJson(platformDashboard(dashboard)));

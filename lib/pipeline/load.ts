@@ -9,7 +9,7 @@ import type { LoadedPipeline } from './pipeline';
 /** The functions that every model.py must define. */
 const REQUIRED_FUNCTIONS = [FUNCTIONS.features, FUNCTIONS.train];
 
-/** The functions that model.py must also define, by type of source. */
+/** What a source of each type needs of model.py besides. */
 const SOURCE_FUNCTIONS: Readonly<Record<Source['type'], readonly string[]>> = {
   http: [],
   s3: [],

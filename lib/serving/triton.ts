@@ -37,7 +37,7 @@ export interface TritonProps {
    */
   readonly sidecarImage?: string;
 
-  /** @default - 200m, without a limit */
+  /** @default - 200m, unlimited */
   readonly cpu?: Range<Cpu>;
 
   /** @default - 1Gi, at most 4Gi */

@@ -12,7 +12,7 @@ export function refusals(): string {
 `;
 }
 
-/** The text that Helm prints after an install and after an upgrade. */
+/** What Helm says after an install and after an upgrade. */
 export function notes(environment: string, objects: readonly Manifest[]): string {
   return `
 mlops-platform (${environment}) starts now. The first time it fetches several gigabytes of images; watch it with

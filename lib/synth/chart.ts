@@ -54,7 +54,7 @@ export function writeChart(props: ChartProps): WrittenChart {
     ['values.yaml', '# There are none: what differs between clusters is an environment, in TypeScript.\n'],
     ...(customResourceDefinitions().flatMap((text) => loadAll(text)) as Manifest[]).map(
       (crd): [string, string] => [
-        // In one line, to keep it small: Helm stores it in every release.
+        // In one line, for Helm keeps it in every release.
         `crds/${crd.metadata.name}.yaml`,
         `${JSON.stringify(crd)}\n`,
       ],

@@ -6,7 +6,7 @@ import { rules, type Duration } from '../definitions/rules';
 export interface Trainer {
   /**
    * CPU cores.
-   * @default - 500m, without a limit
+   * @default - 500m, unlimited
    */
   readonly cpu?: Range<Cpu>;
   /**

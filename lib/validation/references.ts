@@ -9,7 +9,7 @@ export interface KnownSecret {
   readonly keys: readonly string[];
 }
 
-/** Every object that a pod, a monitor, a binding or an Ingress refers to exists, and has the key that is used. */
+/** Whatever a pod, a monitor, a binding or a NetworkPolicy refers to exists, and has the key asked for. */
 export function checkReferences(manifests: readonly Manifest[], secrets: readonly KnownSecret[]): string[] {
   const index = new Set(manifests.map(({ kind, metadata }) => key(kind, metadata.namespace, metadata.name)));
   const pods = podsOf(manifests);

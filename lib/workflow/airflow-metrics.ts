@@ -1,5 +1,5 @@
 /**
- * Metrics that Airflow 3.3.2 pushes over OTLP and the platform uses. The names
+ * What Airflow 3.3.2 pushes over OTLP, as far as the platform asks for it. The names
  * are read in its source (metrics_template.yaml and the calls of `stats`) and turned
  * as Prometheus turns them: dots to underscores, the prefix `airflow`, `_total` for
  * counters, `_milliseconds` for timers (otel_logger.py gives histograms the unit `ms`).

@@ -9,7 +9,7 @@ export interface AirflowObservabilityProps {
   readonly observability: Observability;
 }
 
-/** Declares the metrics, the alerts and the dashboard of Airflow. Airflow pushes its metrics; nothing scrapes it. */
+/** Says what is worth knowing about the workflow engine. It pushes; nothing scrapes it. */
 export function airflowObservability(scope: Construct, props: AirflowObservabilityProps): void {
   props.observability.watch(scope, {
     system: 'airflow',

@@ -64,7 +64,7 @@ export function airflowSettings(settings: AirflowSettings): Record<string, EnvVa
     [ENVIRONMENT.mlflowPageUrl]: settings.mlflowPage,
     [ENVIRONMENT.prometheusUrl]: prometheusUrl,
     OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${prometheusUrl}/api/v1/otlp/v1/metrics`,
-    // Seconds. Where Prometheus does not answer, every process waits for this long at its end, that of a task too.
+    // Seconds. While Prometheus is away, every process waits this long at its end, a task's as well.
     OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: '3',
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
     OTEL_SERVICE_NAME: 'airflow',

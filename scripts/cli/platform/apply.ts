@@ -14,7 +14,7 @@ const SECONDS_TO_ESTABLISH = 60;
 /**
  * Applies a folder: the definitions first, and the rest once their kinds are known. kubectl looks up the kind of every
  * object before it sends the first, so that both in one apply fail on a fresh cluster.
- * @returns kubectl's lines, one for each object
+ * @returns kubectl's lines, one an object
  * @throws Failure before anything is applied, where somebody else's definitions would be replaced
  */
 export async function applyFolder(folder: string): Promise<string[]> {

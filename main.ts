@@ -1,17 +1,17 @@
 import { cpSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { loadPipelines, mistake, synthesize } from './lib';
+import { definitionFault, loadPipelines, synthesize } from './lib';
 
 const DIST = join(__dirname, 'dist');
 /**
- * `output` in cdk8s.yaml. `npx cdk8s synth` deletes that folder before it runs this program, whose
- * failure must leave dist whole; afterwards it lists the files that it finds there.
+ * The folder that `output` in cdk8s.yaml names. `npx cdk8s synth` deletes it before it runs this program, and lists
+ * its files afterwards. It is not dist/, so that a synth that fails leaves dist/ as it was.
  */
 const CDK8S_OUTPUT = 'node_modules/.cache/cdk8s';
 
 async function main(): Promise<void> {
   try {
-    // Not at the top, so that a mistake in an environment is told as one in a pipeline is.
+    // Imported here and not at the top, so that the `catch` below also reports a fault in an environment.
     const { environments } = await import('./environments');
     const pipelines = loadPipelines(join(__dirname, 'pipelines'));
     const wanted = process.env.CDK8S_OUTDIR;
@@ -23,9 +23,9 @@ async function main(): Promise<void> {
       `${relative('', outdir)}: ${Object.keys(environments).length} environments, each with ${names}`,
     );
   } catch (error) {
-    const told = mistake(error);
-    if (told === undefined) throw error;
-    console.error(told);
+    const message = definitionFault(error);
+    if (message === undefined) throw error;
+    console.error(message);
     process.exitCode = 1;
   }
 }

@@ -219,7 +219,7 @@ const SCHEMA: Refusal[] = [
     features({ __name__: INT }),
     '__name__',
     '"__name__"',
-    'not two of these in front',
+    'beginning with a letter or one underscore',
   ],
   ['a feature that is a date', features({ a: { type: 'datetime' } }), 'a.type', '"datetime"', 'float, int'],
   [

@@ -36,10 +36,10 @@ describe('the pipelines of a folder are refused', () => {
   test('with file, line and column, and without a stack, where a definition is not valid TypeScript', () => {
     write('trip', { 'pipeline.ts': "export const pipeline = { name: 'trip'\n  owner: 'us' };\n" });
     const program = `
-      const { loadPipelines, mistake } = require('./lib');
-      try { loadPipelines(${JSON.stringify(folder)}); } catch (error) { console.log(mistake(error)); }`;
+      const { loadPipelines, definitionFault } = require('./lib');
+      try { loadPipelines(${JSON.stringify(folder)}); } catch (error) { console.log(definitionFault(error)); }`;
     const { stdout } = spawnSync('node_modules/.bin/ts-node', ['--eval', program], { encoding: 'utf8' });
-    expect(stdout).toMatch(/^a definition is no TypeScript:\n.*Expected ','/);
+    expect(stdout).toMatch(/^a definition is not valid TypeScript:\n.*Expected ','/);
     expect(stdout).toContain(`${join(folder, 'trip/pipeline.ts')}:2:1]`);
     expect(stdout).not.toMatch(/backtrace|unknown|node_modules/);
   });

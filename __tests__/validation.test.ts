@@ -220,23 +220,23 @@ const REFERENCES: Defect[] = [
   [
     'a NetworkPolicy around no pod',
     (s) => (s.networkPolicy.spec.podSelector.matchLabels = { app: 'x' }),
-    'NetworkPolicy a/web: stands around no pod',
+    'NetworkPolicy a/web: selects no pod',
     '{"app":"x"}',
   ],
   [
     'a NetworkPolicy in another namespace',
     (s) => (s.networkPolicy.metadata.namespace = 'b'),
-    'NetworkPolicy b/web: stands around no pod',
+    'NetworkPolicy b/web: selects no pod',
   ],
   [
     'a namespace that does not exist',
     (s) => (s.claim.metadata.namespace = 'c'),
-    "PersistentVolumeClaim c/data: stands in namespace 'c', which does not exist",
+    "PersistentVolumeClaim c/data: is in namespace 'c', which does not exist",
   ],
   [
     'an object of no namespace',
     (s) => delete s.role.metadata.namespace,
-    "Role web: stands in no namespace, and would land in 'default'",
+    "Role web: has no namespace, and would be created in 'default'",
   ],
 ];
 
@@ -354,13 +354,13 @@ const CONTENT: Defect[] = [
     (name): Defect => [
       `the variable ${name}`,
       (s) => env(s, name, 'hunter2'),
-      `Deployment a/web: ${name} is a secret by its name, and its value stands in the open`,
+      `Deployment a/web: ${name} has the name of a secret, and its value is in plain text`,
     ],
   ),
   [
     'a password with a variable in it',
     (s) => env(s, 'DB_PASSWORD', 'hunter2$(MODE)'),
-    'DB_PASSWORD is a secret by its name',
+    'DB_PASSWORD has the name of a secret',
   ],
   [
     'a URL with a password',
@@ -514,7 +514,7 @@ describe('of a whole environment, the validation finds', () => {
     [
       'a namespace forgotten',
       (find) => (find('Namespace', 'mlops-steps').metadata.name = 'x'),
-      "stands in namespace 'mlops-steps', which does not exist",
+      "is in namespace 'mlops-steps', which does not exist",
     ],
   ])('%s', (_, plant, says) => {
     expect(broken(plant).join('\n')).toContain(says);

@@ -2,5 +2,5 @@ import { laptop } from './laptop';
 import { production } from './production';
 import { workstation } from './workstation';
 
-/** Every cluster, by its folder below `dist/`; the workstation's is `dist/` itself. */
+/** Every environment, by its folder below `dist/`. The folder `.` is `dist/` itself. */
 export const environments = { '.': workstation, laptop, production };

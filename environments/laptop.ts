@@ -1,4 +1,4 @@
 import { defineEnvironment } from '../lib';
 
-/** One node without a GPU: everything on its default. */
+/** One node without a GPU. Every value is the default. */
 export const laptop = defineEnvironment({});

@@ -8,95 +8,99 @@ import { SecretRef } from './definitions/secret-ref';
 import { Database } from './foundation/database';
 import { ObjectStore } from './foundation/object-store';
 
-/** What people call the environment of a folder below `dist/`: `dist/` itself is the workstation's. */
+/** The environment's name, from its folder below `dist/`. The folder `.`, `dist/` itself, is the workstation's. */
 export function environmentName(folder: string): string {
   return folder === '.' ? 'workstation' : folder;
 }
 
-/** A cluster the platform runs on. Everything has a default: name only what differs. */
+/** A cluster that the platform runs on. Every prop has a default: set only what differs from it. */
 export interface EnvironmentProps {
   /**
-   * Which Postgres holds the metadata of Airflow and MLflow.
+   * The Postgres that holds the metadata of Airflow and MLflow.
    * @default - Postgres in the cluster, 10Gi
    */
   readonly database?: Database;
 
   /**
-   * Which S3 holds data, artifacts, models and logs.
+   * The S3 store that holds batches of data, artifacts, models and logs.
    * @default - MinIO in the cluster, 50Gi
    */
   readonly objectStore?: ObjectStore;
 
   /**
-   * What each Triton server computes on.
+   * The GPUs of each Triton server.
    * @default - no GPU
    */
   readonly accelerator?: Accelerator;
 
   /**
-   * GPUs in the whole cluster, Triton's among them; training may have the rest.
-   * @default - as many as Triton takes
+   * Number of GPUs in the whole cluster: those of Triton (`accelerator.count` × `tritonReplicas`), and the rest, which
+   * training may use. It needs an `accelerator`.
+   * @default - as many as Triton uses, so that training has none
    */
   readonly gpus?: number;
 
   /**
-   * Triton servers, each of which serves every model.
+   * Number of Triton servers, 1 to 100. Each serves every model.
    * @default 1
    */
   readonly tritonReplicas?: number;
 
   /**
-   * MLflow servers.
+   * Number of MLflow servers, 1 to 20.
    * @default 1
    */
   readonly mlflowReplicas?: number;
 
   /**
-   * Servers of Airflow's pages and API.
+   * Number of Airflow API servers, which also serve its web pages, 1 to 20.
    * @default 1
    */
   readonly airflowApiServerReplicas?: number;
 
   /**
-   * Airflow tasks that run at the same time.
+   * Number of Airflow tasks that run at the same time, 1 to 1000. A task that waits for its step pod is deferred and
+   * does not count.
    * @default 8
    */
   readonly parallelism?: number;
 
   /**
-   * Pages open at `<name>.<domain>`. Browsers lead every name under localhost to this machine.
+   * DNS domain of the web pages, which open at `<name>.<domain>`, as in `airflow.mlops.localhost`. Browsers resolve
+   * every name under `localhost` to the machine that they run on.
    * @default mlops.localhost
    */
   readonly domain?: string;
 
   /**
-   * IngressClass of the pages.
+   * IngressClass of the web pages' Ingresses.
    * @default - the cluster's default class
    */
   readonly ingressClass?: string;
 
   /**
-   * Namespace of the ingress controller; k3s runs Traefik in kube-system.
+   * Namespace of the ingress controller, from which alone the NetworkPolicies allow requests to the web pages. k3s
+   * runs Traefik in kube-system.
    * @default kube-system
    */
   readonly ingressNamespace?: string;
 
   /**
-   * Secret of type kubernetes.io/tls for `*.<domain>`.
+   * Secret of type kubernetes.io/tls for `*.<domain>`, in mlops-platform. Create it before `kubectl apply`.
    * @default - plain http
    */
   readonly tlsSecretName?: string;
 
   /**
-   * StorageClass of every volume that the platform claims.
+   * StorageClass of every PersistentVolumeClaim. Kubernetes does not let a claim change it later.
    * @default - the cluster's default storage class
    */
   readonly storageClass?: string;
 
   /**
-   * An image that holds every package of the steps and of Triton's sidecar, as
-   * `python/Dockerfile` makes it: `registry.example.com/mlops/steps:1`.
-   * @default - Python and uv, which install the locked packages from the public index
+   * Image that contains every Python package of the steps and of Triton's sidecar, with its registry and an exact tag
+   * or a digest: `registry.example.com/mlops/steps:1`. `python/Dockerfile` builds it.
+   * @default - an image with Python and uv, which installs the locked packages from the public package index
    */
   readonly stepImage?: string;
 
@@ -153,16 +157,19 @@ const schema = z
     error: 'needs an accelerator, which says what kind of GPU these are: Accelerator.nvidia(…)',
   });
 
-/** A cluster whose every value is checked and whose defaults are filled in. */
+/** An environment whose values are checked and whose defaults are filled in. */
 export interface Environment extends z.output<typeof schema> {
   readonly ingress: IngressSettings;
-  /** GPUs that Triton leaves to training. */
+  /** Number of GPUs that training may use: all but Triton's. */
   readonly trainingGpus: number;
-  /** Secrets that the cluster's owner must have put there. */
+  /** Secrets that must exist in the cluster before `kubectl apply`. */
   readonly externalSecrets: readonly SecretRef[];
 }
 
-/** @throws DefinitionErrors with every violation: its path, the value, and the way out. */
+/**
+ * Checks an environment and fills in its defaults. A file in `environments/` exports the result.
+ * @throws DefinitionErrors with every fault: its path, the value received, and what is allowed.
+ */
 export function defineEnvironment(props: EnvironmentProps): Environment {
   const values = parse(schema, props, 'environment');
   const triton = values.accelerator.count * values.tritonReplicas;
@@ -184,6 +191,6 @@ export function defineEnvironment(props: EnvironmentProps): Environment {
 }
 
 function hasBind(value: unknown): boolean {
-  // Functions have one too, and `Database.inCluster` without its parentheses is one.
+  // Only an object: every function has a `bind` too, `Database.inCluster` without its parentheses for one.
   return typeof value === 'object' && typeof (value as { bind?: unknown } | null)?.bind === 'function';
 }

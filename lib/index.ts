@@ -1,5 +1,5 @@
 export { Accelerator, type NvidiaProps } from './definitions/accelerator';
-export { DefinitionError, DefinitionErrors, mistake } from './definitions/definition-error';
+export { DefinitionError, DefinitionErrors, definitionFault } from './definitions/definition-error';
 export { SecretRef } from './definitions/secret-ref';
 export { type Environment, defineEnvironment, type EnvironmentProps } from './environment';
 export { Database } from './foundation/database';

@@ -8,7 +8,7 @@ import { MLflow } from './training/mlflow';
 import { Airflow } from './workflow/airflow';
 import type { Environment } from './environment';
 
-/** The lifecycle from top to bottom, for one environment. */
+/** All modules of one environment, in the order of a model's life. Each gets what it uses of those before it. */
 export class Platform {
   readonly observability = new Observability();
   readonly foundation: Foundation;
@@ -17,7 +17,7 @@ export class Platform {
   readonly serving: Triton;
   readonly monitoring: Monitoring;
 
-  /** @param name of the environment, which the cluster then carries */
+  /** @param name the environment's name; it becomes a label of the platform's namespace */
   constructor(app: App, name: string, environment: Environment, pipelines: readonly LoadedPipeline[]) {
     const { observability } = this;
     const { ingress } = environment;

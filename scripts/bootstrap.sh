@@ -2,7 +2,7 @@
 #
 # Puts k3s, kubectl, k9s and helm on a bare Linux machine, so that
 # `kubectl apply -f dist` has a cluster that knows the kinds in it. `--help`
-# says the rest.
+# describes the options and exit codes.
 
 set -Eeuo pipefail
 umask 022
@@ -119,7 +119,7 @@ die() {
   exit "$code"
 }
 
-# In a dry run, what would stop a real run is told and the plan goes on.
+# Ends the script. A dry run only prints the reason, and goes on with the plan.
 stop_unless_dry() {
   local code="$1"
   shift
@@ -284,8 +284,8 @@ open Linux again and repeat:
 GPU=none
 readonly TOOLKIT_GUIDE="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html"
 
-# No `grep -q` behind a pipe in this script: it closes the pipe early, the
-# writer dies of that, and pipefail takes it for a failure.
+# This script has no `grep -q` behind a pipe: grep -q closes the pipe early, the
+# writer then ends with SIGPIPE, and with pipefail that is a failure.
 
 nvidia_card_on_pci_bus() {
   local device
@@ -308,7 +308,7 @@ nvidia_driver_answers() {
 
 detect_gpu() {
   if nvidia_driver_answers; then
-    # The program that k3s looks for; nvidia-ctk alone does not start containers.
+    # k3s looks for this program; nvidia-ctk alone does not start containers.
     if have nvidia-container-runtime; then
       GPU=ready
     else
@@ -338,8 +338,8 @@ report_gpu() {
 
 # --- The list of what was installed ------------------------------------------
 #
-# One line each, tab-separated: kind, tool, version, sha256, path.
-# Written before the thing itself, so that a run that breaks off can be undone.
+# One line for each, tab-separated: kind, tool, version, sha256, path. A line is
+# written before its file, so that a run that is interrupted can be undone.
 
 # True when the list holds that path; sets SEEN_VERSION and SEEN_SHA256.
 is_recorded() { # kind path
@@ -398,8 +398,8 @@ minor_of() { # v1.34.5+k3s1 -> 1.34
 
 NEEDED=()
 
-# A tool is ours when the list names its path. One that is not ours is left
-# alone: what somebody else put there is theirs to change.
+# A tool was installed by this script where the list has its path. Any other is
+# left as it is, because somebody else installed it.
 find_needed() {
   local tool path
   for tool in "${SELECTED[@]}"; do
@@ -421,7 +421,7 @@ find_needed() {
   done
 }
 
-# True when a k3s that is not ours is here and will do.
+# True when another k3s of the same minor version is installed, which then is used.
 foreign_k3s() {
   local path="" version=""
   if [[ -e $BIN_DIR/k3s ]]; then
@@ -472,9 +472,9 @@ require_tools() {
       "coreutils tar gzip gawk procps-ng util-linux)."
 }
 
-# What k3s listens on: API server, supervisor, kubelet, kube-proxy, controllers
-# and containerd's streams. With one of them taken it stops at once, or serves
-# somebody else's answers.
+# Ports of k3s: API server, supervisor, kubelet, kube-proxy, controllers and
+# containerd's streams. Where another program has one of them, k3s stops at once,
+# or its clients reach that program.
 readonly K3S_PORTS=(6443 6444 10010 10248 10249 10250 10256 10257 10258 10259)
 
 # Prints those of the ports that a program listens on.
@@ -551,7 +551,7 @@ check_proxy() {
   done
 }
 
-# A firewall that k3s's own rules do not reach past: pods then have no DNS.
+# firewalld and ufw drop traffic that k3s's own rules allow: pods then have no DNS.
 check_firewall() {
   if have firewall-cmd && firewall-cmd --state >/dev/null 2>&1; then
     warn "firewalld is on and cuts pods off from each other and from DNS. Let them through:
@@ -571,7 +571,7 @@ check_selinux() {
   fi
 }
 
-check_room() {
+check_space() {
   # Triton's image alone, the same with and without a GPU, is 9 GB to pull and 16 GB unpacked.
   local want_gb=40 free_kb memory_kb place="$ROOT/var/lib"
   [[ -d $place ]] || place="${ROOT:-/}"
@@ -597,7 +597,7 @@ preflight() {
     # An upgrade finds its own k3s on the ports.
     is_recorded binary "$BIN_DIR/k3s" || check_ports
     check_cgroups
-    check_room
+    check_space
     check_firewall
     check_selinux
   fi
@@ -663,8 +663,8 @@ fetch() { # tool url path
         "network, download $2 and put it there."
     return 0
   fi
-  # In the background, for bash hears a signal only between commands, and this
-  # one may take minutes.
+  # In the background: bash handles a signal only between commands, and a download
+  # may take minutes.
   curl --proto '=https' --tlsv1.2 --fail --location --silent --show-error \
     --connect-timeout 20 --speed-limit 1024 --speed-time 60 --retry 3 --retry-delay 2 --output "$3" "$2" &
   DOWNLOAD=$!
@@ -687,7 +687,7 @@ curl_failure() { # curl's exit status
   esac
 }
 
-# Ends the script where the file at a path is not the published one.
+# Ends the script where the file at a path does not have the published checksum.
 verify() { # tool path name pin
   local tool="$1" path="$2" name="$3" pin="$4" expected actual
   # kubectl's file holds the hash alone; the others name the file beside it.
@@ -739,7 +739,7 @@ images_due() {
 }
 
 # Without a network k3s also needs the images of its own pods (DNS, ingress,
-# volumes), which it loads from a folder. Their archive may lie beside the rest.
+# volumes), which it loads from a folder. --offline DIR may contain their archive.
 obtain_images() {
   [[ -n $OFFLINE ]] || return 0
   local name
@@ -780,13 +780,13 @@ put_file() { # tool mode path; content on standard input
 # --- k3s as a service ---------------------------------------------------------
 #
 # k3s ships an install script that writes a unit and an uninstall script. It is
-# not used: its checksum is published nowhere apart from the script itself, and
-# it reaches for more than is wanted here. The unit below starts the verified
-# binary and nothing else, and --uninstall below undoes it.
+# not used: no checksum of it is published apart from the script itself, and it
+# changes more of the machine than is wanted here. The unit below starts only the
+# verified binary, and --uninstall below removes it.
 
 unit_text() {
-  # Never --default-runtime nvidia: without the container toolkit k3s then dies
-  # at start. k3s finds the toolkit itself and makes the RuntimeClass nvidia.
+  # Not --default-runtime nvidia, with which k3s fails to start where there is no
+  # container toolkit. k3s finds the toolkit itself and makes the RuntimeClass nvidia.
   cat <<UNIT
 # Written by mlops-lifecycle, scripts/bootstrap.sh.
 [Unit]
@@ -838,12 +838,12 @@ IMAGES_ARCHIVE=""
 PROXY_DUE=0  # whether the proxy of this shell has to be written down for k3s
 SERVICE=none # what has to be done with the service: restart (files are written first), start, or none
 
-# The file is not compared itself: in a dry run it may not be readable, and the
-# list of what was installed holds its hash.
+# Compares hashes: in a dry run the file may not be readable, and the list of what
+# was installed has its hash.
 find_proxy_work() {
   local text
   text="$(proxy_text)" || exit
-  # Without a proxy in this shell (sudo drops it) the one given before stays.
+  # Where this shell has no proxy, because sudo drops it, an earlier one stays.
   [[ -n $text ]] || return 0
   if [[ ! -e $UNIT_ENV_FILE ]]; then
     PROXY_DUE=1
@@ -855,7 +855,7 @@ find_proxy_work() {
   fi
 }
 
-# Is the unit ours, untouched since, and other than these options ask for?
+# Was the unit written by this script and not changed since, but for other options?
 unit_differs() {
   unchanged file "$UNIT_FILE" && [[ "$(unit_text)" != "$(<"$UNIT_FILE")" ]]
 }
@@ -900,7 +900,7 @@ start_k3s() {
   if [[ -n $IMAGES_ARCHIVE ]]; then
     images="$K3S_IMAGES/${IMAGES_ARCHIVE##*/}"
     install -d -m 0755 "$K3S_IMAGES"
-    # Complete before it has its name, by which the next run knows that it is there.
+    # Renamed once it is complete, because the next run looks for its name alone.
     install -m 0644 "$IMAGES_ARCHIVE" "$images.new"
     mv -f "$images.new" "$images"
   fi
@@ -942,13 +942,13 @@ DEFINITIONS="" # the file beside this script; empty where the script stands alon
 
 find_definitions() {
   local script="${BASH_SOURCE[0]:-}" file
-  # From a pipe the script has no place.
+  # A script that bash reads from a pipe has no path.
   [[ -n $script ]] || return 0
   file="$(cd -- "$(dirname -- "$script")/.." && pwd)/dist/00-crds.yaml"
   [[ ! -r $file ]] || DEFINITIONS="$file"
 }
 
-# Does the cluster get the definitions from here?
+# Does this script apply the definitions?
 brings_definitions() {
   [[ -n $DEFINITIONS ]] && { needed k3s || is_recorded binary "$BIN_DIR/k3s"; }
 }
@@ -956,10 +956,10 @@ brings_definitions() {
 bring_definitions() {
   local kubectl=("$BIN_DIR/k3s" kubectl --kubeconfig "$K3S_KUBECONFIG") there
   brings_definitions || return 0
-  # Any that is there is left to whoever put it there.
+  # Where the cluster has definitions, they are left to whoever installed them.
   there="$("${kubectl[@]}" get -f "$DEFINITIONS" -o name 2>/dev/null)" || true
   [[ -z $there ]] || return 0
-  # As the reader will: `kubectl apply -f dist` then finds them unchanged.
+  # In the same way as `kubectl apply -f dist`, which then finds them unchanged.
   if ! "${kubectl[@]}" apply -f "$DEFINITIONS" >/dev/null ||
     ! "${kubectl[@]}" wait --for=condition=Established --timeout=60s -f "$DEFINITIONS" >/dev/null; then
     die $E_NOT_READY "the cluster did not take the definitions of $DEFINITIONS, for the reason above. Run this again."
@@ -971,7 +971,7 @@ bring_definitions() {
 
 KUBECONFIG_HINT=""
 
-# Has the last words of this script say how a terminal is pointed at the cluster.
+# Sets the line that the script prints last: how a terminal is connected to the cluster.
 hint_kubeconfig() { # shell path
   case "${1##*/}" in
     fish) KUBECONFIG_HINT="set -gx KUBECONFIG $2" ;;
@@ -979,8 +979,8 @@ hint_kubeconfig() { # shell path
   esac
 }
 
-# Copies k3s's kubeconfig to the person who called sudo. A file that is already
-# there is theirs (other clusters live in it) and is not touched.
+# Copies k3s's kubeconfig to the person who called sudo. An existing file is not
+# changed, because it has that person's other clusters.
 give_kubeconfig() {
   local user="${SUDO_USER:-root}" home shell dir target
   home="$(getent passwd "$user" | cut -d: -f6)"
@@ -998,14 +998,15 @@ give_kubeconfig() {
     fi
   fi
   copy_kubeconfig "$user" "$dir" "$target"
-  # Beside other clusters the choice is made anew in each shell: a profile that
-  # made it would send a command meant for one cluster to another.
+  # A person with other clusters chooses in each shell: a profile that chose this
+  # one could send a command to the wrong cluster.
   [[ -n $KUBECONFIG_HINT ]] || name_kubeconfig "$user" "$ROOT$home" "$shell"
 }
 
 copy_kubeconfig() { # user dir target
   local user="$1" dir="$2" target="$3"
-  # Ours, and changed since (a namespace chosen, a context renamed): theirs now.
+  # A copy that was changed since (another namespace, a renamed context) belongs to
+  # the person and is not overwritten.
   if [[ -e $target ]] && ! unchanged kubeconfig "$target"; then
     return 0
   fi
@@ -1030,9 +1031,9 @@ readonly PROFILE_MARK="# mlops-lifecycle: the cluster on this machine"
 readonly PROFILE_LINE="export KUBECONFIG=\"\$HOME/.kube/config\""
 readonly PROFILE_LINE_FISH="set -gx KUBECONFIG \"\$HOME/.kube/config\""
 
-# Adds KUBECONFIG to the profile of the person's shell, unless something there
-# sets it already. One who took the line out again does not get it back. Where
-# a new terminal will not be about this cluster, the line to type is said.
+# Adds KUBECONFIG to the profile of the person's shell, unless the profile sets it
+# already. A line that the person has removed is not added again. Where a new
+# terminal will not use this cluster, the script prints the line to type.
 name_kubeconfig() { # user home shell
   local user="$1" home="$2" profile="" line="$PROFILE_LINE" last
   case "${3##*/}" in
@@ -1060,8 +1061,8 @@ name_kubeconfig() { # user home shell
   fi
   KUBECONFIG_HINT=""
   record profile k3s - - "$profile"
-  # Written as that person: a profile is theirs, folders and all. A last line
-  # that was left open is ended first.
+  # Written as that person, who owns the profile and its folders. A last line
+  # without a line break gets one first.
   # shellcheck disable=SC2016
   as_user "$user" bash -c 'umask 022
     mkdir -p "${1%/*}"
@@ -1076,8 +1077,8 @@ as_user() { # user command...
   if [[ $user == root ]]; then "$@"; else runuser -u "$user" -- "$@"; fi
 }
 
-# Takes the two lines out again, and a file that then is empty with them. What
-# else stands below the mark was put there by the profile's owner and stays.
+# Removes the two lines, and the file where it is empty then. Other lines below
+# the mark are the person's own and stay.
 clean_profile() { # path
   local line before="" found=0 kept=""
   if [[ -f $1 && ! -L $1 ]]; then
@@ -1091,7 +1092,7 @@ clean_profile() { # path
     done <"$1"
   fi
   if ((found)); then
-    # Written over: the file keeps its owner and mode.
+    # Overwritten and not replaced, so that the file keeps its owner and mode.
     if [[ -n $kept ]]; then printf '%s' "$kept" >"$1"; else rm -f -- "$1"; fi
     say "removed: the line with KUBECONFIG in $1"
   fi
@@ -1222,8 +1223,8 @@ container_processes() {
     }'
 }
 
-# Prints the mount points below k3s's directories, deepest first. A directory
-# that is itself a mount (a disk of its own for the data) is the owner's.
+# Prints the mount points below k3s's directories, deepest first. A directory that
+# is a mount point itself (a separate disk for the data) is not one of them.
 k3s_mounts() {
   local path dir
   while read -r _ path _; do
@@ -1247,7 +1248,7 @@ remove_network() {
       ip netns delete "$link" 2>/dev/null || true
     done < <(ip netns list 2>/dev/null | awk '$1 ~ /^cni-/ { print $1 }')
   fi
-  # Left behind, these rules would go on sending ports 80 and 443 to dead pods.
+  # These rules would still send ports 80 and 443 to pods that no longer exist.
   for save in iptables-save ip6tables-save; do
     restore="${save%-save}-restore"
     if have "$save" && have "$restore" && "$save" >"$WORK/rules" 2>/dev/null && grep -qE 'KUBE-|CNI-|flannel' "$WORK/rules"; then
@@ -1293,7 +1294,7 @@ uninstall_k3s() {
       say "left: $dir was there before k3s"
     fi
   done
-  # Parents that k3s made; they go only when nothing else is in them.
+  # Parents that k3s made, which are removed only where they are empty.
   rmdir "$ROOT/etc/rancher" "$ROOT/var/lib/rancher" 2>/dev/null || true
   while read -r path; do
     [[ -n $path ]] || continue
@@ -1305,8 +1306,7 @@ uninstall_k3s() {
   done < <(awk -F '\t' '$1 == "profile" { print $5 }' "$MANIFEST")
 }
 
-# Removes a file that is still as it was recorded; one that was changed since
-# is somebody's work and stays.
+# Removes a file that is unchanged since it was recorded. A changed file stays.
 remove_recorded() { # kind path
   is_recorded "$1" "$2" || return 0
   if [[ ! -e $2 ]]; then

@@ -1,7 +1,7 @@
-/** Something a person must see to; its message is all they need, no stack. */
+/** An error that the user can resolve. Only its message is printed, without a stack trace. */
 export class Failure extends Error {}
 
-/** Runs a command line's main function and ends with a message instead of a stack. */
+/** Runs the main function of a command line. A Failure becomes a message and exit status 1. */
 export async function run(main: () => Promise<void> | void): Promise<void> {
   try {
     await main();
@@ -12,7 +12,7 @@ export async function run(main: () => Promise<void> | void): Promise<void> {
   }
 }
 
-/** Arguments that parseArgs refuses, in words that need no stack. */
+/** Whether it is parseArgs' error for a wrong option, whose message needs no stack trace. */
 function isUsage(error: unknown): error is Error {
   return String((error as { code?: string }).code).startsWith('ERR_PARSE_ARGS');
 }

@@ -7,32 +7,36 @@ import { type DataSchemaDefinition, dataSchemaSpecSchema } from './schema';
 import { type SourceDefinition, sourceSpecSchema, type SqlSource, unknownSource } from './source';
 
 export interface DataCollectionProps {
+  /** Name of the pipeline. */
   readonly name: string;
   readonly source: SourceDefinition;
   readonly schema: DataSchemaDefinition;
   /** Bucket that holds every pipeline's data. */
   readonly bucket: string;
-  /** Where the step `collect` runs. */
+  /** Namespace of the step pods. */
   readonly namespace: string;
 }
 
-/** A variable whose value is a key of a Secret, as Kubernetes spells it. */
+/** An environment variable from a key of a Secret, as a container's `env` has it. */
 const secretVariable = z.strictObject({
   name: z.string(),
   valueFrom: z.strictObject({ secretKeyRef: z.strictObject({ name: z.string(), key: z.string() }) }),
 });
 
-/** What a pipeline's spec says of this stage. */
+/** Schema of the part of spec.json that this stage writes. */
 export const collectionSpecSchema = z.strictObject({
   source: sourceSpecSchema,
-  /** For the step `collect` alone. */
+  /** Environment variables of the step `collect` alone. */
   env: z.array(secretVariable).optional(),
   schema: dataSchemaSpecSchema,
   bucket: z.string(),
   prefix: z.string(),
 });
 
-/** Stage 1: where a batch comes from, what a good one is, and where it is kept. */
+/**
+ * Stage 1: the source of a batch, the schema that checks it, and the bucket that keeps it. For a source in a database
+ * it also opens the database's port to the step `collect`.
+ */
 export class DataCollection extends Construct {
   /** Read by the steps `collect` and `preprocess`. */
   readonly spec: z.output<typeof collectionSpecSchema>;
@@ -42,7 +46,6 @@ export class DataCollection extends Construct {
     const { source } = props;
     this.spec = {
       source: sourceSpec(source, props.bucket),
-      // For the step `collect` alone.
       env: source.type === 'sql' ? [databaseUrl(source)] : undefined,
       schema: {
         ...props.schema,

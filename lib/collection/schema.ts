@@ -2,64 +2,65 @@ import { z } from 'zod';
 import { filledIn } from '../definitions/filled-in';
 import { rules } from '../definitions/rules';
 
-/** A column and what a good value in it is. A row that breaks it is quarantined. */
+/** A column of a collected batch and its valid values. A row with an invalid value is quarantined. */
 export interface Column {
-  /** What its values are. */
+  /** Type of the values. */
   readonly type: 'float' | 'int' | 'string' | 'bool' | 'datetime';
   /**
-   * Whether a row may leave it empty.
+   * Whether a value may be missing.
    * @default false
    */
   readonly nullable?: boolean;
   /**
-   * Smallest good value.
-   * @default - any
+   * Smallest valid value, for `float` and `int` alone.
+   * @default - no lower bound
    */
   readonly min?: number;
   /**
-   * Largest good value.
-   * @default - any
+   * Largest valid value, for `float` and `int` alone.
+   * @default - no upper bound
    */
   readonly max?: number;
 }
 
-/** What a model is asked with: Triton takes numbers. */
+/** A feature: a number of the model's input. `preprocess` drops rows with a value out of bounds. */
 export interface Feature {
-  /** What its values are. */
+  /** Type of the values. The model gets either as float32. */
   readonly type: 'float' | 'int';
   /**
-   * Smallest value the model was made for.
-   * @default - any
+   * Smallest valid value.
+   * @default - no lower bound
    */
   readonly min?: number;
   /**
-   * Largest value the model was made for.
-   * @default - any
+   * Largest valid value.
+   * @default - no upper bound
    */
   readonly max?: number;
 }
 
-/** What a good batch is, and what the model makes of it. */
+/** The columns of a batch, and the features and the target that are made of them. */
 export interface DataSchema {
-  /** Columns of the batch as it is collected. Others are ignored. */
+  /** Columns of the batch as it is collected, by name. Other columns are ignored. */
   readonly columns: Readonly<Record<string, Column>>;
-  /** The datetime column by which rows are split into training and holdout. */
+  /** The datetime column by which rows are split: the oldest are for training, the newest are the holdout. */
   readonly timestamp: string;
-  /** What `features` in model.py returns, in the order in which the model is asked. */
+  /** The features that `features` in model.py returns, by name, in the order of the model's input. */
   readonly features: Readonly<Record<string, Feature>>;
-  /** What is predicted: the column that `features` returns beside the features. */
+  /** The value that is predicted: a column that `features` in model.py returns beside the features. */
   readonly target: Feature & {
-    /** Its name, unlike every feature's. */
+    /** Name of the column. No feature may have it, nor one that differs only by case. */
     readonly name: string;
   };
   /**
-   * Share of a batch's rows that may be quarantined before the run stops, 0 to 1.
+   * Largest share of a batch's rows that may be quarantined, 0 to 1. Above it the run stops with a permanent error. The
+   * same limit holds for the rows that `preprocess` drops.
    * @default 0.1
    */
   readonly maxQuarantined?: number;
   /**
-   * The string column that says which request a row belongs to, where requests carry an id:
-   * sampled predictions are then held against the labels that arrive later.
+   * The column, of type `string`, with the id of the inference request that a row belongs to. With it, `monitor`
+   * compares sampled predictions with the labels that arrive later.
    * @default - none
    */
   readonly requestId?: string;
@@ -108,7 +109,7 @@ export const dataSchemaSchema = z
     path: ['target', 'name'],
     error: 'must not be a feature too: the model would be told the answer',
   })
-  .refine(({ features, target }) => noTwinsByCase([...Object.keys(features), target.name]), {
+  .refine(({ features, target }) => differByMoreThanCase([...Object.keys(features), target.name]), {
     path: ['features'],
     error: 'must not differ from one another only by case',
   });
@@ -116,10 +117,10 @@ export const dataSchemaSchema = z
 /** Checked, with its defaults filled in. */
 export type DataSchemaDefinition = z.output<typeof dataSchemaSchema>;
 
-/** As the steps read it. */
+/** Schema of a data schema in spec.json. */
 export const dataSchemaSpecSchema = filledIn(dataSchemaSchema).extend({
   columns: rules.named(filledIn(column)),
-  // A list: JSON objects promise no order, and the model is asked in this one.
+  // A list, because keys of a JSON object have no order, and the model's input has this one.
   features: z.array(z.strictObject({ name: rules.identifier(), ...feature.shape })),
 });
 
@@ -131,6 +132,6 @@ function notEmpty(record: object): boolean {
   return Object.keys(record).length > 0;
 }
 
-function noTwinsByCase(names: string[]): boolean {
+function differByMoreThanCase(names: string[]): boolean {
   return new Set(names.map((name) => name.toLowerCase())).size === names.length;
 }

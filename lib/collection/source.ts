@@ -4,30 +4,33 @@ import { filledIn } from '../definitions/filled-in';
 import { PERIOD_PATTERNS } from '../definitions/names';
 import { rules } from '../definitions/rules';
 
-/** What every source has: when a period's data is there, and until when there is any. */
+/** When the data of a period is published, and which period is the last. Every type of source has these props. */
 interface Timed {
   /**
-   * Months between a period's end and the day its data is there.
+   * Months between the end of a period and the publication of its data, 0 to 24. A run collects the newest period that
+   * is published.
    * @default 0
    */
   readonly monthsUntilPublished?: number;
 
   /**
-   * The newest period that the source will ever have, as in `2024-01`: a data set that has ended.
-   * @default - it goes on
+   * The last period that the source will ever have, as in `2024-01`, for a data set that has ended. It must be as long
+   * as a batch.
+   * @default - the source goes on
    */
   readonly until?: string;
 }
 
-/** A file behind http(s), one for each period. */
+/** Files on a web server, one for each period. */
 export interface HttpSource extends Timed {
-  /** A file that a web server has. */
+  /** Files on a web server. */
   readonly type: 'http';
 
   /**
-   * Address of one batch's file. `{{ year }}`, `{{ month }}` (2024-01), `{{ date }}`
-   * (2024-01-31) and `{{ hour }}` (2024-01-31T05) stand for the batch's period, in UTC.
-   * On port 80 or 443, which the step pods' NetworkPolicy opens, and without a password or token.
+   * URL of a batch's file. `{{ year }}`, `{{ month }}` (2024-01), `{{ date }}` (2024-01-31) and `{{ hour }}`
+   * (2024-01-31T05) stand for the batch's period, in UTC; at least one must be there. The port must be 80 or 443,
+   * because the step pods' NetworkPolicy opens no other. The URL must not contain a password or token, because dist/ is
+   * readable by everyone.
    */
   readonly url: string;
 
@@ -38,14 +41,15 @@ export interface HttpSource extends Timed {
   readonly format?: 'parquet' | 'csv';
 }
 
-/** Files in the platform's own object store that somebody puts there. */
+/** Files that somebody uploads to the platform's own object store. */
 export interface S3Source extends Timed {
   /** Files in the platform's own object store. */
   readonly type: 's3';
 
   /**
-   * Where a batch's files lie in the bucket `data`: `incoming/trips/{{ month }}/`. Every
-   * file below it whose name ends in its `format`, `.parquet` say, is part of the batch.
+   * Prefix of a batch's files in the bucket `data`, with at least one placeholder as in `HttpSource`:
+   * `incoming/trips/{{ month }}/`. Every file below it whose name ends in the format, as in `.parquet`, is part of the
+   * batch.
    */
   readonly prefix: string;
 
@@ -61,28 +65,28 @@ export interface SqlSource extends Timed {
   /** Rows of a Postgres database. */
   readonly type: 'sql';
 
-  /** Names the batch's rows; `:start` and `:end` stand for the period, its end not included. */
+  /** A SELECT that returns a batch's rows. `:start` and `:end` stand for the period; `:end` is exclusive. */
   readonly query: string;
 
   /** How much time a batch spans. */
   readonly period: Period;
 
   /**
-   * Secret in mlops-steps whose key `url` is `postgresql://user:password@host:port/database`;
-   * the step `collect` alone gets it.
+   * Name of a Secret in mlops-steps that you create. Its key `url` is
+   * `postgresql://user:password@host:port/database`. Only the step `collect` gets it.
    */
   readonly secretName: string;
 
   /**
-   * Port of the database, which the NetworkPolicy of the step `collect` opens.
+   * Port of the database. The NetworkPolicy of the step `collect` opens it.
    * @default 5432
    */
   readonly port?: number;
 }
 
-/** The owner's own function `collect(start, end)` in model.py, which returns a DataFrame. */
+/** The function `collect(start, end)` in model.py, which returns a batch as a DataFrame; `end` is exclusive. */
 export interface PythonSource extends Timed {
-  /** What the owner's own function returns. */
+  /** The function `collect` in model.py. */
   readonly type: 'python';
 
   /** How much time a batch spans. */
@@ -94,7 +98,7 @@ export type Period = 'year' | 'month' | 'date' | 'hour';
 /** Where a batch comes from. */
 export type Source = HttpSource | S3Source | SqlSource | PythonSource;
 
-/** From the coarsest to the finest. */
+/** Every period, the longest first. */
 const PERIODS = Object.keys(PERIOD_PATTERNS) as readonly Period[];
 
 const timed = {
@@ -119,7 +123,10 @@ const http = z.strictObject({
       (url) => !/^[^:]*:\/\/[^/?#]*@|[?&][^=&]*(password|secret|token|signature|api_?key)[^=&]*=/i.test(url),
       'must not carry a user, password or token: dist is readable by everyone',
     )
-    .refine(opensToSteps, "must be on port 80 or 443: the step pods' firewall opens no other to the outside")
+    .refine(
+      hasAllowedPort,
+      "must be on port 80 or 443: the step pods' firewall opens no other to the outside",
+    )
     .pipe(template()),
   format,
   ...timed,
@@ -174,7 +181,7 @@ export const sourceSpecSchema = z.discriminatedUnion('type', [
   filledIn(python),
 ]);
 
-/** A text that quotes the batch's period, and nothing else. */
+/** A text with at least one placeholder for the batch's period, and with no other placeholder. */
 function template() {
   return z
     .string()
@@ -206,19 +213,19 @@ export function batchPeriod(source: SourcePeriod): Period {
   }
 }
 
-/** What of a source says how much time a batch spans. */
+/** The part of a source that determines how much time a batch spans. */
 type SourcePeriod =
   | Pick<HttpSource, 'type' | 'url'>
   | Pick<S3Source, 'type' | 'prefix'>
   | Pick<SqlSource | PythonSource, 'type' | 'period'>;
 
-/** Takes `never`: where a new type of source is handled nowhere, that does not compile. */
+/** The error for an unknown type. It takes `never`, so that a `switch` that lacks a type of source does not compile. */
 export function unknownSource(source: never): DefinitionError {
   const types = [http, s3, sql, python].map(({ shape }) => shape.type.value).join(', ');
   return new DefinitionError('source.type', `must be one of ${types}`, (source as { type?: unknown }).type);
 }
 
-/** Of a text that was checked to quote at least one. */
+/** The shortest period among the placeholders of a text, which must have at least one. */
 function finestPeriod(text: string): Period {
   const quoted = placeholders(text);
   return [...PERIODS].reverse().find((period) => quoted.includes(period))!;
@@ -228,7 +235,7 @@ function periodOf(batch: string): Period | undefined {
   return PERIODS.find((period) => new RegExp(`^${PERIOD_PATTERNS[period]}$`).test(batch));
 }
 
-/** Whether it is written as a period, and the calendar has it. */
+/** Whether a text is written as a period and is in the calendar. */
 function isPeriod(batch: string): boolean {
   const [date, hour] = batch.split('T');
   const start = `${`${date}-01-01`.slice(0, 10)}T${hour ?? '00'}:00:00.000Z`;
@@ -244,8 +251,10 @@ function isHttpUrl(url: string): boolean {
   );
 }
 
-function opensToSteps(url: string): boolean {
+/** Whether step pods may reach the URL's port. In the cluster any port may be opened by another NetworkPolicy. */
+function hasAllowedPort(url: string): boolean {
   const filled = fill(url);
+  // isHttpUrl reports this.
   if (!URL.canParse(filled)) return true;
   const { hostname, port } = new URL(filled);
   return ['', '80', '443'].includes(port) || /\.svc(\.cluster\.local)?$/.test(hostname);

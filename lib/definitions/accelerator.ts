@@ -4,9 +4,9 @@ import { DefinitionError } from './definition-error';
 import { parse } from './parse';
 import { rules } from './rules';
 
-/** What a pod must ask for to get its accelerators. */
+/** The fields of a pod's spec that give it GPUs. */
 export interface AcceleratedPod {
-  /** Extended resources, the same in requests and limits. */
+  /** Extended resources, which must be equal in requests and limits. */
   readonly limits: Record<string, k8s.Quantity>;
   readonly runtimeClassName?: string;
   readonly tolerations?: { key: string; operator: string; effect: string }[];
@@ -16,20 +16,20 @@ export interface AcceleratedPod {
 /** Which NVIDIA GPUs a pod gets. */
 export interface NvidiaProps {
   /**
-   * Whole GPUs a pod asks for.
+   * Number of GPUs of each pod: a whole number, at least 1.
    * @default 1
    */
   readonly count?: number;
 
   /**
-   * RuntimeClass under which containers see the GPU.
-   * k3s makes `nvidia` by itself where it finds the NVIDIA container toolkit.
+   * RuntimeClass with which containers see the GPU. The API server refuses pods where it does not exist. k3s creates
+   * `nvidia` by itself where it finds the NVIDIA container toolkit.
    * @default nvidia
    */
   readonly runtimeClassName?: string;
 
   /**
-   * Labels of the nodes that have GPUs.
+   * Labels of the nodes that have GPUs. Pods with a GPU run on no other node.
    * @default - any node that offers nvidia.com/gpu
    */
   readonly nodeSelector?: Record<string, string>;
@@ -41,7 +41,7 @@ const schema = z.strictObject({
   nodeSelector: z.record(z.string(), z.string()).optional(),
 });
 
-/** The GPUs of a pod, or none. The only place that says `nvidia.com/gpu`. */
+/** The GPUs of a pod, or none. No other file of lib/ names the resource `nvidia.com/gpu`. */
 export class Accelerator {
   /** No GPU: everything computes on the CPU. */
   static none(): Accelerator {
@@ -50,7 +50,7 @@ export class Accelerator {
 
   /**
    * NVIDIA GPUs.
-   * @throws DefinitionError when `count` is not a whole number of at least 1.
+   * @throws DefinitionError where `count` is not a whole number of at least 1.
    */
   static nvidia(props: NvidiaProps = {}): Accelerator {
     const count = props.count ?? 1;
@@ -62,7 +62,7 @@ export class Accelerator {
   }
 
   private constructor(
-    /** Whole GPUs; 0 where there are none. */
+    /** Number of GPUs of a pod; 0 for none. */
     readonly count: number,
     private readonly props: NvidiaProps,
   ) {}
@@ -75,11 +75,12 @@ export class Accelerator {
     return this.present ? (this.props.runtimeClassName ?? 'nvidia') : undefined;
   }
 
-  /** The same kind of accelerator in another number; 0 gives none. */
+  /** The same kind of GPU in another number; 0 gives `Accelerator.none()`. */
   withCount(count: number): Accelerator {
     return count === 0 ? Accelerator.none() : Accelerator.nvidia({ ...this.props, count });
   }
 
+  /** For a pod that computes on the GPUs. */
   forPod(): AcceleratedPod {
     if (!this.present) return { limits: {} };
     return {
@@ -89,7 +90,7 @@ export class Accelerator {
     };
   }
 
-  /** For pods that look at every GPU of a node without taking one. */
+  /** For a pod that reads every GPU of its node and reserves none. */
   forAgent(): Omit<AcceleratedPod, 'limits'> {
     return {
       runtimeClassName: this.runtimeClassName,

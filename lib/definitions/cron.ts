@@ -3,20 +3,21 @@ import type { Cron } from './rules';
 
 const DAY = 24 * 3600;
 
-// Fixed years, so that the same input gives the same bytes: a leap day, common years, and the next leap day.
+// The days that are searched. They are fixed, so that the result does not depend on today's date, and they include
+// two leap days, so that the gaps of a schedule on 29 February are found.
 const FIRST_DAY = Date.UTC(2024, 0, 1) / 1000;
 const LAST_DAY = Date.UTC(2028, 1, 29) / 1000;
 
 const gaps = new Map<Cron, number>();
 
-/** The longest time between two runs of a schedule, in seconds, from one leap day to the next. */
+/** The longest time between two runs of a schedule, in seconds. */
 export function longestGapSeconds(cron: Cron): number {
   const gap = gaps.get(cron) ?? longestGap(cron);
   gaps.set(cron, gap);
   return gap;
 }
 
-/** Day by day, because the runs of a day are at the same times on each day that has any. */
+/** Searches days and not single runs, because the runs of a day are at the same times on every day that has any. */
 function longestGap(cron: Cron): number {
   const schedule = cronParser.parse(cron, { tz: 'UTC' });
   const { hour, minute } = schedule.fields;

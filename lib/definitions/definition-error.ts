@@ -1,4 +1,4 @@
-/** A definition that cannot become a platform: where, what was given, and the way out. */
+/** A fault in the definition of a pipeline or an environment: its path, what is allowed, and the value received. */
 export class DefinitionError extends Error {
   constructor(
     readonly path: string,
@@ -10,7 +10,7 @@ export class DefinitionError extends Error {
   }
 }
 
-/** Several violations at once, so that a person mends them in one go. */
+/** Several faults in one error, so that the user can correct all of them in one go. */
 export class DefinitionErrors extends Error {
   constructor(
     headline: string,
@@ -22,22 +22,24 @@ export class DefinitionErrors extends Error {
 }
 
 /**
- * What is to be told where a definition is at fault, which is the reader's to mend.
- * @returns undefined for any other error: it is ours, and needs its stack
+ * The message to show where a definition is at fault. The user can correct that, so that no stack trace is needed.
+ * @returns undefined for any other error, which is a fault of this program
  */
-export function mistake(error: unknown): string | undefined {
+export function definitionFault(error: unknown): string | undefined {
   if (error instanceof DefinitionError || error instanceof DefinitionErrors) return error.message;
-  // The compiler shows file, line and place; behind that it names its own cause and stack.
+  // A syntax error of SWC: first the file, the line and the place, then after 'Caused by' SWC's own stack.
   const [shown, cause] = error instanceof Error ? error.message.split('\n\nCaused by:') : [];
-  return cause?.includes('Syntax Error') ? `a definition is no TypeScript:\n${shown!.trimEnd()}` : undefined;
+  return cause?.includes('Syntax Error')
+    ? `a definition is not valid TypeScript:\n${shown!.trimEnd()}`
+    : undefined;
 }
 
-/** A value as a person would recognise it: quoted, on one line, not too long. */
+/** A value as an error message shows it: as JSON, on one line, at most 80 characters. */
 export function show(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
-  // JSON knows no bigint, and would throw where an error is being told.
+  // JSON.stringify throws on a bigint.
   const text =
     JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? `${inner}n` : inner)) ??
     String(value);

@@ -5,8 +5,8 @@ type FilledIn<Shape extends z.ZodRawShape> = {
 };
 
 /**
- * The schema of an object whose defaults were filled in: a key that had a default must be there.
- * Rules between the object's keys were checked before, and are not part of it.
+ * The schema of an object whose defaults are filled in already: every key that has a default is required.
+ * Refinements of the whole object are left out, because they were checked before.
  */
 export function filledIn<Shape extends z.ZodRawShape>(
   schema: z.ZodObject<Shape>,

@@ -1,9 +1,9 @@
 import names from '../../contract/names.json';
 
 /**
- * What TypeScript and Python must call by the same name: `contract/names.json`, which Python reads
- * too (`python/lifecycle/names.py`). Code says the key, as in `METRICS.liveError`; the value is what
- * the cluster and its users see.
+ * Names and constants that TypeScript and Python share. They are in `contract/names.json`, which Python reads too
+ * (`python/lifecycle/names.py`). Code uses the key, as in `METRICS.liveError`; the value is what the cluster and its
+ * users see.
  */
 export const {
   apiVersion: API_VERSION,

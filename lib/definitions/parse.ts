@@ -3,8 +3,8 @@ import { DefinitionErrors, show } from './definition-error';
 
 /**
  * Checks a definition against its schema and fills in the defaults.
- * @param subject whose definition it is: `pipeline 'trip-duration'`
- * @throws DefinitionErrors with every violation: its path, what is wrong, and the value received.
+ * @param subject what is defined, for the first line of the error: `pipeline 'trip-duration'`
+ * @throws DefinitionErrors with every fault: its path, what is allowed, and the value received.
  */
 export function parse<T>(schema: z.ZodType<T>, input: unknown, subject: string): T {
   const result = schema.safeParse(input, { error: wording });
@@ -18,7 +18,7 @@ export function parse<T>(schema: z.ZodType<T>, input: unknown, subject: string):
   );
 }
 
-/** Zod's own findings in the words of the rules. */
+/** The messages for Zod's own findings, in the style of `rules`. */
 function wording(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'unrecognized_keys':
@@ -36,7 +36,7 @@ function wording(issue: z.core.$ZodRawIssue): string | undefined {
   }
 }
 
-/** Where one key tells the forms apart, what it may be. */
+/** The allowed values of the key, such as `type`, that tells the forms of a union apart. */
 function allowedForms(issue: z.core.$ZodRawIssue): string {
   const { discriminator, options } = (issue.inst as z.ZodDiscriminatedUnion).def;
   const forms = options.flatMap((option) => [...(option._zod.propValues?.[discriminator] ?? [])]);
@@ -51,7 +51,7 @@ function article(type: string): string {
   return `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`;
 }
 
-/** Of unknown keys, these alone; of a bad key, the key; of anything else, the value. */
+/** What an error shows as received: the unknown keys with their values, an invalid key, or the value at the path. */
 function received(input: unknown, issue: z.core.$ZodIssue): unknown {
   const value = valueAt(input, issue.path);
   if (issue.code === 'invalid_key') return issue.path.at(-1);

@@ -2,25 +2,25 @@ import cronParser from 'cron-parser';
 import { z } from 'zod';
 import { type Bytes, type Cpu, parseBytes, parseCpu, type Range } from './quantity';
 
-/** A length of time as Prometheus spells it: `30m`, `24h`, `7d`. */
+/** A length of time as Prometheus writes it: `30m`, `24h`, `7d`. */
 export type Duration = `${number}${'s' | 'm' | 'h' | 'd'}`;
 
-/** A schedule in cron's five fields, in UTC, or one of Airflow's presets. */
+/** A schedule in cron's five fields, in UTC, or one of Airflow's presets: `0 6 1 * *`, `@daily`. */
 export type Cron = string;
 
 const PRESETS = ['@hourly', '@daily', '@weekly', '@monthly', '@yearly'];
 
 const IDENTIFIER =
-  "must be letters, digits and underscores, not two of these in front, as in 'trip_distance'";
+  "must be letters, digits and underscores, beginning with a letter or one underscore, as in 'trip_distance'";
 
 const DURATION = /^[1-9]\d{0,4}[smhd]$/;
 
-/** What ends a line, turns its direction, or is no text at all. */
+/** Control characters, line separators, surrogates, and characters that change the direction of text. */
 const UNREADABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
-/** Rules that definitions share. Each says what is wrong and the way out. */
+/** Rules that definitions share. The message of each says what is allowed. */
 export const rules = {
-  /** One line of text that a person reads. */
+  /** One line of text for people, not empty. */
   line: (maximum: number) =>
     z
       .string()
@@ -28,7 +28,7 @@ export const rules = {
       .refine((text) => text.trim() !== '', 'must not be empty')
       .refine((text) => !UNREADABLE.test(text), 'must be one line without control characters'),
 
-  /** A name that becomes names of objects in the cluster. */
+  /** A name that becomes a part of object names in the cluster. */
   dnsLabel: (maximum: number) =>
     z
       .string()
@@ -41,17 +41,17 @@ export const rules = {
         "must be a DNS label: lower-case letters, digits and dashes, beginning with a letter, as in 'trip-duration'",
       ),
 
-  /** A name that Python, SQL and PromQL all take. */
+  /** A name that Python, SQL and PromQL all accept. */
   identifier: () =>
     z
       .string()
       .max(63, 'must be at most 63 characters')
-      // Two underscores in front are Prometheus' own, and one such name is JavaScript's.
+      // Not two underscores in front: Prometheus reserves such labels, and JavaScript treats `__proto__` specially.
       .regex(/^(?!__)[A-Za-z_][A-Za-z0-9_]*$/, IDENTIFIER),
 
-  /** Values by their names, which are identifiers. */
+  /** A record whose keys are identifiers. */
   named: <T extends z.ZodType>(value: T) =>
-    // Zod drops this key without a word.
+    // z.record drops this key silently, so that it has to be refused first.
     z
       .any()
       .refine((names) => !Object.hasOwn(Object(names), '__proto__'), {
@@ -60,7 +60,7 @@ export const rules = {
       })
       .pipe(z.record(rules.identifier(), value)),
 
-  /** A host that DNS knows, or an address. */
+  /** A DNS name, or an IPv4 address. */
   host: () =>
     z
       .string()
@@ -144,7 +144,7 @@ export const rules = {
   finite: () => number(Number.isFinite, 'must be a finite number'),
 };
 
-/** A number, refused in the same words whether it is the wrong one or none at all. */
+/** A number. The message is the same where the value is out of range and where it is not a number. */
 function number(check: (value: number) => boolean, problem: string) {
   return z.number(problem).refine(check, problem);
 }
@@ -155,7 +155,8 @@ function notAbove<T extends string>(parse: (text: string) => number | undefined)
 
 function isCron(text: string): boolean {
   if (text.startsWith('@')) return PRESETS.includes(text);
-  // cron-parser also takes six fields (seconds), fewer, and letters such as H, which it fills at random.
+  // cron-parser also accepts six fields (with seconds), fewer than five, and letters such as H, for which it picks a
+  // random value.
   if (!/^(?:[\d*,/-]|[A-Za-z]{3})+(?: (?:[\d*,/-]|[A-Za-z]{3})+){4}$/.test(text)) return false;
   try {
     cronParser.parse(text);

@@ -1,18 +1,17 @@
 import { z } from 'zod';
 import { DefinitionError } from './definition-error';
 
-/** One key of one Secret. The value itself is never known at synth. */
+/** One key of a Secret. Its value is not known at synth. */
 export interface SecretKey {
   readonly secret: SecretRef;
   readonly key: string;
 }
 
 /**
- * A Secret the platform refers to: generated inside the cluster, or declared as
- * one that the cluster's owner has put there.
+ * A reference to a Secret. The platform generates the Secret inside the cluster, or the user creates it there.
  */
 export class SecretRef {
-  /** A Secret that the cluster's owner creates before `kubectl apply`; it needs exactly these keys. */
+  /** A Secret that you create before `kubectl apply`, with these keys. */
   static external(name: string, keys: readonly string[]): SecretRef {
     return new SecretRef(name, keys);
   }
@@ -30,7 +29,7 @@ export class SecretRef {
     }
   }
 
-  /** @throws DefinitionError when the Secret has no such key. */
+  /** @throws DefinitionError where the Secret was not declared with such a key. */
   key(key: string): SecretKey {
     if (!this.keys.includes(key)) {
       throw new DefinitionError(
@@ -43,7 +42,7 @@ export class SecretRef {
   }
 }
 
-/** Client to its Secret, as external databases and object stores take them. */
+/** Credentials for an external database or object store: the name of a client to its Secret. */
 export const secretRefs = z.record(
   z.string(),
   z.custom<SecretRef>((value) => value instanceof SecretRef, 'must be SecretRef.external(name, keys)'),

@@ -12,13 +12,13 @@ import type { Observability } from '../observability/observability';
 import { Postgres } from './postgres';
 import type { Secrets } from './secrets';
 
-/** Hands every client a database and a role of its own. */
+/** A Postgres in which every client has a database and a role of its own. */
 export interface IDatabase {
   /** Address, role and password of one client, as libpq's `PG*` variables. */
   client(name: string): Connection;
 }
 
-/** What a database is bound to: the secrets it may generate and where it says what it measures. */
+/** What a database gets from the platform. */
 export interface DatabaseContext {
   readonly secrets: Secrets;
   readonly observability: Observability;
@@ -29,7 +29,7 @@ export interface DatabaseContext {
 /** A Postgres that the platform runs. */
 export interface InClusterDatabaseProps {
   /**
-   * Size of its volume.
+   * Size of the volume, in Mi, Gi or Ti.
    * @default 10Gi
    */
   readonly storage?: Bytes;
@@ -37,24 +37,24 @@ export interface InClusterDatabaseProps {
 
 /** A Postgres that somebody else runs. */
 export interface ExternalDatabaseProps {
-  /** Its host name, as in `db.example.com`. */
+  /** Host name or IPv4 address: `db.example.com`. */
   readonly host: string;
   /**
-   * Its port.
+   * Port.
    * @default 5432
    */
   readonly port?: number;
   /**
-   * For each client (`airflow`, `mlflow`) the Secret with the keys `database`,
-   * `username` and `password`. Create them, the databases and the roles before
-   * `kubectl apply`; passwords of letters and digits, because they stand in URLs.
+   * The Secret of each client, `airflow` and `mlflow`, in mlops-platform, with the keys `database`, `username` and
+   * `password`. Create the Secrets, the databases and the roles before `kubectl apply`. Use passwords of letters and
+   * digits, because they become part of URLs.
    */
   readonly credentials: Readonly<Record<string, SecretRef>>;
 }
 
-/** Which Postgres holds the platform's metadata. */
+/** The Postgres that holds the metadata of Airflow and MLflow: one in the cluster, or an external one. */
 export abstract class Database {
-  /** Secrets that the cluster's owner must have put there. */
+  /** Secrets that must exist in the cluster before `kubectl apply`. */
   abstract readonly externalSecrets: readonly SecretRef[];
 
   /** A Postgres that the platform runs. */
@@ -75,6 +75,7 @@ export abstract class Database {
     };
   }
 
+  /** Creates the objects of the database; of an external one there are none. */
   abstract bind(scope: Construct, context: DatabaseContext): IDatabase;
 }
 
@@ -95,7 +96,7 @@ class ExternalDatabase implements IDatabase {
     if (!secret) {
       throw new DefinitionError(
         'database.credentials',
-        `needs a Secret for the client '${name}'; there are`,
+        `needs a Secret for the client '${name}'`,
         Object.keys(this.props.credentials),
       );
     }
@@ -106,7 +107,7 @@ class ExternalDatabase implements IDatabase {
     });
     return {
       ...connection,
-      // With psycopg2 in the program's own image: the image of a server that does not run here gates nothing.
+      // In the client's own image, which has psycopg2, so that no pod needs the image of a server that runs elsewhere.
       waitContainer: waitContainer({
         name: WAIT_FOR_POSTGRES,
         command: ['python', '-c', pythonFile('programs/wait_for_postgres.py')],
@@ -116,7 +117,7 @@ class ExternalDatabase implements IDatabase {
   }
 }
 
-/** Logs in with the client's own role, into its own database. */
+/** Name of the init container that logs in with the client's own role, into its own database. */
 export const WAIT_FOR_POSTGRES = 'wait-for-postgres';
 
 /** Address and login in libpq's variables. */

@@ -10,7 +10,7 @@ import type { IObjectStore, ObjectStore } from './object-store';
 import { Secrets } from './secrets';
 
 export interface FoundationProps {
-  /** `npm run deploy` reads it in the cluster, and puts no other environment over it. */
+  /** Becomes a label of the platform's namespace. `npm run deploy` reads it and refuses another environment. */
   readonly environmentName: string;
   readonly database: Database;
   readonly objectStore: ObjectStore;
@@ -20,7 +20,7 @@ export interface FoundationProps {
   readonly storageClass?: string;
 }
 
-/** The ground a model's life stands on: namespaces, secrets, a database and an object store. */
+/** What all other modules need: namespaces, Secrets, a database and an object store. */
 export class Foundation extends ManifestFile {
   readonly secrets: Secrets;
   readonly database: IDatabase;
@@ -37,7 +37,7 @@ export class Foundation extends ManifestFile {
     this.objectStore = props.objectStore.bind(this, { ...props, secrets: this.secrets });
   }
 
-  /** A namespace where nothing may talk to anything until a NetworkPolicy opens an edge. */
+  /** A namespace in which all traffic is denied that no other NetworkPolicy allows. */
   private declareNamespace(
     name: string,
     podSecurity: 'restricted' | 'privileged',

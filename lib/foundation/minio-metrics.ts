@@ -1,4 +1,4 @@
-/** What MinIO says at /minio/v2/metrics/cluster, as far as the platform asks for it. */
+/** Metrics of MinIO at /minio/v2/metrics/cluster that the platform uses. */
 export const MINIO_METRICS = [
   'minio_cluster_bucket_total',
   'minio_cluster_capacity_usable_free_bytes',

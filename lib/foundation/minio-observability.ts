@@ -11,7 +11,7 @@ export interface MinIOObservabilityProps {
   readonly server: Workload;
 }
 
-/** Says what is worth knowing about the object store. */
+/** Declares the scrape, the alerts and the dashboard of MinIO. */
 export function minioObservability(scope: Construct, props: MinIOObservabilityProps): void {
   props.observability.watch(scope, {
     system: 'minio',
@@ -23,9 +23,9 @@ export function minioObservability(scope: Construct, props: MinIOObservabilityPr
   });
 }
 
-/** Free bytes over all bytes. */
+/** Free share of the disk below which an alert fires. */
 const LITTLE_SPACE_RATIO = 0.1;
-/** Requests that end in 5xx, of all. */
+/** Share of requests that end in 5xx above which an alert fires. */
 const FAILING_RATIO = 0.05;
 
 const up = isUp('minio', 'MinIO');
@@ -50,7 +50,7 @@ const failingRatio: Signal = {
   name: 'Failing requests',
   description: 'Share of S3 requests that MinIO could not serve (5xx).',
   unit: 'percentunit',
-  // MinIO shows the counter of errors only after the first one.
+  // `or vector(0)`, because MinIO has no counter of errors before the first error.
   expr: '(sum(rate(minio_s3_requests_5xx_errors_total[5m])) or vector(0)) / sum(rate(minio_s3_requests_total[5m]))',
 };
 

@@ -31,7 +31,7 @@ const ROOT = 'root';
 const BUCKETS: BucketUse[] = ['airflow-logs', 'data', 'mlflow', 'models'];
 const PROVISION = readFileSync(join(__dirname, 'provision-minio.sh'), 'utf8');
 
-/** An S3 in the cluster, with the platform's buckets and one key for each client. */
+/** An S3 store in the cluster, with the platform's buckets and one key for each client. */
 export class MinIO extends Construct implements IObjectStore {
   readonly server: Workload;
   private readonly provisioning: Workload;
@@ -70,7 +70,7 @@ export class MinIO extends Construct implements IObjectStore {
       env: {
         MINIO_ROOT_USER: ROOT,
         MINIO_ROOT_PASSWORD: root.key('password'),
-        // Metrics without a token: the NetworkPolicy lets Prometheus alone ask for them.
+        // Metrics need no token. They are on the S3 port, which only Prometheus and the store's clients may reach.
         MINIO_PROMETHEUS_AUTH_TYPE: 'public',
         MINIO_UPDATE: 'off',
       },
@@ -147,7 +147,7 @@ export class MinIO extends Construct implements IObjectStore {
     return use;
   }
 
-  /** Runs again, under a new name, whenever a client or its rights change. */
+  /** Creates buckets, keys and policies. It runs again, under a new name, when a client or its rights change. */
   private provisioningJob(): Workload {
     const files = new k8s.KubeConfigMap(this, 'provisioning-files', {
       metadata: { name: 'minio-provision' },
@@ -162,7 +162,7 @@ export class MinIO extends Construct implements IObjectStore {
       user: MINIO_USER,
       command: ['sh', '/provision/provision.sh'],
       cpu: { request: '10m' },
-      // One mc takes about 100Mi; at 128Mi it was killed.
+      // `mc` takes about 100Mi; with a limit of 128Mi it was killed.
       memory: { request: '32Mi', limit: '256Mi' },
       mounts: [
         emptyDir('tmp', '/tmp', '16Mi'),
@@ -187,7 +187,7 @@ export class MinIO extends Construct implements IObjectStore {
 const LIVE = '/minio/health/live';
 const READY = '/minio/health/ready';
 
-/** An S3 policy: these buckets, and no others. */
+/** An S3 policy that allows access to these buckets, and to no others. */
 function policy(buckets: StoreClientProps['buckets']): string {
   const statements = Object.entries(buckets).flatMap(([bucket, access]) => [
     {

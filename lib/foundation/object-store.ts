@@ -14,7 +14,7 @@ import type { Observability } from '../observability/observability';
 import { MinIO } from './minio';
 import type { Secrets } from './secrets';
 
-/** What each bucket is for; the name in the store may carry a prefix. */
+/** The buckets, by what they are for. Their names in an external store may have a prefix. */
 export type BucketUse = 'airflow-logs' | 'data' | 'mlflow' | 'models';
 
 /** Whether a client may only read a bucket, or write to it too. */
@@ -24,13 +24,13 @@ export interface StoreClientProps {
   readonly name: string;
   readonly buckets: Readonly<Partial<Record<BucketUse, BucketAccess>>>;
   /**
-   * Where the client's pods run.
+   * Namespace of the client's pods.
    * @default mlops-platform
    */
   readonly namespace?: string;
 }
 
-/** Hands every client a key of its own, good for its own buckets alone. */
+/** An S3 store in which every client has a key of its own, for its own buckets alone. */
 export interface IObjectStore {
   /** Address and key of one client, as the `AWS_*` variables that S3's clients read. */
   client(props: StoreClientProps): Connection;
@@ -38,7 +38,7 @@ export interface IObjectStore {
   bucket(use: BucketUse): string;
 }
 
-/** What an object store is bound to. */
+/** What an object store gets from the platform. */
 export interface ObjectStoreContext {
   readonly secrets: Secrets;
   readonly observability: Observability;
@@ -50,38 +50,39 @@ export interface ObjectStoreContext {
 /** A MinIO that the platform runs. */
 export interface InClusterObjectStoreProps {
   /**
-   * Size of its volume.
+   * Size of the volume, in Mi, Gi or Ti.
    * @default 50Gi
    */
   readonly storage?: Bytes;
 }
 
-/** An S3 that somebody else runs. */
+/** An S3 store that somebody else runs. */
 export interface ExternalObjectStoreProps {
-  /** Its address without a path: `https://s3.eu-central-1.amazonaws.com`, say. */
+  /** URL without a path: `https://s3.eu-central-1.amazonaws.com`. */
   readonly endpoint: string;
   /**
-   * Its region.
+   * Region.
    * @default us-east-1
    */
   readonly region?: string;
   /**
-   * Put before each bucket's name, because names of S3 buckets are global.
-   * @default - nothing
+   * Prefix of each bucket's name, at most 41 characters. Names of S3 buckets are global, so that others may have taken
+   * `data`.
+   * @default - none
    */
   readonly bucketPrefix?: string;
   /**
-   * For each client (`airflow`, `mlflow`, `steps`, `triton`) the Secret with the keys
-   * `access-key` and `secret-key`; that of `steps` in mlops-steps. Create them
-   * and the buckets before `kubectl apply`. Each key lists, reads and writes its client's
-   * buckets; that of `steps` also deletes in `data`, where payloads have a retention.
+   * The Secret of each client, `airflow`, `mlflow`, `steps` and `triton`, with the keys `access-key` and
+   * `secret-key`. That of `steps` is in mlops-steps, the others are in mlops-platform. Create the Secrets and the
+   * buckets before `kubectl apply`. Each key must be allowed to list, read and write its client's buckets; that of
+   * `steps` must also be allowed to delete in `data`, because `monitor` deletes old payloads.
    */
   readonly credentials: Readonly<Record<string, SecretRef>>;
 }
 
-/** Which S3 holds data, artifacts, models and logs. */
+/** The S3 store that holds batches of data, artifacts, models and logs: in the cluster, or an external one. */
 export abstract class ObjectStore {
-  /** Secrets that the cluster's owner must have put there. */
+  /** Secrets that must exist in the cluster before `kubectl apply`. */
   abstract readonly externalSecrets: readonly SecretRef[];
 
   /** A MinIO that the platform runs. */
@@ -93,12 +94,13 @@ export abstract class ObjectStore {
     };
   }
 
-  /** An S3 that somebody else runs. */
+  /** An S3 store that somebody else runs. */
   static external(props: ExternalObjectStoreProps): ObjectStore {
     const { credentials } = parse(externalSchema, props, 'ObjectStore.external');
     return { externalSecrets: Object.values(credentials), bind: () => new ExternalObjectStore(props) };
   }
 
+  /** Creates the objects of the store; of an external one there are none. */
   abstract bind(scope: Construct, context: ObjectStoreContext): IObjectStore;
 }
 
@@ -126,7 +128,7 @@ const externalSchema = z.strictObject({
     .optional(),
 });
 
-/** An S3 that somebody else runs. */
+/** An S3 store that somebody else runs. */
 class ExternalObjectStore implements IObjectStore {
   private readonly url: URL;
 
@@ -139,7 +141,7 @@ class ExternalObjectStore implements IObjectStore {
     if (!secret) {
       throw new DefinitionError(
         'objectStore.credentials',
-        `needs a Secret for the client '${props.name}'; there are`,
+        `needs a Secret for the client '${props.name}'`,
         Object.keys(this.props.credentials),
       );
     }
@@ -154,8 +156,8 @@ class ExternalObjectStore implements IObjectStore {
     const buckets = Object.keys(props.buckets).map((use) => this.bucket(use as BucketUse));
     return {
       ...connection,
-      // With boto3 in the program's own image, which needs it for its objects anyway: MinIO's client, whose
-      // project is archived, would be one more image to pull and would ask in another way than the program.
+      // In the client's own image, which has boto3: it asks in the same way as the client does, and no pod needs the
+      // image of MinIO's client, whose project is archived.
       waitContainer: waitContainer({
         name: WAIT_FOR_OBJECT_STORE,
         command: ['python', '-c', pythonFile('programs/wait_for_buckets.py'), ...buckets],
@@ -169,7 +171,7 @@ class ExternalObjectStore implements IObjectStore {
   }
 }
 
-/** Lists each of the client's buckets with the client's own key. */
+/** Name of the init container that lists each of the client's buckets with the client's own key. */
 export const WAIT_FOR_OBJECT_STORE = 'wait-for-object-store';
 
 /** Address and key in the variables that S3's clients read. */
@@ -192,7 +194,7 @@ export function storeConnection(props: {
   };
 }
 
-/** The namespaces a client's credentials must be readable in; MinIO's own provisioning reads the first. */
+/** Namespaces of a client's Secret: the platform's, where MinIO's provisioning Job reads it, and that of its pods. */
 export function credentialNamespaces(namespace: string = PLATFORM_NAMESPACE): string[] {
   return namespace === PLATFORM_NAMESPACE ? [PLATFORM_NAMESPACE] : [PLATFORM_NAMESPACE, namespace];
 }

@@ -1,4 +1,4 @@
-/** What postgres_exporter 0.20 says with its default collectors, as far as the platform asks for it. */
+/** Metrics of postgres_exporter 0.20, with its default collectors, that the platform uses. */
 export const POSTGRES_METRICS = [
   'pg_database_size_bytes',
   'pg_settings_max_connections',

@@ -15,7 +15,7 @@ export interface PostgresObservabilityProps {
   readonly database: { monitoringClient(): Connection };
 }
 
-/** Puts an exporter beside Postgres and says what is worth knowing about it. */
+/** Adds an exporter for Postgres, and declares its scrape, alerts and dashboard. */
 export function postgresObservability(scope: Construct, props: PostgresObservabilityProps): void {
   const exporter = new Workload(scope, 'exporter', {
     name: 'postgres-exporter',
@@ -31,7 +31,7 @@ export function postgresObservability(scope: Construct, props: PostgresObservabi
     },
     cpu: { request: '10m' },
     memory: { request: '32Mi', limit: '128Mi' },
-    // The page of links: /metrics would ask Postgres at each probe.
+    // Not /metrics, because that would query Postgres at each probe.
     readinessProbe: httpProbe('/', 'metrics', { periodSeconds: 10 }),
     livenessProbe: httpProbe('/', 'metrics', { periodSeconds: 20, failureThreshold: 5 }),
   });
@@ -44,8 +44,9 @@ export function postgresObservability(scope: Construct, props: PostgresObservabi
   });
 }
 
-/** Used connections over allowed ones. */
+/** Share of max_connections in use above which an alert fires. */
 const CONNECTIONS_FULL_RATIO = 0.8;
+/** Age of an open transaction above which an alert fires. */
 const LONG_TRANSACTION_SECONDS = 30 * 60;
 
 const exporterUp = isUp('postgres', 'Exporter');

@@ -50,7 +50,7 @@ export class Postgres extends Construct implements IDatabase {
       env: {
         POSTGRES_PASSWORD: this.superuser.key('password'),
         POSTGRES_INITDB_ARGS: '--auth-host=scram-sha-256 --data-checksums',
-        // Below the mount point: the file system's lost+found would stop initdb.
+        // Below the mount point, which may contain lost+found: initdb refuses a folder that is not empty.
         PGDATA: `${DATA}/pgdata`,
       },
       cpu: { request: '100m' },
@@ -70,7 +70,7 @@ export class Postgres extends Construct implements IDatabase {
       startupProbe: { exec: { command: READY }, periodSeconds: 2, failureThreshold: 90 },
       readinessProbe: { exec: { command: READY }, periodSeconds: 5, timeoutSeconds: 3 },
       livenessProbe: { exec: { command: READY }, periodSeconds: 20, timeoutSeconds: 5, failureThreshold: 6 },
-      // A fast shutdown whatever the image's stop signal: SIGTERM alone waits for every client to leave.
+      // A fast shutdown, which ends open sessions. At SIGTERM Postgres waits until every client has disconnected.
       lifecycle: {
         preStop: { exec: { command: ['sh', '-c', 'pg_ctl stop --pgdata "$PGDATA" --mode fast --wait'] } },
       },
@@ -112,7 +112,7 @@ export class Postgres extends Construct implements IDatabase {
     };
   }
 
-  /** Runs again, under a new name, whenever a client is added. */
+  /** Creates roles and databases. It runs again, under a new name, when a client is added. */
   private provisioningJob(): Workload {
     const files = new ConfigFiles(this, 'provisioning-files', {
       name: 'postgres-provision',

@@ -1,13 +1,13 @@
 # shellcheck shell=sh
-# Makes each missing bucket, and for each client a key and the policy in
-# /provision/<client>.json. A variable SECRET_KEY_<client> names a client.
+# Creates each missing bucket, and for each client a key and the policy in
+# /provision/<client>.json. There is a variable SECRET_KEY_<client> for each client.
 set -eu
 until mc --quiet ready store >/dev/null 2>&1; do
   echo 'waiting for MinIO'
   sleep 2
 done
-# What was deleted or replaced can be brought back for a week; kept for ever, no deletion would free a byte.
-# The import takes the place of whatever rules a bucket had.
+# Deleted and replaced objects can be restored for seven days. Then they are removed, which frees their space.
+# The import replaces all rules that a bucket had.
 old_versions='{"Rules": [{
   "ID": "old-versions", "Status": "Enabled",
   "NoncurrentVersionExpiration": {"NoncurrentDays": 7}, "Expiration": {"ExpiredObjectDeleteMarker": true}
@@ -22,7 +22,7 @@ for variable in $(env | sed -n 's/^\(SECRET_KEY_[a-z]*\)=.*/\1/p' | sort); do
   eval "secret=\$$variable"
   mc --quiet admin user add store "$client" "$secret" >/dev/null
   mc --quiet admin policy create store "$client" "/provision/$client.json" >/dev/null
-  # Attaching what is attached already is an error to mc; what counts is that it is there.
+  # mc fails where the policy is attached already. The second command then checks that it is.
   mc --quiet admin policy attach store "$client" --user "$client" >/dev/null 2>&1 ||
     mc --quiet admin policy entities store --user "$client" | grep -qw "$client"
   echo "client $client is there"

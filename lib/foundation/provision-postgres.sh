@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# Makes each missing role and database. A variable ROLE_PASSWORD_<role> names a
-# role; every role but `monitoring` owns a database of its own name.
+# Creates each missing role and database. There is a variable ROLE_PASSWORD_<role> for
+# each role. Every role but `monitoring` owns a database of its own name.
 set -eu
 for variable in $(env | sed -n 's/^\(ROLE_PASSWORD_[a-z]*\)=.*/\1/p' | sort); do
   role=${variable#ROLE_PASSWORD_}

@@ -11,9 +11,9 @@ import { contentHash } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
 
 /**
- * How a value is made. `password`: 32 letters and digits, safe in a URL.
+ * How the value of a key is made. `password`: 32 letters and digits, safe in a URL.
  * `fernet`: 32 random bytes in URL-safe base64, as Airflow's Fernet key wants.
- * `literal`: no secret at all, a user name say, where a client wants it in the same Secret.
+ * `literal`: a fixed text that is not secret, such as a user name that a client reads from the same Secret.
  */
 export type Recipe = 'password' | 'fernet' | { readonly literal: string };
 
@@ -24,8 +24,8 @@ interface PlannedSecret {
 }
 
 /**
- * Makes each missing Secret inside the cluster, once, and never overwrites one:
- * `dist/` holds no secret and nobody types any.
+ * A Job that generates each missing Secret inside the cluster and never overwrites one. So `dist/` contains no secret,
+ * and nobody has to type one.
  */
 export class Secrets extends Construct {
   private readonly plan = new Map<string, PlannedSecret>();
@@ -65,8 +65,10 @@ export class Secrets extends Construct {
   }
 
   /**
-   * @param namespaces where it must be readable; the first one holds the original
-   * @throws DefinitionError when the name is taken.
+   * Adds a Secret to those that the Job generates.
+   * @param keys the Secret's keys, and how the value of each is made
+   * @param namespaces where pods read it: the first one has the original, the others get copies
+   * @throws DefinitionError where the name is taken.
    */
   generate(
     name: string,
@@ -79,7 +81,7 @@ export class Secrets extends Construct {
     return new SecretRef(name, Object.keys(keys));
   }
 
-  /** What is generated where, for the check that every reference finds its Secret. */
+  /** Every generated Secret, for the check that each reference leads to an existing key. */
   get generated(): { namespace: string; name: string; keys: string[] }[] {
     return [...this.plan.values()].flatMap(({ name, namespaces, keys }) =>
       namespaces.map((namespace) => ({ namespace, name, keys: Object.keys(keys) })),
@@ -91,7 +93,7 @@ export class Secrets extends Construct {
     return `${JSON.stringify({ secrets }, null, 2)}\n`;
   }
 
-  /** A copy in a second namespace needs the original's value: these names and no others may be read. */
+  /** The right to read Secrets that are copied to a second namespace, and no others. */
   private readShared(): k8s.PolicyRule[] {
     const shared = [...this.plan.values()].filter(({ namespaces }) => namespaces.length > 1);
     if (shared.length === 0) return [];
@@ -106,7 +108,7 @@ export class Secrets extends Construct {
   }
 }
 
-/** RBAC cannot hold `create` to names; without `get` what exists stays unread. */
+/** RBAC cannot restrict `create` to names. Without `get`, the Job cannot read existing Secrets. */
 const CREATE: k8s.PolicyRule = { apiGroups: [''], resources: ['secrets'], verbs: ['create'] };
 
 const PROGRAMS = {

@@ -2,34 +2,35 @@ import type { NetworkPolicy } from './network-policy';
 import type { SecretKey } from '../definitions/secret-ref';
 import type { k8s } from 'cdk8s-plus-28';
 
-/** A literal, one key of a Secret, or a field of the pod itself. */
+/** Value of an environment variable: a text, a key of a Secret, or a field of the pod. */
 export type EnvValue = string | SecretKey | { readonly fieldPath: string };
 
-/** Where something answers. */
+/** Network address of a server, and how its NetworkPolicy is opened. */
 export interface Endpoint {
   /** `<service>.<namespace>.svc`, or a host outside the cluster. */
   readonly host: string;
   readonly port: number;
-  /** Opens the way from these pods to the endpoint, at both ends. */
+  /** Allows connections from the pods of `from`, in both NetworkPolicies. */
   open(from: NetworkPolicy): void;
 }
 
 /**
- * One statement's worth of wiring: what `workload.uses(connection)` needs to
- * know of the other side. No host name, port or secret key is written twice.
+ * What `workload.uses(connection)` needs to know of a server. The server's construct makes it, so that no client
+ * repeats a host name, a port or a Secret's key.
  */
 export interface Connection {
   readonly endpoint: Endpoint;
-  /** Address and credentials, in the variables that the other side's own clients read. */
+  /** Address and credentials, in the variables that the server's own clients read, such as `PGHOST`. */
   readonly env: Readonly<Record<string, EnvValue>>;
   /**
-   * Start-up order: a container that ends once the other side answers these credentials.
-   * Where it names no image, it runs in that of the program that waits.
+   * Init container that ends once the server accepts these credentials. Without an image of its own it runs in the
+   * client's image.
+   * @default - the client does not wait
    */
   readonly waitContainer?: k8s.Container;
 }
 
-/** An endpoint that the cluster does not run. */
+/** Address of a server outside of the cluster. */
 export function outsideEndpoint(host: string, port: number): Endpoint {
   return { host, port, open: (from) => from.allowToOutside(port) };
 }

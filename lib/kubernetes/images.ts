@@ -1,6 +1,6 @@
 /**
- * Every image the platform runs, in one place, by an exact tag. None has a digest
- * yet: no registry could be asked for one where this list was made.
+ * Every image that the platform runs, with an exact tag. None is pinned by a digest, because the list was made without
+ * access to a registry.
  */
 export const images = {
   /** Runs as uid 50000, gid 0. */
@@ -15,7 +15,7 @@ export const images = {
   minioClient: 'quay.io/minio/mc:RELEASE.2025-08-13T08-35-41Z',
   /** The last tag that MinIO published; its Docker Hub repositories are gone. */
   minio: 'quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z',
-  /** `-full` holds the database drivers, boto3 and the Prometheus exporter; the plain tag does not. */
+  /** `-full` contains the database drivers, boto3 and the Prometheus exporter; the plain tag does not. */
   mlflow: 'ghcr.io/mlflow/mlflow:v3.17.0-full',
   nodeExporter: 'quay.io/prometheus/node-exporter:v1.12.1',
   /** 17 keeps its data under /var/lib/postgresql/data; 18 moved it. Runs as uid 999. */
@@ -23,7 +23,7 @@ export const images = {
   postgresExporter: 'quay.io/prometheuscommunity/postgres-exporter:v0.20.1',
   prometheus: 'quay.io/prometheus/prometheus:v3.14.0',
   prometheusOperator: 'quay.io/prometheus-operator/prometheus-operator:v0.85.0',
-  /** CPython and `uv`: the platform's small in-cluster programs, and the step pods. */
+  /** CPython and `uv`, for the small in-cluster programs and the step pods. */
   python: 'ghcr.io/astral-sh/uv:0.9.29-python3.12-bookworm-slim',
   /** About 9 GB to pull. Runs as uid 1000. */
   triton: 'nvcr.io/nvidia/tritonserver:26.11-py3',

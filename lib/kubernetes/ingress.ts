@@ -3,13 +3,16 @@ import { Construct } from 'constructs';
 import type { SecretKey } from '../definitions/secret-ref';
 import type { Workload } from './workload';
 
-/** How a person's browser reaches the platform's pages. */
+/** How a browser reaches the web pages. */
 export interface IngressSettings {
-  /** Pages open at `<name>.<domain>`. */
+  /** DNS domain of the pages, which open at `<name>.<domain>`. */
   readonly domain: string;
   /** Namespace of the ingress controller, which alone may reach the pages. */
   readonly controllerNamespace: string;
-  /** @default - the cluster's default class */
+  /**
+   * IngressClass of the pages' Ingresses.
+   * @default - the cluster's default class
+   */
   readonly ingressClass?: string;
   /**
    * Secret of type kubernetes.io/tls for `*.<domain>`.
@@ -23,13 +26,16 @@ export interface IngressProps {
   readonly workload: Workload;
   /** Name of the workload's port. */
   readonly port: string;
-  /** Who may log in. A page of something without a login is not opened. */
+  /** The page's login. Required, so that no program without a login gets an Ingress. */
   readonly login: { readonly user: string; readonly password: SecretKey };
-  /** @default - the workload's name */
+  /**
+   * Name of the Ingress, and first part of its host.
+   * @default - the workload's name
+   */
   readonly name?: string;
 }
 
-/** Opens one port of a workload as a page. */
+/** Publishes one port of a workload as a web page at `<name>.<domain>`. */
 export class Ingress extends Construct {
   readonly host: string;
 
@@ -43,7 +49,7 @@ export class Ingress extends Construct {
       metadata: {
         name,
         namespace: workload.namespace,
-        // What `npm run status` tells a person: where the password is, never the password.
+        // `npm run status` prints the user and where the password is, never the password itself.
         annotations: {
           [LOGIN_ANNOTATIONS.user]: login.user,
           [LOGIN_ANNOTATIONS.secret]: login.password.secret.name,
@@ -79,7 +85,7 @@ export const LOGIN_ANNOTATIONS = {
   key: 'mlops-lifecycle/login-key',
 } as const;
 
-/** Where a person opens a page. */
+/** URL of a page. */
 export function ingressUrl(name: string, props: IngressSettings): string {
   return `${props.tlsSecretName ? 'https' : 'http'}://${name}.${props.domain}`;
 }

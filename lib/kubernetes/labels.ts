@@ -4,8 +4,8 @@ export const OWNERSHIP_LABELS = {
   'app.kubernetes.io/part-of': 'mlops-platform',
 } as const;
 
-/** On the platform's namespace: the name of the environment that the cluster runs. */
+/** Label of the platform's namespace. Its value is the name of the environment that the cluster runs. */
 export const ENVIRONMENT_LABEL = 'mlops-lifecycle/environment';
 
-/** On a namespace, with the value `true`: our Prometheus takes the monitors and rules in it. */
+/** Label of a namespace. With the value `true`, the platform's Prometheus uses the namespace's monitors and rules. */
 export const MONITORED_LABEL = 'mlops-lifecycle/monitored';

@@ -5,16 +5,16 @@ import { packageFiles, pythonFile } from './program';
 import { ConfigFiles, type Mount } from './volume';
 
 export interface LifecycleCodeProps {
-  /** Which lock the packages come from: `steps` or `sidecar`. */
+  /** Which file locks the packages: `python/requirements-steps.txt` or `-sidecar.txt`. */
   readonly packages: 'steps' | 'sidecar';
   /** @default mlops-platform */
   readonly namespace?: string;
   /**
-   * An image in which the packages already are: `python/Dockerfile` makes it.
+   * Image that contains the packages. `python/Dockerfile` builds it.
    * @default - Python and uv, which install them from the locked requirements
    */
   readonly image?: string;
-  /** Where the installed packages are kept; nothing is installed into an image that has them. */
+  /** Volume for the installed packages. It is not used with `image`. */
   readonly environments: Mount;
 }
 
@@ -24,7 +24,7 @@ export interface LifecycleCodeProps {
  */
 export class LifecycleCode extends Construct {
   readonly image: string;
-  /** Whether the container must reach a package index. */
+  /** Whether the container installs packages when it starts, for which it must reach a package index. */
   readonly installs: boolean;
   readonly mounts: readonly Mount[];
   private readonly environments: string;
@@ -56,7 +56,7 @@ export class LifecycleCode extends Construct {
     ];
   }
 
-  /** What runs a module of the package; the module and its arguments follow. */
+  /** The command that runs a module. `args` are the module and its arguments; left out, the container's `args` are. */
   command(...args: string[]): string[] {
     return [
       'python3',
@@ -73,7 +73,7 @@ export class LifecycleCode extends Construct {
   }
 }
 
-/** What `python -m` is asked for; a step is imported by its name. */
+/** Modules whose imports are followed: those that `python -m` runs, and the steps, which `__main__` imports by name. */
 const ENTRIES = {
   steps: [
     '__main__',

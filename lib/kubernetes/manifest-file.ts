@@ -4,7 +4,7 @@ import { OWNERSHIP_LABELS } from './labels';
 import { PLATFORM_NAMESPACE } from './namespaces';
 
 export interface ManifestFileProps {
-  /** Name of the file in `dist/`, without its ending. Its number is its place in `kubectl apply`. */
+  /** Name of the file in `dist/`, without its ending. `kubectl apply` takes the files in the order of their names. */
   readonly file: string;
 
   /**

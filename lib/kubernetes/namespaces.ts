@@ -1,8 +1,8 @@
-/** Where everything but step pods and node agents lives. */
+/** Namespace of everything but step pods and node agents. */
 export const PLATFORM_NAMESPACE = 'mlops-platform';
-/** Step pods alone: whoever may create pods in a namespace can read every Secret in it. */
+/** Namespace of step pods alone, because whoever may create pods in a namespace can read every Secret in it. */
 export const STEPS_NAMESPACE = 'mlops-steps';
-/** Agents that must see the node itself. No Secret is in it. */
+/** Namespace of agents that must read the node itself. It contains no Secret. */
 export const NODES_NAMESPACE = 'mlops-nodes';
 
 /** What Pod Security enforces in each namespace of the platform. */

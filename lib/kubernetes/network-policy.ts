@@ -6,19 +6,19 @@ import { listOrAbsent } from './list';
 export interface NetworkPolicyProps {
   readonly name: string;
   readonly namespace: string;
-  /** Labels of the pods it stands around; `{}` stands around every pod of the namespace. */
+  /** Labels of the pods that the policy selects; `{}` selects every pod of the namespace. */
   readonly pods: Record<string, string>;
 }
 
 interface Edge {
-  /** Every TCP port where it is empty. */
+  /** Allowed TCP ports; all of them where it is empty. */
   readonly ports: Set<number>;
   readonly peer?: k8s.NetworkPolicyPeer;
 }
 
 /**
- * What a set of pods may reach and who may reach them. Namespaces deny by
- * default, so an edge that nobody opened does not exist.
+ * What a set of pods may reach, and who may reach them. Every namespace denies all traffic by default, so that only
+ * connections that are allowed here work, and DNS.
  */
 export class NetworkPolicy extends Construct {
   readonly policy: k8s.KubeNetworkPolicy;
@@ -42,21 +42,21 @@ export class NetworkPolicy extends Construct {
     });
   }
 
-  /** Opens exactly this edge, at both of its ends. */
+  /** Allows connections to one port of `target`'s pods, in both policies. */
   allowTo(target: NetworkPolicy, port: number): void {
     open(this.egress, target.node.path, port, target.asPeer());
     open(target.ingress, this.node.path, port, this.asPeer());
   }
 
   /**
-   * Anything outside the cluster, by port. NetworkPolicies know no host names, so
-   * this is as narrow as an address that only DNS knows can be held.
+   * Allows connections to one port of any address. A NetworkPolicy cannot contain a host name, so that a server which
+   * is known by its DNS name alone cannot be allowed more narrowly.
    */
   allowToOutside(port: number): void {
     open(this.egress, '~outside', port, { ipBlock: { cidr: '0.0.0.0/0' } });
   }
 
-  /** Any TCP port of the pods in the namespaces that somebody gave this label, but for the excepted ones. */
+  /** Allows connections to any TCP port of the pods in namespaces with this label, set to `true`, but for `except`. */
   allowToNamespacesLabelled(label: string, except: readonly string[]): void {
     open(this.egress, `~${label}`, undefined, {
       namespaceSelector: {
@@ -66,7 +66,7 @@ export class NetworkPolicy extends Construct {
     });
   }
 
-  /** The Kubernetes API: a node's address, so it can only be named by its ports. */
+  /** Allows connections to the Kubernetes API by its usual ports: its address is a node's, not known at synth. */
   allowToKubernetesApi(): void {
     this.allowToOutside(443);
     this.allowToOutside(6443);
@@ -79,7 +79,7 @@ export class NetworkPolicy extends Construct {
     });
   }
 
-  /** Every pod of the namespaces that somebody gave this label may reach this port. */
+  /** Every pod of the namespaces with this label, set to `true`, may reach this port. */
   allowFromNamespacesLabelled(label: string, port: number): void {
     open(this.ingress, `~${label}`, port, { namespaceSelector: { matchLabels: { [label]: 'true' } } });
   }
@@ -97,7 +97,7 @@ export class NetworkPolicy extends Construct {
   }
 
   private podSelector(): k8s.LabelSelector {
-    // Empty maps are dropped by the API server, and an object it changed is never `unchanged`.
+    // No empty matchLabels: the API server drops it, and every `kubectl apply` would report a change.
     return Object.keys(this.props.pods).length > 0 ? { matchLabels: this.props.pods } : {};
   }
 }
@@ -127,7 +127,7 @@ function render(edges: Map<string, Edge>, side: 'to' | 'from') {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([, edge]) => ({
       ...(edge.peer ? { [side]: [edge.peer] } : {}),
-      // The protocol is written out: the API server fills it in, and would then differ from the file.
+      // The protocol is written out, because the API server fills it in and would then differ from the file.
       ports:
         edge.ports.size === 0
           ? [{ protocol: 'TCP' }]

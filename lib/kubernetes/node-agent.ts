@@ -20,17 +20,17 @@ export interface NodeAgentProps {
     readonly mount: Omit<k8s.VolumeMount, 'name'>;
   }[];
   readonly securityContext: k8s.SecurityContext;
-  /** Whatever else the pod needs of its node; why, stands at the call. */
+  /** Further fields of the pod's spec that give it access to its node. The caller says why each is needed. */
   readonly pod?: Partial<k8s.PodSpec>;
   readonly readinessProbe?: k8s.Probe;
 }
 
 /**
- * One pod on every node (or every node of a kind) that looks at the node
- * itself, in the one namespace where Pod Security lets it.
+ * A DaemonSet whose pods read the node that they run on. It is in mlops-nodes, the only namespace where Pod Security
+ * allows that.
  */
 export class NodeAgent extends Construct {
-  /** Stands around its pods, unless they are on the node's own network, where no NetworkPolicy reaches. */
+  /** Policy of the pods. Undefined on the node's own network, where NetworkPolicies have no effect. */
   readonly networkPolicy?: NetworkPolicy;
 
   constructor(scope: Construct, id: string, props: NodeAgentProps) {
@@ -59,7 +59,7 @@ export class NodeAgent extends Construct {
                 ports: Object.entries(props.ports ?? {}).map(([name, containerPort]) => ({
                   name,
                   containerPort,
-                  // On the host's network the API server fills in the same host port.
+                  // On the node's network the API server fills in the same host port, so it is written out.
                   ...(props.pod?.hostNetwork ? { hostPort: containerPort } : {}),
                   protocol: 'TCP',
                 })),

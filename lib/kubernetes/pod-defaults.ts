@@ -3,19 +3,19 @@ import { z } from 'zod';
 import type { EnvValue } from './connection';
 import { type Bytes, canonicalBytes, canonicalCpu, type Cpu, type Range } from '../definitions/quantity';
 
-/** The numeric user a published image runs as; `runAsNonRoot` needs a number. */
+/** The user that a container runs as, in numbers, because `runAsNonRoot` cannot check a name. */
 export interface ContainerUser {
   readonly uid: number;
   readonly gid: number;
 }
 
-/** Who runs our own programs, which need no name: `nonroot` in distroless images. */
+/** User of the platform's own programs: `nonroot` in distroless images. */
 export const NONROOT: ContainerUser = { uid: 65532, gid: 65532 };
 
-/** Who runs programs of others that need no user of their own: `nobody`. */
+/** User of other projects' programs that need no user of their own: `nobody`. */
 export const NOBODY: ContainerUser = { uid: 65534, gid: 65534 };
 
-/** As which account a pod runs; the token is mounted only where the Kubernetes API is used. */
+/** The fields of a pod's spec for its ServiceAccount. The token is mounted only where it uses the Kubernetes API. */
 export function accountOf(account: {
   readonly name: string;
   readonly usesApi: boolean;
@@ -27,33 +27,33 @@ export function accountOf(account: {
   };
 }
 
-/** What Pod Security `restricted` asks of a pod; its volumes belong to its user's group. */
+/** What Pod Security `restricted` requires of a pod. Its volumes belong to its user's group. */
 export function restrictedPod(user: ContainerUser): k8s.PodSecurityContext {
   return {
     runAsNonRoot: true,
     runAsUser: user.uid,
     runAsGroup: user.gid,
     fsGroup: user.gid,
-    // A large volume is not walked through again at every start.
+    // By default the kubelet changes the group of every file of a volume at each start of the pod.
     fsGroupChangePolicy: 'OnRootMismatch',
     seccompProfile: { type: 'RuntimeDefault' },
   };
 }
 
-/** The same for a pod whose volumes are the node's own. */
+/** The same without a group for volumes, for a pod that mounts folders of its node. */
 export function restrictedPodOfNode(user: ContainerUser): k8s.PodSecurityContext {
   const { fsGroup: _, fsGroupChangePolicy: _policy, ...rest } = restrictedPod(user);
   return rest;
 }
 
-/** What Pod Security `restricted` asks of a container, and a root file system nobody writes to. */
+/** What Pod Security `restricted` requires of a container, and a read-only root file system. */
 export const restrictedContainer: k8s.SecurityContext = {
   allowPrivilegeEscalation: false,
   readOnlyRootFilesystem: true,
   capabilities: { drop: ['ALL'] },
 };
 
-/** Requests and limits in the API server's own spelling; `extended` (GPUs, say) is the same in both. */
+/** Requests and limits as the API server stores them. `extended`, GPUs for example, is the same in both. */
 export function resources(
   cpu: Range<Cpu>,
   memory: Range<Bytes>,
@@ -75,10 +75,10 @@ export function resources(
 
 const AMOUNTS = z.record(z.string(), z.union([z.string(), z.int()]));
 
-/** What a container asks for, as a pipeline's spec says it. */
+/** Schema of a container's resources in spec.json. */
 export const resourcesSpecSchema = z.strictObject({ requests: AMOUNTS, limits: AMOUNTS });
 
-/** Requests and limits as JSON, for pods that Airflow makes: a Quantity is its value. */
+/** Requests and limits as plain JSON, for pods that Airflow creates. */
 export function resourcesJson(...of: Parameters<typeof resources>): z.output<typeof resourcesSpecSchema> {
   const { requests, limits } = resources(...of);
   const values = (quantities: Record<string, k8s.Quantity> | undefined) =>
@@ -88,7 +88,7 @@ export function resourcesJson(...of: Parameters<typeof resources>): z.output<typ
   return { requests: values(requests), limits: values(limits) };
 }
 
-/** In the order given: a later variable may quote an earlier one as `$(NAME)`. */
+/** Environment variables, in the given order: a later one may refer to an earlier one as `$(NAME)`. */
 export function envVars(env: Readonly<Record<string, EnvValue>>): k8s.EnvVar[] {
   return Object.entries(env).map(([name, value]) => {
     if (typeof value === 'string') return { name, value };
@@ -97,10 +97,10 @@ export function envVars(env: Readonly<Record<string, EnvValue>>): k8s.EnvVar[] {
   });
 }
 
-/** A container that ends with 0 once the other side is there. */
+/** An init container that waits for a server: `command` must end with 0 once the server is ready. */
 export function waitContainer(props: {
   readonly name: string;
-  /** @default - the image of the program that waits */
+  /** @default - the client's image */
   readonly image?: string;
   readonly command: string[];
   readonly env: Readonly<Record<string, EnvValue>>;
@@ -116,7 +116,7 @@ export function waitContainer(props: {
   };
 }
 
-/** Runs a shell line until it succeeds, saying each time what it waits for. */
+/** A command that repeats a shell line every two seconds until it succeeds, and prints what it waits for. */
 export function until(check: string, waitingFor: string): string[] {
   return ['sh', '-c', `until ${check}; do echo 'waiting for ${waitingFor}'; sleep 2; done`];
 }

@@ -6,16 +6,16 @@ import type { ServiceAccount } from './service-account';
 import { type Mount, volumeMount } from './volume';
 import type { Sidecar, WorkloadProps } from './workload-props';
 
-/** What a workload learnt after its construction. */
+/** What a workload and its connections add to its pod. */
 export interface PodWiring {
   readonly labels: Record<string, string>;
   readonly serviceAccount: ServiceAccount;
-  /** Variables that connections brought; the workload's own come after and may quote them. */
+  /** Variables of the connections. The workload's own follow, so that they may refer to these. */
   readonly env: Readonly<Record<string, EnvValue>>;
   readonly waits: readonly k8s.Container[];
 }
 
-/** A workload's pod: the one place where pods get their defaults. */
+/** The pod template of a workload, with the defaults that all pods of the platform share. */
 export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTemplateSpec {
   const mounts = props.mounts ?? [];
   const sidecars = props.sidecars ?? [];
@@ -94,7 +94,7 @@ function containerPorts(ports: Readonly<Record<string, number>> = {}): k8s.Conta
   return listOrAbsent(Object.entries(ports).map(([name, containerPort]) => ({ name, containerPort })));
 }
 
-/** Several mounts may share a volume; waiting needs a place to write. */
+/** Each volume once, though several mounts may share it. Containers that wait need the volume `tmp`. */
 function volumes(mounts: readonly Mount[], waits: boolean): k8s.Volume[] {
   const byName = new Map(mounts.map(({ volume }) => [volume.name, volume]));
   if (waits && !byName.has('tmp')) byName.set('tmp', { name: 'tmp', emptyDir: {} });

@@ -5,7 +5,7 @@ type Timing = Pick<
   'periodSeconds' | 'timeoutSeconds' | 'failureThreshold' | 'initialDelaySeconds'
 >;
 
-/** Asks a port, by its name, for a path. */
+/** Requests a path from a port, which is given by its name. */
 export function httpProbe(path: string, port: string, timing: Timing = {}): k8s.Probe {
   return { httpGet: { path, port: k8s.IntOrString.fromString(port) }, timeoutSeconds: 5, ...timing };
 }

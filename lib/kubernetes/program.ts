@@ -3,18 +3,18 @@ import { join } from 'node:path';
 
 const FOLDER = join(__dirname, '../../python');
 
-/** The text of a file in `python/`: what runs in the cluster, and the locks of its packages. */
+/** The text of a file in `python/`. */
 export function pythonFile(name: string): string {
   return readFileSync(join(FOLDER, name), 'utf8');
 }
 
 /**
- * The modules of the package `lifecycle` that these need, themselves among them, and the shared names
- * beside them: path in the package to text. What is applied may hold 256 KiB, so a ConfigMap holds no
- * module that its pods never import.
+ * Files of the package `lifecycle`: the given modules, all that they import, and names.json where they need it. Others
+ * are left out, because `kubectl apply` takes objects of less than 256 KiB.
  *
- * @param modules as in `steps.collect`
- * @param folder in front of each path: where the package lies among other files
+ * @param modules names in the package, as in `steps.collect`
+ * @param folder prefix of each path, for a ConfigMap that has other files too: `lifecycle/`
+ * @returns path in the package to text
  */
 export function packageFiles(modules: readonly string[], folder = ''): Record<string, string> {
   const needed = new Set<string>();
@@ -35,7 +35,7 @@ function packagesAround(module: string): string[] {
   return ['', ...folders].map((_, depth) => [...folders.slice(0, depth), '__init__'].join('.'));
 }
 
-/** Modules of the package that a module's text imports, wherever it does. */
+/** Modules of the package that a module's text imports, inside of functions too. */
 function imported(text: string): string[] {
   const whole = [...text.matchAll(/^\s*import lifecycle\.([\w.]+)/gm)].map(([, module]) => module!);
   const parts = [...text.matchAll(/^\s*from lifecycle(?:\.([\w.]+))? import (?:\(([^)]*)\)|(.*))$/gm)];

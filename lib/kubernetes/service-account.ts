@@ -3,7 +3,10 @@ import { Construct } from 'constructs';
 
 /** Rights through the Kubernetes API, in one namespace or in the whole cluster. */
 export interface Grant {
-  /** @default - the whole cluster, by a ClusterRole */
+  /**
+   * Namespace in which the rights hold.
+   * @default - the whole cluster, by a ClusterRole
+   */
   readonly namespace?: string;
   readonly rules: k8s.PolicyRule[];
 }
@@ -34,7 +37,7 @@ export class ServiceAccount extends Construct {
     const subjects = [{ kind: 'ServiceAccount', name: props.name, namespace: props.namespace }];
     const { rules } = grant;
     if (grant.namespace === undefined) {
-      // Cluster-wide names carry the platform's, so that they meet nobody else's.
+      // Prefixed, because a ClusterRole of another project may have the same name.
       const name = `mlops-platform:${props.name}`;
       new k8s.KubeClusterRole(this, 'cluster-role', { metadata: { name }, rules });
       new k8s.KubeClusterRoleBinding(this, 'cluster-role-binding', {

@@ -3,22 +3,22 @@ import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import { type Bytes, canonicalBytes } from '../definitions/quantity';
 
-/** A volume and where a container sees it. */
+/** A volume, and the path at which a container sees it. */
 export interface Mount {
   readonly path: string;
   readonly volume: k8s.Volume;
   readonly subPath?: string;
   readonly readOnly?: boolean;
-  /** Hash of the content, where a change must restart the pod. */
+  /** Hash of the content. It becomes an annotation of the pod, so that a change restarts it. @default - none */
   readonly contentHash?: () => string;
 }
 
-/** A mount as its container spells it. */
+/** The mount as an entry of a container's `volumeMounts`. */
 export function volumeMount(mount: Mount): k8s.VolumeMount {
   return { name: mount.volume.name, mountPath: mount.path, subPath: mount.subPath, readOnly: mount.readOnly };
 }
 
-/** Scratch space that dies with the pod and counts as its disk, not its memory. */
+/** Scratch space on the node's disk, which is deleted with the pod. A pod that exceeds `sizeLimit` is evicted. */
 export function emptyDir(name: string, path: string, sizeLimit: Bytes, subPath?: string): Mount {
   return {
     path,
@@ -37,8 +37,8 @@ export interface PersistentVolumeClaimProps {
 }
 
 /**
- * Disk that outlives its pod. A claim of its own rather than a
- * volumeClaimTemplate, which is immutable: this one can grow.
+ * Disk that outlives its pod. It is not a volumeClaimTemplate of a StatefulSet, because that is immutable: this claim
+ * can be enlarged.
  */
 export class PersistentVolumeClaim extends Construct {
   readonly claim: k8s.KubePersistentVolumeClaim;
@@ -88,7 +88,7 @@ export class ConfigFiles extends Construct {
     });
   }
 
-  /** A change of content restarts the pod, so that what runs is what `dist/` says. */
+  /** Mounts all files, read-only. A change of their content restarts the pod. */
   mountAt(path: string): Mount {
     const files = Object.keys(this.props.files);
     const items = files.some((file) => file !== keyOf(file))
@@ -103,12 +103,12 @@ export class ConfigFiles extends Construct {
   }
 }
 
-/** A ConfigMap's key has no slash: `steps/collect.py` lies under `steps.collect.py`. */
+/** The ConfigMap's key of a file. Keys cannot contain a slash: `steps/collect.py` has the key `steps.collect.py`. */
 function keyOf(file: string): string {
   return file.replaceAll('/', '.');
 }
 
-/** A short name for a content: the same content, the same name. */
+/** A short hash, for names and annotations. Equal content gives an equal hash. */
 export function contentHash(content: unknown): string {
   return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 12);
 }

@@ -6,14 +6,14 @@ import type { Bytes, Cpu, Range } from '../definitions/quantity';
 import type { Grant } from './service-account';
 import type { Mount } from './volume';
 
-/** A step before the main container, in the workload's own image and environment: a migration, say. */
+/** An init container with the workload's own image and environment, for a migration of its database for example. */
 export interface InitContainer {
   readonly name: string;
   readonly command?: string[];
   readonly args?: string[];
 }
 
-/** A container that lives beside the main one, in the same pod, with an image and a wiring of its own. */
+/** Another container of the same pod, with its own image, environment and connections. */
 export interface Sidecar {
   readonly name: string;
   readonly image: string;
@@ -21,12 +21,13 @@ export interface Sidecar {
   readonly memory: Range<Bytes>;
   readonly command?: string[];
   readonly args?: string[];
-  /** Its ports are the Service's too. @default - none */
+  /** Port name to number. The workload's Service has them too. @default - none */
   readonly ports?: Readonly<Record<string, number>>;
   /** @default - none */
   readonly env?: Readonly<Record<string, EnvValue>>;
   /**
-   * What it alone is wired to: neither the variables nor a wait for the other side reach the main container.
+   * Servers that this container alone uses. The main container does not get their variables, and no init container
+   * waits for them.
    * @default - nothing
    */
   readonly connections?: readonly Connection[];
@@ -36,14 +37,15 @@ export interface Sidecar {
   readonly readinessProbe?: k8s.Probe;
   readonly livenessProbe?: k8s.Probe;
   /**
-   * Started, by its startup probe, before the main container is.
+   * Whether it must have started, by its startup probe, before the main container starts. It is then an init container
+   * with the restart policy `Always`.
    * @default false
    */
   readonly startsFirst?: boolean;
 }
 
 export interface WorkloadProps {
-  /** Name in the cluster, of the pods and of the Service. */
+  /** Name of its objects in the cluster: controller, Service, ServiceAccount and NetworkPolicy. */
   readonly name: string;
   /** The system it belongs to, as `app.kubernetes.io/name`: `airflow`. */
   readonly system: string;
@@ -55,8 +57,8 @@ export interface WorkloadProps {
   readonly memory: Range<Bytes>;
 
   /**
-   * A Job runs once for each content: its name ends in a hash of what it runs,
-   * because a Job's template is immutable. It must be safe to run twice.
+   * Kind of the controller. A Job runs once for each content of its pod template: its name ends in a hash of that,
+   * because a Job's template is immutable. What it does must be safe to repeat.
    * @default Deployment
    */
   readonly kind?: 'Deployment' | 'StatefulSet' | 'Job';
@@ -68,7 +70,7 @@ export interface WorkloadProps {
   readonly replicas?: number;
 
   /**
-   * `Recreate` where two pods at once would harm each other.
+   * `Recreate` where two pods must not run at the same time.
    * @default RollingUpdate
    */
   readonly strategy?: 'RollingUpdate' | 'Recreate';
@@ -112,8 +114,8 @@ export interface WorkloadProps {
   readonly accelerator?: Accelerator;
 
   /**
-   * What it may do through the Kubernetes API.
-   * @default - nothing, and no token is mounted
+   * Rights of its pods through the Kubernetes API.
+   * @default - none, and no token is mounted
    */
   readonly grants?: readonly Grant[];
 }

@@ -11,14 +11,14 @@ import { contentHash } from './volume';
 import type { WorkloadProps } from './workload-props';
 
 /**
- * A long-running program with its Service, its account, its NetworkPolicy and its
- * wiring: the one place where pods get their defaults.
+ * A program in the cluster: a Deployment, a StatefulSet or a Job, with its Service, ServiceAccount, NetworkPolicy and
+ * connections.
  */
 export class Workload extends Construct {
   readonly networkPolicy: NetworkPolicy;
   readonly name: string;
   readonly namespace: string;
-  /** What selects the pods. Selectors are immutable: never add to it. */
+  /** Labels that select the pods. A selector is immutable in the cluster, so that it must never change. */
   readonly selector: Record<string, string>;
   private readonly connections: Connection[] = [];
   private readonly env: Record<string, EnvValue> = {};
@@ -56,9 +56,9 @@ export class Workload extends Construct {
   }
 
   /**
-   * Wires this workload to another: address and credentials into its
-   * environment, the edge into both NetworkPolicies, and a wait before its start.
-   * @throws DefinitionError when two connections bring the same variable.
+   * Connects the workload to servers. Each connection adds its address and credentials to the environment, allows the
+   * traffic in both NetworkPolicies, and adds an init container that waits for the server.
+   * @throws DefinitionError where two connections bring the same variable.
    */
   uses(...connections: Connection[]): void {
     for (const connection of connections) {
@@ -77,12 +77,12 @@ export class Workload extends Construct {
     }
   }
 
-  /** Sets a variable after construction: what a later module registered, say. */
+  /** Sets an environment variable after construction, for a client that registers later. */
   setEnv(name: string, value: EnvValue): void {
     this.env[name] = value;
   }
 
-  /** @throws DefinitionError when there is no such port. */
+  /** Address of a port, which is given by its name. @throws DefinitionError where there is no such port. */
   endpoint(portName: string): Endpoint {
     const port = this.ports[portName];
     if (port === undefined) {
@@ -99,7 +99,7 @@ export class Workload extends Construct {
     };
   }
 
-  /** Of the main container and of those beside it. */
+  /** Ports of the main container and of the sidecars. */
   private get ports(): Readonly<Record<string, number>> {
     return Object.assign(
       {},
@@ -121,7 +121,7 @@ export class Workload extends Construct {
     } else {
       new k8s.KubeDeployment(this, 'deployment', {
         metadata,
-        // Old ReplicaSets are for `kubectl rollout undo`; `dist/` in git holds the history.
+        // Few, because old ReplicaSets only serve `kubectl rollout undo`; git has the history of `dist/`.
         spec: {
           ...spec,
           revisionHistoryLimit: 3,
@@ -137,7 +137,7 @@ export class Workload extends Construct {
       metadata: { ...this.metadata(), name: Lazy.any({ produce: name }) },
       spec: {
         backoffLimit: 20,
-        // Long enough that a second `kubectl apply` on the same day finds it done.
+        // A week. Until then `kubectl apply` finds the finished Job; later it runs the Job again.
         ttlSecondsAfterFinished: 7 * 24 * 3600,
         template: Lazy.any({ produce: () => this.template() }),
       },
@@ -179,7 +179,7 @@ export class Workload extends Construct {
   }
 }
 
-/** Written out in full: kubectl sees a change in every apply where the API server filled in the rest. */
+/** Written out in full: where the API server fills in fields, every `kubectl apply` reports a change. */
 const STRATEGIES: Record<'RollingUpdate' | 'Recreate', k8s.DeploymentStrategy> = {
   Recreate: { type: 'Recreate' },
   RollingUpdate: {

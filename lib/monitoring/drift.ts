@@ -1,20 +1,23 @@
 import { z } from 'zod';
 import { rules, type Duration } from '../definitions/rules';
 
-/** When the world has moved: the population stability index of live features against the baseline. */
+/**
+ * When live requests count as drifted: the population stability index (PSI) of each feature, and of the prediction,
+ * against the training data.
+ */
 export interface Drift {
   /**
-   * PSI above which a feature has drifted. 0.1 is a small shift, 0.25 a large one.
+   * PSI above which a feature has drifted, above 0 and at most 10. 0.1 is a small shift, 0.25 a large one.
    * @default 0.2
    */
   readonly threshold?: number;
   /**
-   * How much of the recent past is compared.
+   * Length of the recent past whose requests are compared.
    * @default 1h
    */
   readonly window?: Duration;
   /**
-   * Rows of sampled requests in the window below which nothing is said.
+   * Number of rows of sampled requests in the window, 1 to 1000000, below which no drift is reported.
    * @default 500
    */
   readonly minSamples?: number;

@@ -1,4 +1,4 @@
-/** What Grafana says at /metrics, as far as the platform asks for it. */
+/** Metrics of Grafana that the platform uses. */
 export const GRAFANA_METRICS = [
   'grafana_datasource_request_total',
   'grafana_http_request_duration_seconds_bucket',

@@ -11,7 +11,7 @@ export interface GrafanaObservabilityProps {
   readonly server: Workload;
 }
 
-/** Says what is worth knowing about the pages that show the rest. */
+/** Declares the scrape and the alerts of Grafana. */
 export function grafanaObservability(scope: Construct, props: GrafanaObservabilityProps): void {
   props.observability.watch(scope, {
     system: 'grafana',
@@ -20,7 +20,7 @@ export function grafanaObservability(scope: Construct, props: GrafanaObservabili
   });
 }
 
-/** Requests that end in 5xx, of all. */
+/** Share of requests that end in 5xx above which an alert fires. */
 const FAILING_RATIO = 0.1;
 
 const up = isUp('grafana', 'Grafana');
@@ -51,7 +51,7 @@ const ALERTS: Alert[] = [
   },
 ];
 
-/** Apart from the rest, because Grafana must know every dashboard before it is there to be watched. */
+/** Not declared with the alerts, because Grafana needs the list of all dashboards before it can be watched itself. */
 export const grafanaDashboard: Dashboard = {
   uid: 'mlops-grafana',
   title: 'Grafana',

@@ -94,7 +94,7 @@ export class Grafana extends Construct {
     return new ConfigFiles(this, name, { name, files: { [file]: content } });
   }
 
-  /** One ConfigMap a dashboard: a ConfigMap holds one MiB at most. Grafana reads a change by itself. */
+  /** One ConfigMap for each dashboard, because one holds at most 1 MiB. Grafana reads a change without a restart. */
   private dashboard(dashboard: Dashboard): Mount {
     const name = `dashboard-${dashboard.uid}`;
     const files = this.file(name, `${dashboard.uid}.json`, dashboardJson(platformDashboard(dashboard)));
@@ -102,7 +102,7 @@ export class Grafana extends Construct {
   }
 }
 
-/** What this environment can show of a dashboard: an external object store has no metrics here. */
+/** The dashboard without signals whose metrics this environment lacks, such as those of an external object store. */
 function showable(dashboard: Dashboard, known: ReadonlySet<string>): Dashboard {
   const rows = dashboard.rows
     .map((row) => ({

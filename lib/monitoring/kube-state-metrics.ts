@@ -7,7 +7,7 @@ import { Workload } from '../kubernetes/workload';
 
 const READ = ['list', 'watch'];
 
-/** Says what Kubernetes knows of the platform's own objects: pods, deployments, jobs, claims. */
+/** Exports the state of the platform's own objects: pods, deployments, jobs, claims. */
 export function kubeStateMetrics(scope: Construct): Workload {
   return new Workload(scope, 'kube-state-metrics', {
     name: 'kube-state-metrics',

@@ -1,4 +1,4 @@
-/** What kube-state-metrics 2.20 says of the kinds it is asked to watch, as far as the platform asks for it. */
+/** Metrics of kube-state-metrics 2.20 that the platform uses. */
 export const KUBE_STATE_METRICS = [
   'kube_daemonset_status_number_unavailable',
   'kube_deployment_spec_replicas',
@@ -18,7 +18,7 @@ export const KUBE_STATE_METRICS = [
   'kube_statefulset_status_replicas_ready',
 ] as const;
 
-/** What node-exporter 1.12 says on Linux, as far as the platform asks for it. */
+/** Metrics of node-exporter 1.12 on Linux that the platform uses. */
 export const NODE_METRICS = [
   'node_cpu_seconds_total',
   'node_disk_io_time_seconds_total',
@@ -31,7 +31,7 @@ export const NODE_METRICS = [
   'node_network_transmit_bytes_total',
 ] as const;
 
-/** What dcgm-exporter says with its default counters, as far as the platform asks for it. */
+/** Metrics of dcgm-exporter, with its default counters, that the platform uses. */
 export const GPU_METRICS = [
   'DCGM_FI_DEV_FB_FREE',
   'DCGM_FI_DEV_FB_USED',

@@ -5,7 +5,7 @@ import type { Observability } from '../observability/observability';
 import { modelAlerts, modelRecords, type ModelRulesProps } from './model-rules';
 import { retrainingSchema } from './retraining';
 
-/** What a pipeline's spec says of this stage: what its rules do not. */
+/** Schema of the part of spec.json that this stage writes. Thresholds are not part of it; they are in the rules. */
 export const monitoringSpecSchema = z.strictObject({
   retraining: filledIn(retrainingSchema).pick({ onDrift: true, cooldown: true }),
   ...filledIn(retrainingSchema).pick({ every: true, reportEvery: true }).shape,
@@ -15,7 +15,7 @@ export interface ModelMonitoringProps extends ModelRulesProps {
   readonly observability: Observability;
 }
 
-/** Stage 5: when a served model has drifted or errs too much, and what follows. */
+/** Stage 5: the rules that find drift and errors of the served model, and when they start a retraining. */
 export class ModelMonitoring extends Construct {
   /** Read by the pipeline's DAGs. */
   readonly spec: z.output<typeof monitoringSpecSchema>;

@@ -4,7 +4,7 @@ import type { Dashboard } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';
 import { MODEL_RECORDS } from './model-rules';
 
-/** Shows what the pipelines' rules record; the alerts are each pipeline's own. */
+/** Declares the dashboard of all models. Alerts and recording rules are part of each pipeline. */
 export function modelObservability(scope: Construct, props: { readonly observability: Observability }): void {
   props.observability.knows(MODEL_RECORDS);
   props.observability.watch(scope, { system: 'models', dashboard: DASHBOARD });
@@ -12,7 +12,6 @@ export function modelObservability(scope: Construct, props: { readonly observabi
 
 const CHOSEN = 'model=~"$model"';
 
-/** One model's life as its numbers tell it: what serves, how far the world has moved, how good it is. */
 const DASHBOARD: Dashboard = {
   uid: 'mlops-models',
   title: 'Models',
@@ -60,14 +59,15 @@ const DASHBOARD: Dashboard = {
         },
         {
           name: 'PSI of the predictions',
-          description: 'The same of what the model answers.',
+          description: 'Population stability index of the predictions against those in training.',
           unit: 'short',
           expr: `mlops:feature_psi{${CHOSEN}, kind="${BIN_KINDS.prediction}"}`,
           by: ['model', 'version'],
         },
         {
           name: 'Samples in the window',
-          description: 'Too few of them, and the index says nothing.',
+          description:
+            'Sampled rows of the drift window. Below minSamples of the pipeline no drift is reported.',
           unit: 'short',
           expr: `max by (model, version) (mlops:feature_samples{${CHOSEN}})`,
           by: ['model', 'version'],
@@ -79,7 +79,7 @@ const DASHBOARD: Dashboard = {
       signals: [
         {
           name: 'Error on labels that arrived later',
-          description: 'The live model’s, in the metric of its gate.',
+          description: 'Error of the version that serves, in the metric of its gate.',
           unit: 'short',
           expr: `max by (model, version, metric) (${METRICS.liveError}{${CHOSEN}})`,
           by: ['model', 'version', 'metric'],
@@ -98,14 +98,14 @@ const DASHBOARD: Dashboard = {
       signals: [
         {
           name: 'Age of the newest data',
-          description: 'Since the end of the newest batch’s period.',
+          description: 'Time since the end of the newest batch’s period.',
           unit: 's',
           expr: `time() - max by (model) (${METRICS.batchEnd}{${CHOSEN}})`,
           by: ['model'],
         },
         {
           name: 'Rows in quarantine',
-          description: 'Share of the newest batch’s rows that were not good.',
+          description: 'Share of the newest batch’s rows that were quarantined.',
           unit: 'percentunit',
           expr:
             `max by (model) (${METRICS.batchQuarantinedRows}{${CHOSEN}}) / ` +

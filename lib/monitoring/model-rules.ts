@@ -7,7 +7,7 @@ import type { GateDefinition } from '../registry/gate';
 import type { DriftDefinition } from './drift';
 import type { RetrainingDefinition } from './retraining';
 
-/** What of a pipeline's definition its rules follow from. */
+/** The parts of a pipeline's definition that determine its rules. */
 export interface ModelRulesProps {
   readonly name: string;
   readonly source: SourceDefinition;
@@ -17,7 +17,7 @@ export interface ModelRulesProps {
   readonly retraining: RetrainingDefinition;
 }
 
-/** What the rules of every pipeline record, for whoever asks for it. */
+/** The series that every pipeline's rules record. */
 export const MODEL_RECORDS = ['mlops:feature_samples', 'mlops:feature_share', 'mlops:feature_psi'] as const;
 
 /**
@@ -51,7 +51,7 @@ export function modelAlerts(props: ModelRulesProps): Alert[] {
 
 const FEATURE = 'model, version, feature, kind';
 const BIN = `${FEATURE}, bin`;
-/** In place of an empty bin's share, of which there is no logarithm. */
+/** Smallest share of a bin. An empty bin would have no logarithm. */
 const LEAST_SHARE = '0.0001';
 
 function driftAlerts({ name, drift }: ModelRulesProps): Alert[] {
@@ -66,7 +66,7 @@ function driftAlerts({ name, drift }: ModelRulesProps): Alert[] {
       for: '1m',
       severity: 'warning',
       summary:
-        '{{ $labels.feature }} of {{ $labels.model }} version {{ $labels.version }} is not what it was trained on: PSI {{ $value }}.',
+        '{{ $labels.feature }} of {{ $labels.model }} version {{ $labels.version }} has drifted from its training data: PSI {{ $value }}.',
     },
     {
       name: RETRAINING_ALERTS.predictionDrift,
@@ -74,7 +74,7 @@ function driftAlerts({ name, drift }: ModelRulesProps): Alert[] {
       for: '1m',
       severity: 'warning',
       summary:
-        'The predictions of {{ $labels.model }} version {{ $labels.version }} are not spread as in training: PSI {{ $value }}.',
+        'The predictions of {{ $labels.model }} version {{ $labels.version }} have drifted from those in training: PSI {{ $value }}.',
     },
   ];
 }
@@ -99,7 +99,7 @@ function errorAlert({ name, gate, retraining }: ModelRulesProps): Alert[] {
 /** Scheduled runs without newer data before the data counts as stale. */
 const MISSED_RUNS = 2;
 
-/** A source that has ended is not late. */
+/** None for a source that has ended. */
 function staleAlert({ name, source, schedule }: ModelRulesProps): Alert[] {
   if (source.until !== undefined) return [];
   const days = LONGEST_DAYS[batchPeriod(source)] + source.monthsUntilPublished * LONGEST_DAYS.month;

@@ -6,7 +6,7 @@ import { NodeAgent } from '../kubernetes/node-agent';
 import { NOBODY, restrictedContainer, restrictedPodOfNode } from '../kubernetes/pod-defaults';
 import { httpProbe } from '../kubernetes/probe';
 
-/** Says what a node's CPUs, memory, disks and network do. */
+/** Exports the use of a node's CPUs, memory, disks and network. */
 export function nodeExporter(scope: Construct): NodeAgent {
   return new NodeAgent(scope, 'node-exporter', {
     name: 'node-exporter',
@@ -61,7 +61,7 @@ export function devicePlugin(scope: Construct, accelerator: Accelerator): NodeAg
 
 export const DCGM_EXPORTER_PORT = 9400;
 
-/** Says what the GPUs do. */
+/** Exports the use of a node's GPUs. */
 export function dcgmExporter(scope: Construct, accelerator: Accelerator): NodeAgent {
   return new NodeAgent(scope, 'dcgm-exporter', {
     name: 'dcgm-exporter',
@@ -71,7 +71,7 @@ export function dcgmExporter(scope: Construct, accelerator: Accelerator): NodeAg
     cpu: { request: '50m' },
     memory: { request: '128Mi', limit: '512Mi' },
     pod: accelerator.forAgent(),
-    // Profiling counters need SYS_ADMIN; without it utilisation is all there is.
+    // Profiling counters need SYS_ADMIN; without it dcgm-exporter has utilisation alone.
     securityContext: { runAsUser: 0, capabilities: { add: ['SYS_ADMIN'] } },
     volumes: [hostPath('pod-resources', '/var/lib/kubelet/pod-resources', '/var/lib/kubelet/pod-resources')],
     readinessProbe: httpProbe('/health', 'metrics', { periodSeconds: 10 }),

@@ -1,4 +1,4 @@
-/** What Prometheus 3.14 says of itself, as far as the platform asks for it. */
+/** Metrics of Prometheus 3.14 that the platform uses. */
 export const PROMETHEUS_METRICS = [
   'prometheus_config_last_reload_successful',
   'prometheus_notifications_alertmanagers_discovered',
@@ -13,14 +13,14 @@ export const PROMETHEUS_METRICS = [
   'prometheus_tsdb_wal_storage_size_bytes',
 ] as const;
 
-/** What Alertmanager 0.34 says, as far as the platform asks for it. */
+/** Metrics of Alertmanager 0.34 that the platform uses. */
 export const ALERTMANAGER_METRICS = [
   'alertmanager_config_last_reload_successful',
   'alertmanager_notifications_failed_total',
   'alertmanager_notifications_total',
 ] as const;
 
-/** What prometheus-operator 0.85 says, as far as the platform asks for it. */
+/** Metrics of prometheus-operator 0.85 that the platform uses. */
 export const OPERATOR_METRICS = [
   'prometheus_operator_managed_resources',
   'prometheus_operator_ready',

@@ -12,10 +12,10 @@ export interface PrometheusObservabilityProps {
   readonly operator: Workload;
 }
 
-/** Says what is worth knowing about those who watch: Prometheus, Alertmanager and their operator. */
+/** Declares the scrapes, the alerts and the dashboard of Prometheus, Alertmanager and their operator. */
 export function prometheusObservability(scope: Construct, props: PrometheusObservabilityProps): void {
   const { observability, operator } = props;
-  // Their pods are the operator's, so that there is no workload of ours to scrape.
+  // The operator makes their pods, so that there is no Workload to scrape.
   const monitors = new Construct(scope, 'monitors');
   monitor(monitors, 'prometheus');
   monitor(monitors, 'alertmanager');
@@ -77,7 +77,7 @@ const reconcileErrors: Signal = {
   by: ['controller'],
 };
 
-// None on Prometheus itself being down: the one who would say so is not there.
+// There is no alert for Prometheus itself being down, because Prometheus could not evaluate it.
 const ALERTS: Alert[] = [
   {
     name: 'AlertmanagerDown',

@@ -7,12 +7,12 @@ import { Workload } from '../kubernetes/workload';
 
 const WATCH = ['list', 'watch'];
 
-/** It waits for probes before it does anything, although Prometheus selects none. */
+/** Kinds that are read in every namespace. Without `probes` the operator waits for ever, though none is used. */
 const FROM_LABELLED_NAMESPACES = ['podmonitors', 'probes', 'prometheusrules', 'servicemonitors'];
 
 /**
- * Turns monitors and rules into Prometheus' configuration. It sees those of every namespace, because which of them are
- * monitored is known by a label; what it makes and which Secrets it reads lies in the platform's namespace.
+ * Turns monitors and rules into Prometheus' configuration. It reads them in every namespace, because a label decides
+ * which namespaces are monitored. It writes objects and reads Secrets in the platform's namespace alone.
  */
 export function prometheusOperator(scope: Construct): Workload {
   return new Workload(scope, 'operator', {
@@ -22,7 +22,7 @@ export function prometheusOperator(scope: Construct): Workload {
     image: images.prometheusOperator,
     user: NOBODY,
     args: [
-      // Prometheus, Alertmanager, Secrets and ConfigMaps of other namespaces are somebody else's.
+      // Only the platform's Prometheus and Alertmanager. Those of other namespaces have operators of their own.
       `--prometheus-instance-namespaces=${PLATFORM_NAMESPACE}`,
       `--alertmanager-instance-namespaces=${PLATFORM_NAMESPACE}`,
       `--alertmanager-config-namespaces=${PLATFORM_NAMESPACE}`,
@@ -43,14 +43,14 @@ export function prometheusOperator(scope: Construct): Workload {
       {
         rules: [
           { apiGroups: ['storage.k8s.io'], resources: ['storageclasses'], verbs: ['get'] },
-          // It says nothing of what it refuses unless it may say so everywhere.
+          // It reports refused objects as events, and does so only where it may write events in every namespace.
           { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
-          // A Role reaches one namespace by its name, and a label may be given to any.
+          // Cluster-wide, because any namespace may get the label, and a Role holds in one named namespace.
           { apiGroups: [''], resources: ['namespaces'], verbs: WATCH },
           { apiGroups: ['monitoring.coreos.com'], resources: FROM_LABELLED_NAMESPACES, verbs: WATCH },
         ],
       },
-      // What it makes, it makes where the Prometheus resource is.
+      // The operator creates its objects in the namespace of the Prometheus resource.
       { namespace: PLATFORM_NAMESPACE, rules: MAKES_PROMETHEUS },
     ],
   });

@@ -27,7 +27,7 @@ export interface PrometheusProps {
   readonly observability: Observability;
 
   /**
-   * How long samples are kept, as Prometheus spells it.
+   * How long samples are kept, as Prometheus writes it.
    * @default 15d
    */
   readonly retention?: string;
@@ -51,9 +51,9 @@ const ALERTMANAGER_PORT = 9093;
 
 const MONITORED = { matchLabels: { [MONITORED_LABEL]: 'true' } };
 
-/** Holds monitors and rules of other namespaces than the platform's to what is theirs. */
+/** Limits monitors and rules of other namespaces to the pods and the series of their own namespace. */
 const WHAT_OTHERS_MAY = {
-  // The last relabeling of each of their scrapes, and a matcher in each selector of their rules.
+  // Set on every series of their scrapes, and added as a matcher to every selector of their rules.
   enforcedNamespaceLabel: MONITORED_NAMESPACE_LABEL,
   excludedFromEnforcement: NAMESPACES.flatMap((namespace) =>
     [
@@ -63,14 +63,14 @@ const WHAT_OTHERS_MAY = {
       // The group is the default, written out: the API server fills it in, and would then differ from the file.
     ].map((resource) => ({ group: Group.MONITORING_PERIOD_COREOS_PERIOD_COM, resource, namespace })),
   ),
-  // A monitor finds targets in its own namespace alone, and reads no file of Prometheus', its token for one.
+  // A monitor finds targets only in its own namespace, and cannot read Prometheus' files, such as its token.
   ignoreNamespaceSelectors: true,
   arbitraryFsAccessThroughSMs: { deny: true },
-  // Of one target: more is a label that runs away, and two such targets fill the memory.
+  // Samples of one scrape. A target has more only where a label has too many values; two such fill the memory.
   enforcedSampleLimit: 200_000,
 };
 
-/** Prometheus and Alertmanager, run by the operator from what stands here. */
+/** The resources from which the operator runs Prometheus and Alertmanager, and their NetworkPolicies and Services. */
 export class Prometheus extends Construct {
   readonly networkPolicy: NetworkPolicy;
   readonly alertmanagerNetworkPolicy: NetworkPolicy;
@@ -99,19 +99,19 @@ export class Prometheus extends Construct {
   }
 
   private openEdges(): void {
-    // Finding targets, and node-exporter on the nodes' own addresses.
+    // To find targets, and to reach node-exporter, which is on the nodes' own addresses.
     this.networkPolicy.allowToKubernetesApi();
     this.networkPolicy.allowToOutside(9100);
     this.networkPolicy.allowTo(this.alertmanagerNetworkPolicy, ALERTMANAGER_PORT);
-    // Which ports others' monitors name is known to the operator alone.
+    // All ports, because those of other projects' monitors are not known at synth.
     this.networkPolicy.allowToNamespacesLabelled(MONITORED_LABEL, NAMESPACES);
-    // Both are scraped themselves.
+    // Prometheus and Alertmanager are scraped too.
     this.networkPolicy.allowTo(this.networkPolicy, PROMETHEUS.port);
     for (const { networkPolicy, port } of this.props.observability.scrapeTargets)
       this.networkPolicy.allowTo(networkPolicy, port);
     for (const client of this.props.observability.prometheusClients)
       client.allowTo(this.networkPolicy, PROMETHEUS.port);
-    // Its routing sends mail or chat messages to wherever it is told.
+    // Alertmanager sends messages to services on the internet, over HTTPS.
     this.alertmanagerNetworkPolicy.allowToOutside(443);
   }
 
@@ -119,7 +119,7 @@ export class Prometheus extends Construct {
     const serviceAccount = new ServiceAccount(this, 'service-account', {
       name: 'prometheus',
       namespace: PLATFORM_NAMESPACE,
-      // Of the whole cluster: a Role reaches one namespace by its name, and a label may be given to any.
+      // Cluster-wide, because any namespace may get the label, and a Role holds in one named namespace.
       grants: [
         {
           rules: [
@@ -139,7 +139,7 @@ export class Prometheus extends Construct {
         serviceAccountName: serviceAccount.name,
         podMetadata: { labels: PODS },
         securityContext: restrictedPod(NOBODY),
-        // Every monitor and rule of a namespace with our label, without labels of their own to know.
+        // Every monitor and rule of a namespace with the label. They need no labels of their own.
         serviceMonitorSelector: {},
         serviceMonitorNamespaceSelector: MONITORED,
         podMonitorSelector: {},
@@ -226,7 +226,7 @@ export class Prometheus extends Construct {
   }
 }
 
-/** A Service with a name of ours: the operator's own are headless. */
+/** A Service with a cluster IP. Those that the operator makes are headless. */
 function service(scope: Construct, name: string, pods: Record<string, string>, port: number): void {
   new k8s.KubeService(scope, `service-${name}`, {
     metadata: { name, labels: pods },
@@ -234,7 +234,7 @@ function service(scope: Construct, name: string, pods: Record<string, string>, p
   });
 }
 
-/** The operator adapts its arguments to the version, which a tag of the image ends in. */
+/** The version, from the image's tag. The operator adapts the program's arguments to it. */
 function version(image: string): string {
   return image.slice(image.lastIndexOf(':') + 1);
 }

@@ -4,27 +4,28 @@ import { rules, type Duration } from '../definitions/rules';
 /** What starts a retraining besides the schedule. */
 export interface Retraining {
   /**
-   * Whether drift starts one.
+   * Whether drift starts a retraining.
    * @default true
    */
   readonly onDrift?: boolean;
   /**
-   * The live model's error, in the gate's metric on labels that arrived later, beyond which it is retrained.
-   * @default - never for its error
+   * Value of the gate's metric for the live model, measured on labels that arrived later, beyond which a retraining
+   * starts: above it where lower values are better, below it where higher ones are.
+   * @default - the error starts none
    */
   readonly onError?: number;
   /**
-   * After a retraining, how long none is started by an alert, however many fire.
+   * Shortest time between two retrainings that alerts start.
    * @default 24h
    */
   readonly cooldown?: Duration;
   /**
-   * How often the alerts are looked at.
+   * How often Prometheus is asked which alerts fire.
    * @default 5m
    */
   readonly every?: Duration;
   /**
-   * How often the live model's error is measured and the report for people is written.
+   * How often the step `monitor` runs, which measures the live model's error and writes the drift report.
    * @default 24h
    */
   readonly reportEvery?: Duration;

@@ -1,25 +1,25 @@
-/** A symptom someone can act on. Its runbook is `docs/runbooks/<name>.md`. */
+/** A symptom on which somebody can act. Its runbook is `docs/runbooks/<name>.md`. */
 export interface Alert {
   /** CamelCase, unique in the platform: `PostgresDown`. */
   readonly name: string;
-  /** PromQL; every series it returns is one firing alert. */
+  /** PromQL. Every series that it returns is one firing alert. */
   readonly expr: string;
-  /** How long it must hold before it fires, as Prometheus spells it: `5m`. */
+  /** How long `expr` must hold before the alert fires, as Prometheus writes it: `5m`. */
   readonly for: string;
   readonly severity: 'critical' | 'warning';
-  /** One sentence a person reads first; may quote `{{ $labels.x }}` and `{{ $value }}`. */
+  /** One sentence that a person reads first. It may contain `{{ $labels.x }}` and `{{ $value }}`. */
   readonly summary: string;
 }
 
-/** Relative to the repository: the platform does not know where a fork of it is hosted. */
+/** Relative to the repository, because it is not known where a fork of it is hosted. */
 const RUNBOOKS_URL = 'docs/runbooks';
 
-/** Where the page of an alert is. */
+/** Path of an alert's runbook. */
 export function runbookUrl(alertName: string): string {
   return `${RUNBOOKS_URL}/${alertName}.md`;
 }
 
-/** The alert as a PrometheusRule spells it. */
+/** The alert as a rule of a PrometheusRule. */
 export function alertingRule(alert: Alert, system: string) {
   return {
     alert: alert.name,

@@ -50,6 +50,7 @@ export interface DashboardVariable {
   readonly label: string;
   /** The metric whose label values it offers. */
   readonly metric: string;
+  /** The label. */
   readonly of: string;
 }
 
@@ -218,7 +219,7 @@ class Grid {
   }
 }
 
-/** Four to six on a line. */
+/** Up to four panels share a line, or up to six where there are more than four. */
 function statWidth(stats: number): number {
   return stats > 4 ? 4 : 6;
 }

@@ -19,7 +19,7 @@ export interface Scrape {
   readonly workload: Workload;
   readonly port: string;
   /**
-   * Tells it from the workload's other scrapes, as the label `job`.
+   * Value of the label `job`, which distinguishes it from the workload's other scrapes.
    * @default - the system's name
    */
   readonly job?: string;
@@ -27,9 +27,12 @@ export interface Scrape {
   readonly path?: string;
   /** @default 30s */
   readonly interval?: string;
-  /** @default - none asked for */
+  /**
+   * Login for the metrics.
+   * @default - none
+   */
   readonly basicAuth?: { readonly username: SecretKey; readonly password: SecretKey };
-  /** The metrics it is known to emit, for the check that no alert or panel asks for another. */
+  /** Metrics that it emits. An alert or panel that uses a metric which nobody declares is refused at synth. */
   readonly metrics: readonly string[];
 }
 
@@ -39,7 +42,7 @@ export interface ScrapeTarget {
   readonly port: number;
 }
 
-/** Everything that is watched about one system. */
+/** What a module declares about one of its systems. */
 export interface WatchProps {
   /** As in `app.kubernetes.io/name`. */
   readonly system: string;
@@ -47,7 +50,7 @@ export interface WatchProps {
   readonly scrapes?: readonly Scrape[];
   /** Metrics it pushes over OTLP. */
   readonly pushes?: readonly string[];
-  /** What the alerts stand on, in the order in which each needs the one before. */
+  /** Recording rules that the alerts use. Each may use those before it. */
   readonly records?: readonly RecordingRule[];
   readonly alerts?: readonly Alert[];
   readonly dashboard?: Dashboard;
@@ -68,8 +71,8 @@ export const PROMETHEUS = {
 } as const;
 
 /**
- * How any module says what it measures. Modules come before monitoring in a model's
- * life, so what they say is gathered here and monitoring makes it happen.
+ * Collects what the modules declare: scrapes, rules, alerts and dashboards. The module monitoring is created last,
+ * and makes Prometheus and Grafana from it.
  */
 export class Observability {
   private readonly ownDashboards: Dashboard[] = [];
@@ -88,32 +91,32 @@ export class Observability {
     if (props.dashboard) this.ownDashboards.push(props.dashboard);
   }
 
-  /** Metrics that come to Prometheus by another way than a workload of ours. */
+  /** Declares metrics that no scrape of a Workload brings to Prometheus. */
   knows(metrics: readonly string[]): void {
     for (const metric of metrics) this.metrics.add(metric);
   }
 
-  /** Pods that a monitor of the caller's own leads Prometheus to. */
+  /** Declares pods that a monitor of the caller selects, so that Prometheus may reach them. */
   scrapes(target: ScrapeTarget): void {
     this.ownTargets.push(target);
   }
 
-  /** Every system's dashboard, in the order in which the systems spoke. */
+  /** Every dashboard, in the order of declaration. */
   get dashboards(): readonly Dashboard[] {
     return this.ownDashboards;
   }
 
-  /** Whom Prometheus must reach. */
+  /** Pods that Prometheus must reach. */
   get scrapeTargets(): readonly ScrapeTarget[] {
     return this.ownTargets;
   }
 
-  /** Who must reach Prometheus, to push or to ask. */
+  /** Pods that must reach Prometheus, to push metrics or to query. */
   get prometheusClients(): readonly NetworkPolicy[] {
     return this.ownClients;
   }
 
-  /** Every metric that something in the platform is known to emit. */
+  /** Every declared metric. */
   get knownMetrics(): ReadonlySet<string> {
     return this.metrics;
   }
@@ -165,7 +168,7 @@ const BUILT_IN_METRICS = [
   'ALERTS_FOR_STATE',
 ];
 
-/** Records come first: alerts are evaluated in order, and stand on them. */
+/** Recording rules come first, because rules are evaluated in order and the alerts use them. */
 function prometheusRule(
   scope: Construct,
   system: string,

@@ -1,21 +1,21 @@
 /** Grafana's name for a unit. */
 export type Unit = 'short' | 'percentunit' | 's' | 'ms' | 'bytes' | 'Bps' | 'reqps' | 'ops' | 'bool';
 
-/** Something worth knowing about a system, defined once: panels and alerts both use it. */
+/** A value that describes a system: an expression with its name and unit. Panels and alerts share it. */
 export interface Signal {
-  /** What a person calls it: `Requests per second`. */
+  /** Title of its panel: `Requests per second`. */
   readonly name: string;
   readonly description: string;
   readonly unit: Unit;
-  /** PromQL. `$__rate_interval` in a range is Grafana's. */
+  /** PromQL. Its ranges may be Grafana's variable `$__rate_interval`, but not where an alert uses it. */
   readonly expr: string;
   /**
-   * Names of the labels that tell the series apart, in the legend.
+   * Labels that distinguish its series, for the legend.
    * @default - one series, named like the signal
    */
   readonly by?: readonly string[];
   /**
-   * A number now, or a line over time.
+   * Kind of its panel: `stat` shows the current number, `timeseries` a line over time.
    * @default timeseries
    */
   readonly as?: 'stat' | 'timeseries';

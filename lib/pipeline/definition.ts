@@ -10,29 +10,29 @@ import { type Gate, gateSchema } from '../registry/gate';
 import { type ServedModel, servedModelSchema } from '../serving/served-model';
 import { type Trainer, trainerSchema } from '../training/trainer';
 
-/** One model's life, from its data to its retraining. */
+/** One model: where its data comes from, and how it is trained, checked, served and watched. */
 export interface PipelineProps {
-  /** A DNS label of at most 40 characters, and the name of its folder: `trip-duration`. */
+  /** Name of the model: a DNS label of at most 40 characters, equal to the name of its folder: `trip-duration`. */
   readonly name: string;
-  /** Who answers for it: a person or a team, with a way to reach them. */
+  /** The person or team that is responsible for the model, with a way to reach them. At most 200 characters. */
   readonly owner: string;
   /**
-   * What it predicts, for whoever finds it in Airflow or MLflow.
-   * @default - nothing
+   * What the model predicts, as Airflow shows it. One line of at most 500 characters.
+   * @default - none
    */
   readonly description?: string;
   /** Where a batch of data comes from. */
   readonly source: Source;
-  /** When a batch is collected and a model trained on it. */
+  /** When a run starts, which collects a batch and trains a new version on it. */
   readonly schedule: Cron;
-  /** What a good batch is, and what the model makes of it. */
+  /** The columns of a batch, and the features and the target that are made of them. */
   readonly schema: DataSchema;
   /**
-   * What a training step gets.
-   * @default - half a core, 1Gi of memory, no GPU
+   * Resources and time limit of the training step.
+   * @default - half a core, 1Gi to 2Gi of memory, no GPU, one hour
    */
   readonly trainer?: Trainer;
-  /** What a challenger must show before it becomes champion. */
+  /** What a new version must reach before it replaces the one that serves. */
   readonly gate: Gate;
   /**
    * How Triton serves the model.
@@ -40,13 +40,13 @@ export interface PipelineProps {
    */
   readonly serving?: ServedModel;
   /**
-   * When the world has moved away from what the model was trained on.
+   * When live requests count as drifted from the training data.
    * @default - PSI above 0.2 within an hour
    */
   readonly drift?: Drift;
   /**
    * What starts a retraining besides the schedule.
-   * @default - on drift, once a day at most
+   * @default - drift, at most once a day
    */
   readonly retraining?: Retraining;
 }
@@ -65,12 +65,12 @@ const schema = z.strictObject({
   retraining: retrainingSchema.prefault({}),
 });
 
-/** A pipeline whose every value is checked and whose defaults are filled in. */
+/** A pipeline whose values are checked and whose defaults are filled in. */
 export type PipelineDefinition = z.output<typeof schema>;
 
 /**
- * Describes one model's life. `pipelines/<name>/pipeline.ts` exports what it returns.
- * @throws DefinitionErrors with every violation: its path, the value, and the way out.
+ * Checks a pipeline and fills in its defaults. `pipelines/<name>/pipeline.ts` exports the result as `pipeline`.
+ * @throws DefinitionErrors with every fault: its path, the value received, and what is allowed.
  */
 export function definePipeline(props: PipelineProps): PipelineDefinition {
   return parse(schema, props, `pipeline ${show((props as Partial<PipelineProps> | undefined)?.name)}`);

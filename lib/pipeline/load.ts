@@ -6,8 +6,8 @@ import type { Source } from '../collection/source';
 import { definePipeline, type PipelineDefinition } from './definition';
 import type { LoadedPipeline } from './pipeline';
 
-/** The two functions that only a model's owner can write. */
-const OWNERS_FUNCTIONS = [FUNCTIONS.features, FUNCTIONS.train];
+/** The functions that every model.py must define. */
+const REQUIRED_FUNCTIONS = [FUNCTIONS.features, FUNCTIONS.train];
 
 /** What a source of each type needs of model.py besides. */
 const SOURCE_FUNCTIONS: Readonly<Record<Source['type'], readonly string[]>> = {
@@ -18,9 +18,9 @@ const SOURCE_FUNCTIONS: Readonly<Record<Source['type'], readonly string[]>> = {
 };
 
 /**
- * Every pipeline of a folder, sorted by name: `<folder>/<name>/pipeline.ts`, which
- * exports `pipeline`, beside `model.py`.
- * @throws DefinitionErrors for an empty folder, a missing file or function, or a name that is not its folder's.
+ * Loads every pipeline of a folder, sorted by name. A pipeline is a folder `<name>` with `pipeline.ts`, which exports
+ * `pipeline`, and `model.py`.
+ * @throws DefinitionErrors where the folder is empty, a file or a function is missing, or a name is not its folder's.
  */
 export function loadPipelines(folder: string): LoadedPipeline[] {
   const names = existsSync(folder)
@@ -46,7 +46,7 @@ function load(folder: string, shown: string, name: string): LoadedPipeline {
     throw new DefinitionErrors(`pipeline ${show(name)} cannot be synthesized:`, problems);
 
   const model = readFileSync(join(folder, FILES.model), 'utf8');
-  // A definition's module is known only by its path; it is checked when it calls definePipeline.
+  // Only a pipeline's path is known, so that it cannot be imported statically. definePipeline checks its values.
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   const { pipeline } = require(join(folder, 'pipeline.ts')) as { pipeline?: PipelineDefinition };
   if (!pipeline) {
@@ -59,8 +59,8 @@ function load(folder: string, shown: string, name: string): LoadedPipeline {
     );
   }
   const functions = [
-    ...OWNERS_FUNCTIONS,
-    // Of a type that there is not, definePipeline below tells.
+    ...REQUIRED_FUNCTIONS,
+    // An unknown type has no functions here; definePipeline below reports it.
     ...(SOURCE_FUNCTIONS[(pipeline?.source as Source | undefined)?.type ?? 'http'] ?? []),
   ];
   for (const wanted of functions) {
@@ -72,6 +72,6 @@ function load(folder: string, shown: string, name: string): LoadedPipeline {
   }
   if (problems.length > 0)
     throw new DefinitionErrors(`pipeline ${show(name)} cannot be synthesized:`, problems);
-  // Once more, because only the type checker says that definePipeline made it.
+  // Checked again: only the type checker ensures that definePipeline made it, and synth does not check types.
   return { definition: definePipeline(pipeline!), model };
 }

@@ -16,25 +16,26 @@ import type { StepRuntime } from '../workflow/step-pods';
 import type { PipelineDefinition } from './definition';
 import { specText } from './spec';
 
+/** What a pipeline gets from its environment. */
 export interface PipelineContext {
   readonly observability: Observability;
   readonly objectStore: IObjectStore;
-  /** Who runs a step, where, and what it is wired to. */
+  /** How its steps run: namespace, account, image and connections. */
   readonly stepPods: StepRuntime;
   /** The kind of GPU that the environment has, or none. */
   readonly accelerator: Accelerator;
-  /** GPUs that Triton leaves to training. */
+  /** Number of GPUs that training may use. */
   readonly trainingGpus: number;
 }
 
-/** A definition beside the code that only its owner can write. */
+/** A pipeline's definition and its user code. */
 export interface LoadedPipeline {
   readonly definition: PipelineDefinition;
   /** The text of model.py. */
   readonly model: string;
 }
 
-/** One model's whole life: what the modules offer, put together for one definition. */
+/** The objects of one model, in a file of their own. Each stage's construct adds its part to the spec. */
 export class Pipeline extends ManifestFile {
   readonly collection: DataCollection;
   readonly training: ModelTraining;
@@ -82,7 +83,7 @@ export class Pipeline extends ManifestFile {
     });
     const files = { [FILES.spec]: spec };
     const labels = { [LABELS.pipeline]: definition.name };
-    // Airflow makes DAGs of the first; steps read the second, in their own namespace.
+    // Airflow makes the DAGs from the first ConfigMap. Step pods mount the second, in their own namespace.
     new ConfigFiles(this, 'spec', { name, namespace: PLATFORM_NAMESPACE, labels, files });
     new ConfigFiles(this, 'steps', {
       name,
@@ -93,7 +94,10 @@ export class Pipeline extends ManifestFile {
   }
 }
 
-/** A GPU is used where there is one; where all are taken, waiting for one would be for ever. */
+/**
+ * The GPUs of the training step: none in an environment without GPUs, where it trains on the CPU.
+ * @throws DefinitionError where it wants more than Triton leaves: its pod would wait for ever.
+ */
 function trainingAccelerator(definition: PipelineDefinition, context: PipelineContext): Accelerator {
   const wanted = definition.trainer.gpu ?? 0;
   if (!context.accelerator.present) return context.accelerator;

@@ -9,8 +9,9 @@ import { trainingSpecSchema } from '../training/model-training';
 import { stepsSpecSchema } from '../workflow/step-pods';
 
 /**
- * A pipeline as Python reads it: what each stage says of itself, put together. No key has a default:
- * what a definition leaves out was filled in before. `npm run contract` makes contract/spec.schema.json of it.
+ * The schema of a pipeline's spec.json, which Python reads: one key for each stage, whose schema is in the stage's
+ * module. No key has a default, because the defaults are filled in before. `npm run contract` writes it to
+ * contract/spec.schema.json.
  */
 export const pipelineSpecSchema = z.strictObject({
   apiVersion: z.literal(API_VERSION),
@@ -30,10 +31,10 @@ export type PipelineSpec = z.output<typeof pipelineSpecSchema>;
 
 /**
  * The text of a pipeline's spec.json.
- * @throws DefinitionErrors when a key is missing, unknown or of another type than Python is told.
+ * @throws DefinitionErrors where a key is missing, unknown or of another type than the schema says.
  */
 export function specText(spec: PipelineSpec): string {
-  // As JSON says it: without what is undefined, which Python never sees.
+  // Through JSON and back: keys whose value is undefined are not in the file, and must not count as present.
   const json: unknown = JSON.parse(JSON.stringify(spec));
   return `${JSON.stringify(parse(pipelineSpecSchema, json, `spec of pipeline '${spec.name}'`), null, 2)}\n`;
 }

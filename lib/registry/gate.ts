@@ -2,23 +2,24 @@ import { z } from 'zod';
 import { rules } from '../definitions/rules';
 
 /**
- * What a challenger must show before it becomes champion. Both are measured on
- * the same newest holdout: this run's, or the champion's where that learned from a
- * newer batch. A tie keeps the champion, unless the challenger brings other settings of `serving`.
+ * What a new version (the challenger) must reach before it replaces the one that serves (the champion). Both are
+ * measured on the same holdout: that of this run, or that of the champion where it was trained on a newer batch. At a
+ * tie the champion stays, unless the challenger has other settings of `serving`.
  */
 export interface Gate {
-  /** The metric that `train` logs to MLflow: `mae`. */
+  /** The metric: `mae`, `rmse` or `r2` of a regression, `accuracy`, `log_loss` or `f1` of a classification. */
   readonly metric: string;
-  /** Which way the metric is better. */
+  /** Whether lower or higher values of the metric are better. */
   readonly better: 'lower' | 'higher';
   /**
-   * How much better than the champion, as a share of the champion's value, 0 to 1.
+   * By how much the challenger must be better, as a share of the champion's value, 0 to 1.
    * @default 0.01
    */
   readonly margin?: number;
   /**
-   * The worst value that may be served at all, champion or not.
-   * @default - any
+   * The worst value with which a version may serve. A challenger beyond it is rejected, also where there is no
+   * champion.
+   * @default - no limit
    */
   readonly limit?: number;
 }

@@ -3,13 +3,13 @@ import { z } from 'zod';
 import { filledIn } from '../definitions/filled-in';
 import { type GateDefinition, gateSchema } from './gate';
 
-/** What a pipeline's spec says of this stage. */
+/** Schema of the part of spec.json that this stage writes. */
 export const registrySpecSchema = z.strictObject({
   model: z.string(),
   gate: filledIn(gateSchema),
 });
 
-/** Stage 3: the registered model, its aliases, and what a challenger must show. */
+/** Stage 3: the model in MLflow's registry, and the gate that a challenger must pass. */
 export class ModelRegistration extends Construct {
   /** Read by the steps `register` and `gate`. */
   readonly spec: z.output<typeof registrySpecSchema>;

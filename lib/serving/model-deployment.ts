@@ -9,11 +9,11 @@ export interface ModelDeploymentProps {
   readonly serving: ServedModelDefinition;
   /** Bucket of the model repository. */
   readonly bucket: string;
-  /** What each Triton server computes on. */
+  /** The GPUs of each Triton server. */
   readonly accelerator: Accelerator;
 }
 
-/** What a pipeline's spec says of this stage. */
+/** Schema of the part of spec.json that this stage writes. */
 export const servingSpecSchema = z.strictObject({
   model: z.string(),
   bucket: z.string(),
@@ -22,7 +22,7 @@ export const servingSpecSchema = z.strictObject({
   ...filledIn(servedModelSchema).omit({ gpu: true }).shape,
 });
 
-/** Stage 4: the model's place in Triton's model repository, and how Triton serves it. */
+/** Stage 4: where the model's versions are in the bucket `models`, and how Triton serves them. */
 export class ModelDeployment extends Construct {
   /** Read by the step `deploy`. */
   readonly spec: z.output<typeof servingSpecSchema>;

@@ -1,4 +1,4 @@
 import { METRICS } from '../definitions/names';
 
-/** What the sidecar beside Triton says at /metrics: docs/lifecycle.md tells what each means. */
+/** Metrics of Triton's sidecar. docs/lifecycle.md describes each. */
 export const MODEL_SYNC_METRICS = Object.values(METRICS);

@@ -3,50 +3,51 @@ import { DEFAULTS } from '../definitions/names';
 import { rules, type Duration } from '../definitions/rules';
 
 /**
- * How Triton serves a model. A version keeps what it was trained with: a change comes into force
- * with the next run's version, for which the gate then takes a tie as enough.
+ * How Triton serves a model. A version keeps the settings with which it was registered: a change takes effect with the
+ * version of the next run, for which a tie at the gate is then enough.
  */
 export interface ServedModel {
   /**
-   * Most rows in one batch that Triton puts together from several requests.
+   * Largest number of rows in a batch, 1 to 65536. Triton combines requests into batches, and refuses a request with
+   * more rows.
    * @default 256
    */
   readonly maxBatchSize?: number;
   /**
-   * Microseconds a request may wait for others to share its batch.
+   * Microseconds that a request may wait for others to share its batch, 0 to 1000000.
    * @default 500
    */
   readonly maxQueueDelayMicroseconds?: number;
   /**
-   * Copies of the model that compute at the same time, on each server.
+   * Copies of the model that compute at the same time on each server, 1 to 64.
    * @default 1
    */
   readonly instances?: number;
   /**
-   * One request in this many is traced, and its features counted for drift.
+   * One request in this many is sampled, 1 to 1000000. The features of sampled requests are counted for drift.
    * @default 10
    */
   readonly traceOneIn?: number;
   /**
-   * Whether it computes on Triton's GPU, where the environment gives Triton one.
+   * Whether the model computes on a GPU where Triton has one. Otherwise it computes on the CPU.
    * @default true
    */
   readonly gpu?: boolean;
   /**
-   * Whether a challenger answers the sampled requests beside the champion before the
-   * gate decides, which waits for 200 of their rows, ten minutes at most. Its answers are
-   * counted and never returned.
+   * Whether a challenger also scores sampled requests before the gate decides. The gate waits until it has scored 200
+   * rows, at most ten minutes. Its predictions are counted and never returned to a client.
    * @default false
    */
   readonly shadow?: boolean;
   /**
-   * Whether sampled requests are kept in the object store, for labels that arrive later.
+   * Whether sampled requests and their predictions are kept in the object store, to compare them with labels that
+   * arrive later.
    * @default false
    */
   readonly payloads?: boolean;
   /**
-   * How long sampled requests are kept there. The step `monitor` deletes older ones, those of before
-   * a change of this value too.
+   * How long the object store keeps sampled requests. The step `monitor` deletes older ones, also those from before a
+   * change of this value.
    * @default 90d
    */
   readonly payloadRetention?: Duration;

@@ -1,7 +1,6 @@
 /**
- * What Triton says at /metrics. Durations are counters of microseconds, by model and
- * version; the summary needs `--metrics-config=summary_latencies=true`. The GPU's part
- * is there only where Triton sees one.
+ * Metrics of Triton. Durations are counters in microseconds, by model and version. `…_summary_us` needs
+ * `--metrics-config=summary_latencies=true`. Those of GPUs exist only where Triton has a GPU.
  */
 export const TRITON_METRICS = [
   'nv_cpu_memory_used_bytes',

@@ -13,7 +13,7 @@ export interface TritonObservabilityProps {
   readonly server: Workload;
 }
 
-/** Says what is worth knowing about the servers of predictions. */
+/** Declares the scrapes, the alerts and the dashboard of Triton and its sidecar. */
 export function tritonObservability(scope: Construct, props: TritonObservabilityProps): void {
   props.observability.watch(scope, {
     system: 'triton',
@@ -32,15 +32,16 @@ export function tritonObservability(scope: Construct, props: TritonObservability
   });
 }
 
-/** Requests that end in an error, of all. */
+/** Share of requests that end in an error above which an alert fires. */
 const FAILING_RATIO = 0.05;
+/** Mean time of a request above which an alert fires. */
 const SLOW_SECONDS = 1;
-/** For how long a replica may go without reading what it should serve. */
+/** Time since a replica last read what it should serve, after which an alert fires. */
 const SYNC_SECONDS = 300;
-/** Requests that wait for a free instance of their model. */
+/** Number of waiting requests of a model above which an alert fires. */
 const QUEUE_LENGTH = 100;
 
-/** Every model; a dashboard narrows it with its variable. */
+/** Selects the models that are chosen in the dashboard's variable. */
 const CHOSEN = '{model=~"$model"}';
 
 const up = isUp('triton', 'Triton');
@@ -75,7 +76,7 @@ const meanSeconds = (models: string): Signal => ({
 const queueLength = (models: string): Signal => ({
   name: 'Requests waiting',
   description:
-    'Requests that wait for a free instance of their model. It says first that Triton is too small.',
+    'Requests that wait for a free instance of their model. A growing number is the first sign that Triton is too small.',
   unit: 'short',
   expr: `sum by (model, version) (nv_inference_pending_request_count${models})`,
   by: ['model', 'version'],
@@ -107,7 +108,7 @@ const ALERTS: Alert[] = [
     for: '2m',
     severity: 'warning',
     summary:
-      '{{ $labels.pod }} has not learnt for {{ $value | humanizeDuration }} what it should serve; what it serves, it goes on serving.',
+      '{{ $labels.pod }} has not read for {{ $value | humanizeDuration }} what it should serve; it goes on serving what it has.',
   },
   {
     name: 'ModelNotServed',
@@ -218,7 +219,7 @@ const DASHBOARD: Dashboard = {
   ],
 };
 
-/** Mean microseconds of a phase. */
+/** Mean microseconds that a request spends in one phase. */
 function perRequest(metric: string, models: string): string {
   return (
     `sum by (model, version) (rate(${metric}${models}[5m])) / ` +

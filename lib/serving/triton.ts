@@ -22,17 +22,17 @@ export interface TritonProps {
   readonly objectStore: IObjectStore;
   readonly observability: Observability;
 
-  /** What each server computes on. */
+  /** The GPUs of each server. */
   readonly accelerator: Accelerator;
 
   /**
-   * Servers behind the Service.
+   * Number of servers. The Service distributes requests over them.
    * @default 1
    */
   readonly replicas?: number;
 
   /**
-   * Image of the sidecar, with every package in it.
+   * Image of the sidecar that contains every package.
    * @default - Python and uv; each pod installs the packages when it starts
    */
   readonly sidecarImage?: string;
@@ -44,21 +44,20 @@ export interface TritonProps {
   readonly memory?: Range<Bytes>;
 }
 
-/** Answers requests for predictions. */
+/** The server of predictions, as its clients see it. */
 export interface IServing {
-  /**
-   * Where to ask over HTTP and gRPC, and where each replica says what it serves.
-   */
+  /** Addresses of the HTTP and gRPC APIs, and of every replica's sidecar, which tells what the replica serves. */
   client(): Connection;
 }
 
 /**
- * `kubectl label namespace shop mlops-lifecycle/model-clients=true` lets the applications of
- * that namespace ask for predictions. There is no login: the NetworkPolicy is the door.
+ * Pods of a namespace with this label may request predictions:
+ * `kubectl label namespace shop mlops-lifecycle/model-clients=true`. Triton has no login for that, so that the
+ * NetworkPolicy is the only protection.
  */
 const CLIENTS_LABEL = 'mlops-lifecycle/model-clients';
 
-/** Triton Inference Server: serves every model, one server a node's GPUs. */
+/** Triton Inference Server and its sidecar. Each server serves every model. */
 export class Triton extends ManifestFile implements IServing {
   readonly server: Workload;
 
@@ -78,7 +77,7 @@ export class Triton extends ManifestFile implements IServing {
       user: { uid: 1000, gid: 1000 },
       accelerator: props.accelerator,
       replicas: props.replicas,
-      // A surging rollout waits for ever where every GPU is taken.
+      // A rolling update starts a new pod first, which waits for ever where every GPU is in use.
       strategy: props.accelerator.present ? 'Recreate' : 'RollingUpdate',
       ports: TRITON_PORTS,
       command: ['tritonserver'],
@@ -102,7 +101,7 @@ export class Triton extends ManifestFile implements IServing {
       startupProbe: httpProbe('/v2/health/live', 'http', { periodSeconds: 2, failureThreshold: 150 }),
       readinessProbe: httpProbe('/v2/health/ready', 'http', { periodSeconds: 5 }),
       livenessProbe: httpProbe('/v2/health/live', 'http', { periodSeconds: 20, failureThreshold: 5 }),
-      // New connections are cut at SIGTERM: first let the Service forget this pod.
+      // Triton refuses new connections from SIGTERM on, so that the Service must have removed the pod before.
       lifecycle: { preStop: { exec: { command: ['sleep', String(PRE_STOP_SECONDS)] } } },
       terminationGracePeriodSeconds: PRE_STOP_SECONDS + EXIT_SECONDS + 10,
     });
@@ -134,7 +133,7 @@ export class Triton extends ManifestFile implements IServing {
     };
   }
 
-  /** A name that DNS answers with the address of every replica, so that each can be asked what it serves. */
+  /** A headless Service: DNS resolves its name to the addresses of all replicas, so that each can be asked. */
   private replicas(): void {
     new k8s.KubeService(this, 'replicas', {
       metadata: { name: REPLICAS },
@@ -148,8 +147,8 @@ export class Triton extends ManifestFile implements IServing {
 }
 
 /**
- * Makes what Triton serves equal to what the object store says, and counts what it is
- * asked. The pod is ready once it is: a server without its models is none.
+ * The sidecar. It loads the versions into Triton that the object store's pointers name, and counts sampled requests.
+ * The pod is ready only once they serve.
  */
 function modelSync(props: TritonProps, code: LifecycleCode, adminKey: SecretKey): Sidecar {
   const store = props.objectStore.client({ name: 'triton', buckets: { data: 'write', models: 'read' } });
@@ -171,7 +170,7 @@ function modelSync(props: TritonProps, code: LifecycleCode, adminKey: SecretKey)
     cpu: { request: '50m' },
     memory: { request: '128Mi', limit: '512Mi' },
     mounts: [...code.mounts, MODELS, TRACES, emptyDir('sync-tmp', '/tmp', '1Gi')],
-    // The packages are installed first, where no image holds them.
+    // Ten minutes, because without an image of its own the sidecar installs its packages first.
     startupProbe: httpProbe(SIDECAR_PATHS.status, 'status', { periodSeconds: 2, failureThreshold: 300 }),
     readinessProbe: httpProbe(SIDECAR_PATHS.ready, 'status', { periodSeconds: 3 }),
     livenessProbe: httpProbe(SIDECAR_PATHS.status, 'status', { periodSeconds: 20, failureThreshold: 5 }),
@@ -181,21 +180,21 @@ function modelSync(props: TritonProps, code: LifecycleCode, adminKey: SecretKey)
 const REPLICAS = 'triton-replicas';
 const TRITON_PORTS = { http: 8000, grpc: 8001, metrics: 8002 };
 const MODELS = emptyDir('models', '/models', '10Gi');
-/** What was asked and answered, sampled: gone with the pod, and bounded by the sidecar. */
+/** Sampled requests and their answers, which Triton writes. The sidecar reads and removes them. Lost with the pod. */
 const TRACES = emptyDir('traces', '/traces', '1Gi');
 
 /**
- * jemalloc, which Triton's image brings and its documents offer. Triton unlocks the lock of a traced
- * request after it has freed it: with glibc's allocator another thread may own that memory by then, and
- * under load a request is lost or the server ends. jemalloc keeps what a thread frees with that thread.
- * docs/decisions/0006-triton-runs-on-jemalloc.md has the trace and the figures.
+ * jemalloc, which Triton's image contains and its documentation describes. Triton unlocks the mutex of a traced request
+ * after it has freed it. With glibc's allocator another thread may own that memory by then, and under load a request is
+ * lost or the server crashes. jemalloc keeps memory that a thread has freed with that thread.
+ * docs/decisions/0006-triton-runs-on-jemalloc.md has the stack trace and the figures.
  */
 const ALLOCATOR = 'libjemalloc.so.2';
 
 const PRE_STOP_SECONDS = 8;
 const EXIT_SECONDS = 20;
 
-/** These have no login of their own; who lacks the key gets 403. */
+/** APIs that control Triton and have no login of their own. Requests without the admin key get 403. */
 const RESTRICTED = 'model-repository,shared-memory,statistics,trace,logging,model-config';
 
 function serverArgs(): string[] {
@@ -207,7 +206,7 @@ function serverArgs(): string[] {
     '--strict-readiness=false',
     `--exit-timeout-secs=${EXIT_SECONDS}`,
     '--metrics-config=summary_latencies=true',
-    // Which requests, the sidecar says for each model.
+    // The sidecar sets for each model which requests are traced.
     '--trace-config=mode=triton',
     `--trace-config=triton,file=${TRACES.path}/${FILES.trace}`,
     `--http-restricted-api=${RESTRICTED}:admin-key=$(${ENVIRONMENT.tritonAdminKey})`,

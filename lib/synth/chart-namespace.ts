@@ -10,9 +10,8 @@ import { ConfigFiles } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
 
 /**
- * What gives the release's own namespace its labels, Pod Security's among them.
- * `helm install --create-namespace` makes that namespace bare, and a chart that
- * holds it too is refused: docs/decisions/0004.
+ * A Job that labels the release's own namespace, with Pod Security's labels among others. Helm creates that namespace
+ * without labels (`--create-namespace`), and refuses a chart that contains it too: docs/decisions/0004.
  */
 export function namespaceLabels(namespace: Manifest): Manifest[] {
   const file = new ManifestFile(new App({ outdir: 'unused' }), 'namespace', { file: '05-namespace' });
@@ -42,7 +41,7 @@ class NamespaceLabels extends Construct {
       cpu: { request: '10m' },
       memory: { request: '32Mi', limit: '128Mi' },
       mounts: [program.mountAt('/program')],
-      // To the API server a namespace lies within itself: a Role in it is enough.
+      // A Role in the namespace is enough: the API server treats a namespace as an object within itself.
       grants: [
         {
           namespace: PLATFORM_NAMESPACE,

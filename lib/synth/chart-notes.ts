@@ -1,7 +1,7 @@
 import type { Manifest } from '../validation/manifests';
 import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 
-/** What ends an install that could not work, before it makes an object. */
+/** A template that refuses an install that could not work, before Helm creates an object. */
 export function refusals(): string {
   return `{{ if ne .Release.Namespace "${PLATFORM_NAMESPACE}" }}
 {{ fail "the chart goes into one namespace only: add --namespace ${PLATFORM_NAMESPACE} --create-namespace" }}

@@ -14,30 +14,33 @@ import { replaceFolder } from './replace-folder';
 import { yaml } from './yaml';
 
 export interface ChartProps {
-  /** What people call the environment. */
+  /** Name of the environment. */
   readonly name: string;
   readonly environment: Environment;
   readonly pipelines: readonly LoadedPipeline[];
-  /** Of the chart: three numbers, `0.1.0`. */
+  /** Version of the chart, in three numbers: `0.1.0`. */
   readonly version: string;
-  /** The chart itself: replaced as a whole, and only once everything was rendered and checked. */
+  /** Folder of the chart. It is replaced as a whole, once everything was rendered and checked. */
   readonly outdir: string;
 }
 
 /** What was written. */
 export interface WrittenChart {
-  /** Objects that Helm makes and removes. */
+  /** Number of objects that Helm creates and removes. */
   readonly objects: number;
-  /** The most that a release of it takes of the Secret that Helm keeps it in. */
+  /** The most bytes that a release of it takes in the Secret in which Helm stores it. */
   readonly releaseBytes: number;
 }
 
-/** The most that a Secret holds, and with it one Helm release. */
+/**
+ * Bytes that a Secret may hold, and with it a Helm release, which is one Secret.
+ * @see https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size
+ */
 export const MAX_RELEASE_BYTES = 2 ** 20;
 
 /**
  * Writes one environment as a Helm chart without values: docs/decisions/0004.
- * @throws DefinitionErrors with every violation; then nothing is written.
+ * @throws DefinitionErrors with every fault. Nothing is written then.
  */
 export function writeChart(props: ChartProps): WrittenChart {
   const objects = chartObjects(props.name, props.environment, props.pipelines);
@@ -71,8 +74,8 @@ export function writeChart(props: ChartProps): WrittenChart {
 const HEADER = '# Written by `npm run chart`. Change the TypeScript it comes from, not this file.\n';
 
 /**
- * What `dist/` holds but for definitions and the release's own namespace, file by file;
- * what labels that namespace instead; and claims that outlive the release.
+ * The objects of the chart, file by file. They differ from those of `dist/`: the definitions and the release's own
+ * namespace are left out, a Job labels that namespace, and claims are kept when the release is removed.
  */
 export function chartObjects(
   name: string,
@@ -92,7 +95,7 @@ function isOwnNamespace({ kind, metadata }: Manifest): boolean {
   return kind === 'Namespace' && metadata.name === PLATFORM_NAMESPACE;
 }
 
-/** Only where the namespace itself stays: a claim elsewhere goes with its namespace, whatever it says. */
+/** Keeps a claim of the platform's namespace. A claim of another namespace is deleted with that namespace. */
 function keepData(manifest: Manifest): Manifest {
   const { kind, metadata } = manifest;
   if (kind !== 'PersistentVolumeClaim' || metadata.namespace !== PLATFORM_NAMESPACE) return manifest;
@@ -111,10 +114,13 @@ function metadata({ name, version }: ChartProps): object {
   };
 }
 
-/** Helm adds what it says and knows of a release, and Go compresses a little differently. */
+/** Margin for what Helm adds to a release, and for Go's compression, which differs a little from Node's. */
 const MARGIN = 1.02;
 
-/** Helm keeps the chart's files beside all that they render to, as JSON, compressed, in base64. */
+/**
+ * Estimates the bytes of a release: Helm stores the chart's files and the rendered objects as compressed JSON in
+ * base64.
+ */
 function sizeOfRelease(files: ReadonlyMap<string, string>, objects: readonly Manifest[]): number {
   const chart = [...files].map(([name, text]) => ({
     name,

@@ -2,12 +2,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OWNERSHIP_LABELS } from '../kubernetes/labels';
 
-/** File of the definitions in each environment's folder, before all others. */
+/** File of the definitions in each environment's folder. Its name sorts before all others. */
 export const DEFINITIONS_FILE = '00-crds.yaml';
 
 /**
- * The pinned CustomResourceDefinitions as YAML, file by file, as they stand in imports/, with
- * labels that say whose they are: `npm run deploy` changes no others.
+ * The pinned CustomResourceDefinitions of imports/ as YAML, file by file. The platform's labels are added, by which
+ * `npm run deploy` recognizes them: it changes no others.
  */
 export function customResourceDefinitions(): string[] {
   const folder = join(__dirname, '../../imports/crds');

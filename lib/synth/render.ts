@@ -12,12 +12,12 @@ import { Platform } from '../platform';
 export type Rendered = Map<string, Manifest[]>;
 
 /**
- * One environment's objects, file by file, after what must hold between them was checked.
+ * Renders an environment's objects, file by file, and checks them against each other.
  *
- * Linear in the number of objects. cdk8s' own `App.synth` resolves dependencies and
- * validates the whole app once for each chart; nothing here uses chart dependencies,
- * because order is the file names' business.
- * @throws DefinitionErrors with every violation.
+ * It does not use cdk8s' own `App.synth`, which resolves dependencies and validates the whole app once for each
+ * chart. Here the time is linear in the number of objects. Charts have no dependencies, because file names give the
+ * order.
+ * @throws DefinitionErrors with every fault.
  */
 export function render(
   name: string,

@@ -12,11 +12,11 @@ import { dirname, join, resolve } from 'node:path';
 import { DefinitionErrors } from '../definitions/definition-error';
 
 /**
- * Puts a whole new folder in the place of an old one: written aside, then swapped,
- * so that a failure leaves the old one as it was and no stale file survives.
+ * Replaces a folder as a whole. The new one is written beside the old one and then renamed, so that a failure leaves
+ * the old one as it was, and no file of the old one remains.
  * @param files path below the folder to content
- * @param header how every file of ours begins; a folder with any other file is not ours to replace
- * @throws DefinitionErrors when the folder holds a file that was not generated.
+ * @param header first line of every generated file
+ * @throws DefinitionErrors where the folder has a file that does not begin with the header.
  */
 export function replaceFolder(folder: string, files: ReadonlyMap<string, string>, header: string): void {
   const target = resolve(folder);

@@ -1,6 +1,6 @@
 /**
- * What `--expose-prometheus` adds to MLflow: prometheus_flask_exporter's defaults with
- * the prefix `mlflow`, by method and status. `/health` and `/version` are not counted.
+ * Metrics of MLflow with `--expose-prometheus`: the defaults of prometheus_flask_exporter with the prefix `mlflow`, by
+ * method and status. Requests of `/health` and `/version` are not counted.
  */
 export const MLFLOW_METRICS = [
   'mlflow_exporter_info',

@@ -9,11 +9,14 @@ import { MLFLOW_METRICS } from './mlflow-metrics';
 export interface MLflowObservabilityProps {
   readonly observability: Observability;
   readonly server: Workload;
-  /** @default - MLflow asks for no login */
+  /**
+   * Login for MLflow's metrics.
+   * @default - none
+   */
   readonly basicAuth?: Scrape['basicAuth'];
 }
 
-/** Says what is worth knowing about the tracking server and registry. */
+/** Declares the scrape, the alerts and the dashboard of MLflow. */
 export function mlflowObservability(scope: Construct, props: MLflowObservabilityProps): void {
   props.observability.watch(scope, {
     system: 'mlflow',
@@ -23,8 +26,9 @@ export function mlflowObservability(scope: Construct, props: MLflowObservability
   });
 }
 
-/** Requests that end in 5xx, of all. */
+/** Share of requests that end in 5xx above which an alert fires. */
 const FAILING_RATIO = 0.05;
+/** 95th percentile of the response time above which an alert fires. */
 const SLOW_SECONDS = 5;
 
 const up = isUp('mlflow', 'MLflow');
@@ -41,7 +45,7 @@ export const mlflowFailingRatio: Signal = {
   name: 'MLflow failing requests',
   description: 'Share of requests that MLflow could not serve (5xx).',
   unit: 'percentunit',
-  // No series with status 5xx before the first failure.
+  // `or vector(0)`, because there is no series with status 5xx before the first failure.
   expr: '(sum(rate(mlflow_http_request_total{status=~"5.."}[5m])) or vector(0)) / sum(rate(mlflow_http_request_total[5m]))',
 };
 

@@ -22,17 +22,20 @@ export interface MLflowProps {
   readonly observability: Observability;
   readonly ingress: IngressSettings;
 
-  /** @default 1 */
+  /**
+   * Number of servers.
+   * @default 1
+   */
   readonly replicas?: number;
 }
 
-/** Where runs are tracked and models registered. */
+/** The tracking server and model registry, as their clients see them. */
 export interface ITracking {
   /** Address and login, as the `MLFLOW_TRACKING_*` variables that MLflow's client reads. */
   client(): Connection;
 }
 
-/** MLflow: every run tracked, every good model registered; both on Postgres and S3. */
+/** The MLflow server: tracking and model registry. Its metadata is in Postgres, its artifacts are in S3. */
 export class MLflow extends ManifestFile implements ITracking {
   readonly server: Workload;
   private readonly login: SecretRef;
@@ -67,11 +70,11 @@ export class MLflow extends ManifestFile implements ITracking {
         `--port=${PORT}`,
         '--workers=1',
         '--app-name=basic-auth',
-        // Steps write artifacts straight to S3: proxied, a large one fills this pod's memory.
+        // Steps write artifacts directly to S3. A large one would fill this pod's memory on its way.
         '--no-serve-artifacts',
         `--default-artifact-root=s3://${props.objectStore.bucket('mlflow')}/artifacts`,
         '--expose-prometheus=/tmp/prometheus',
-        // A busy worker would be killed after five seconds.
+        // By default a worker that is busy for five seconds is killed.
         '--uvicorn-opts=--timeout-worker-healthcheck 60',
       ],
       env: this.settings(props.ingress, session),
@@ -130,7 +133,7 @@ export class MLflow extends ManifestFile implements ITracking {
       MLFLOW_FLASK_SERVER_SECRET_KEY: session.key('secret-key'),
       MLFLOW_SERVER_ALLOWED_HOSTS: allowedHosts(`mlflow.${ingress.domain}`).join(','),
       MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: ingressUrl('mlflow', ingress),
-      // Its runner takes 240 MB, and nothing here uses it.
+      // The job runner takes 240 MB of memory, and nothing here uses it.
       MLFLOW_SERVER_ENABLE_JOB_EXECUTION: 'false',
       MLFLOW_DISABLE_TELEMETRY: 'true',
       MLFLOW_S3_ENDPOINT_URL: '$(AWS_ENDPOINT_URL_S3)',
@@ -141,7 +144,7 @@ export class MLflow extends ManifestFile implements ITracking {
 const PORT = 5000;
 const ADMIN = 'admin';
 
-/** Its users live beside its runs: each has a version table of its own. */
+/** Users are in the same database as runs, which is possible because each schema has its own version table. */
 const BASIC_AUTH = `[mlflow]
 default_permission = READ
 database_uri = postgresql+psycopg2:///
@@ -150,9 +153,8 @@ auth_cache_ttl_seconds = 60
 `;
 
 /**
- * MLflow answers 403 to any other Host. Its list replaces the defaults, so
- * what Prometheus says (a pod's address) and what a port-forward says
- * (localhost) is written out again.
+ * The Host headers that MLflow accepts; it answers 403 to any other. The list replaces MLflow's defaults, so that it
+ * must repeat them: private addresses, by which Prometheus reaches a pod, and localhost, for a port-forward.
  */
 function allowedHosts(pageHost: string): string[] {
   const service = ['mlflow', `mlflow.${PLATFORM_NAMESPACE}`, `mlflow.${PLATFORM_NAMESPACE}.svc`];

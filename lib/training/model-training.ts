@@ -8,11 +8,11 @@ import type { TrainerDefinition } from './trainer';
 export interface ModelTrainingProps {
   readonly name: string;
   readonly trainer: TrainerDefinition;
-  /** What this environment gives to the training step. */
+  /** The GPUs of the training step in this environment. */
   readonly accelerator: Accelerator;
 }
 
-/** What a pipeline's spec says of this stage. */
+/** Schema of the part of spec.json that this stage writes. */
 export const trainingSpecSchema = z.strictObject({
   experiment: z.string(),
   timeout: rules.duration(),
@@ -24,7 +24,7 @@ export const trainingSpecSchema = z.strictObject({
   resources: resourcesSpecSchema,
 });
 
-/** Stage 2: what a training run gets, and the MLflow experiment that tracks it. */
+/** Stage 2: resources and time limit of the training step, and the MLflow experiment that tracks it. */
 export class ModelTraining extends Construct {
   /** Read by the step `train`. */
   readonly spec: z.output<typeof trainingSpecSchema>;

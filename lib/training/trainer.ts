@@ -2,10 +2,10 @@ import { z } from 'zod';
 import type { Bytes, Cpu, Range } from '../definitions/quantity';
 import { rules, type Duration } from '../definitions/rules';
 
-/** What a training step gets. */
+/** Resources and time limit of the training step. */
 export interface Trainer {
   /**
-   * Cores.
+   * CPU cores.
    * @default - 500m, unlimited
    */
   readonly cpu?: Range<Cpu>;
@@ -15,12 +15,13 @@ export interface Trainer {
    */
   readonly memory?: Range<Bytes>;
   /**
-   * Whole GPUs, where the environment has GPUs; elsewhere training runs on the CPU.
+   * Number of GPUs, at least 1 and at most what Triton leaves. In an environment without GPUs the step trains on the
+   * CPU.
    * @default - none
    */
   readonly gpu?: number;
   /**
-   * After which a training run is stopped as failed.
+   * Time after which the step is stopped. It then counts as failed and is not repeated.
    * @default 1h
    */
   readonly timeout?: Duration;

@@ -9,7 +9,7 @@ export function checkAddresses(manifests: readonly Manifest[]): string[] {
   return manifests.flatMap((manifest) =>
     [...strings(manifest)].flatMap(({ path, text }) =>
       [...text.matchAll(IN_CLUSTER)].flatMap(([address, name, namespace, port]) => {
-        // The API server's own Service is not ours to make.
+        // The cluster itself makes the API server's Service.
         if (name === 'kubernetes' && namespace === 'default') return [];
         const where = `${title(manifest)}: ${path} has '${address}'`;
         const service = services.find(

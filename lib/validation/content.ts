@@ -1,6 +1,6 @@
 import { type Manifest, podsOf, strings, title } from './manifests';
 
-/** Names are unique, images are pinned, and no secret stands in the open. */
+/** Names are unique, images are pinned, no secret is in plain text, and no object is too large for kubectl. */
 export function checkContent(manifests: readonly Manifest[]): string[] {
   return [
     ...checkNames(manifests),
@@ -13,7 +13,7 @@ export function checkContent(manifests: readonly Manifest[]): string[] {
 function checkNames(manifests: readonly Manifest[]): string[] {
   const seen = new Map<string, Manifest>();
   return manifests.flatMap((manifest) => {
-    // Folded, because names that differ only by case meet on a file system or in a metric.
+    // In lower case, because names that differ only by case may collide on a file system or in a metric.
     const id = title(manifest).toLowerCase();
     const twin = seen.get(id);
     seen.set(id, manifest);
@@ -43,11 +43,11 @@ function checkImages(manifests: readonly Manifest[]): string[] {
   });
 }
 
-/** Variables whose value is a secret by their name. */
+/** Names of variables whose value is a secret. */
 const SECRET_NAME =
   /(PASSWORD|SECRET|TOKEN|CREDENTIAL|PRIVATE_KEY|API_KEY|ACCESS_KEY|FERNET|PASSWD|PASSPHRASE|_(PASS|PWD)$)/i;
 
-/** Values that are secrets by their look, wherever they stand. */
+/** Patterns of secrets, which are looked for in every text of every object. */
 const SECRET_LOOK: [RegExp, string][] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----/, 'a private key'],
   [/\bAKIA[0-9A-Z]{16}\b/, 'an AWS access key'],
@@ -68,10 +68,10 @@ function checkSecrets(manifests: readonly Manifest[]): string[] {
   const named = podsOf(manifests).flatMap(({ owner, containers, initContainers }) =>
     [...initContainers, ...containers].flatMap(({ env }) =>
       (env ?? [])
-        .filter(({ name, value }) => value !== undefined && SECRET_NAME.test(name) && !quotesAnother(value))
+        .filter(({ name, value }) => value !== undefined && SECRET_NAME.test(name) && !isReference(value))
         .map(
           ({ name }) =>
-            `${owner}: ${name} is a secret by its name, and its value stands in the open; use a SecretRef`,
+            `${owner}: ${name} has the name of a secret, and its value is in plain text; use a SecretRef`,
         ),
     ),
   );
@@ -85,18 +85,18 @@ function checkSecrets(manifests: readonly Manifest[]): string[] {
   return [...secrets, ...named, ...looks];
 }
 
-/** A value made only of other variables tells nobody anything. */
-function quotesAnother(value: string): boolean {
+/** Whether a value consists of references to other variables alone, and so reveals nothing. */
+function isReference(value: string): boolean {
   return /^(\$\([A-Za-z_][A-Za-z0-9_]*\))+$/.test(value);
 }
 
-/** `kubectl apply` keeps a copy of an object in an annotation, and annotations hold this much. */
+/** Bytes that the annotations of an object may have. `kubectl apply` stores a copy of the object in one. */
 const APPLICABLE_BYTES = 262_144;
 
-/** What is too large for `kubectl apply` to take. */
+/** No object is too large for `kubectl apply`. */
 export function checkSizes(manifests: readonly Manifest[]): string[] {
   return manifests.flatMap((manifest) => {
-    // kubectl writes these three as \u003c and the like.
+    // kubectl writes each of these three as six characters: `<` as `\u003c`.
     const bytes = Buffer.byteLength(JSON.stringify(manifest).replace(/[<>&]/g, '\\u0000'));
     return bytes < APPLICABLE_BYTES
       ? []

@@ -1,4 +1,4 @@
-/** A Kubernetes object as it stands in `dist/`. */
+/** A Kubernetes object of `dist/`. */
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
@@ -33,7 +33,7 @@ interface Container {
 
 /** A pod that some object makes. */
 export interface Pod {
-  /** The object that makes it, as a person would say it. */
+  /** The object that makes it: `Deployment mlops-platform/mlflow`. */
   readonly owner: string;
   readonly namespace: string;
   readonly labels: Record<string, string>;
@@ -80,7 +80,7 @@ function templateOf(manifest: Manifest) {
   return manifest.spec?.template;
 }
 
-/** The operator names the port `web`, on the port that the program itself has. */
+/** The pod that the Prometheus operator makes. Its port is named `web` and has the program's default number. */
 function operatorPod(manifest: Manifest): Pod {
   return {
     owner: title(manifest),
@@ -94,7 +94,7 @@ function operatorPod(manifest: Manifest): Pod {
   };
 }
 
-/** Whether labels carry everything a selector's `matchLabels` asks for. */
+/** Whether labels match a selector's `matchLabels`. */
 export function matches(
   labels: Record<string, string> | undefined,
   selector: Record<string, string> | undefined,
@@ -102,7 +102,7 @@ export function matches(
   return Object.entries(selector ?? {}).every(([key, value]) => labels?.[key] === value);
 }
 
-/** Every string in a value, with where it stands. */
+/** Every string in a value, with its path. */
 export function* strings(value: unknown, path = ''): Generator<{ path: string; text: string }> {
   if (typeof value === 'string') yield { path, text: value };
   else if (Array.isArray(value))

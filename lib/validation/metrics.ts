@@ -19,7 +19,7 @@ interface Dashboard {
   };
 }
 
-/** Every expression in an alert or a dashboard is PromQL, and asks for metrics that something emits. */
+/** Every expression in an alert or a dashboard is valid PromQL, and uses only metrics that something emits. */
 export function checkMetrics(manifests: readonly Manifest[], known: ReadonlySet<string>): string[] {
   const queries = manifests.flatMap((manifest) => [...ruleQueries(manifest), ...dashboardQueries(manifest)]);
   const recorded = new Set(manifests.flatMap(recordedNames));
@@ -53,7 +53,7 @@ function dashboardQueries(manifest: Manifest): Query[] {
   return Object.values(manifest.data as Record<string, string>).flatMap((json) => {
     const { panels, templating } = JSON.parse(json) as Dashboard;
     return [
-      // A row that is closed holds its panels itself.
+      // The panels of a collapsed row are inside of the row.
       ...panels
         .flatMap((panel) => [panel, ...(panel.panels ?? [])])
         .flatMap((panel) =>

@@ -2,13 +2,13 @@ import { type Manifest, matches, podsOf, title } from './manifests';
 
 /**
  * Every ServiceMonitor selects a Service and a port of it; every PodMonitor a pod and a port of it. Where a Prometheus
- * stands among them, it selects the namespace of every monitor and rule.
+ * is among the objects, it selects the namespace of every monitor and rule.
  */
 export function checkMonitors(manifests: readonly Manifest[]): string[] {
   return [...checkTargets(manifests), ...checkNamespaces(manifests)];
 }
 
-/** Where a Prometheus says from which namespaces it takes a kind. */
+/** The field of a Prometheus resource that selects the namespaces of a kind. */
 const NAMESPACE_SELECTORS: Readonly<Record<string, string>> = {
   PodMonitor: 'podMonitorNamespaceSelector',
   PrometheusRule: 'ruleNamespaceSelector',

@@ -1,11 +1,11 @@
 import { type SyntaxNode } from '@lezer/common';
 
-/** What a PromQL expression yields: a Grafana variable may yield anything. */
+/** Type of the result of a PromQL expression. That of a Grafana variable is not known. */
 type Type = 'scalar' | 'text' | 'vector' | 'range' | 'unknown';
 
 /**
- * What the grammar lets pass at one node and Prometheus refuses: arguments of a wrong
- * number or type, operators between things that they do not join.
+ * A fault at one node that the grammar accepts and Prometheus refuses: arguments of a wrong number or type, or an
+ * operator with operands that it cannot join.
  *
  * @param expr the expression that the node was parsed from
  */

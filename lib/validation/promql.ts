@@ -3,8 +3,8 @@ import { parser } from '@prometheus-io/lezer-promql';
 import { children, typeError } from './promql-types';
 
 /**
- * What is wrong with a PromQL expression, each with its position; nothing when it is
- * well-formed. Grafana's variables may stand in it.
+ * The faults of a PromQL expression, each with its position. There are none where it is well-formed. The expression may
+ * contain Grafana's variables.
  */
 export function promqlErrors(expr: string): string[] {
   const syntax = findings(expr, (node) => (node.type.isError ? unexpected(expr, node) : undefined));
@@ -13,9 +13,9 @@ export function promqlErrors(expr: string): string[] {
 }
 
 /**
- * The metrics an expression reads, sorted. Of a regular expression on `__name__`, its
- * alternatives: one that is no plain name comes back as it stands, so that it is found
- * unknown. A name that a Grafana variable is part of is left out.
+ * The metrics that an expression reads, sorted. A regular expression on `__name__` gives its alternatives. One that
+ * is not a plain name is returned as it is, so that the caller finds it unknown. A name with a Grafana variable in it
+ * is left out.
  *
  * @throws if the expression is malformed.
  */
@@ -65,7 +65,7 @@ function visit(expr: string, enter: (node: SyntaxNode) => void): void {
   treeOf(expr).iterate({ enter: ({ node }) => enter(node) });
 }
 
-// Environments and pipelines share most expressions, and each is visited for several questions.
+// A cache: environments and pipelines share most expressions, and each is visited several times.
 const trees = new Map<string, Tree>();
 
 function treeOf(expr: string): Tree {
@@ -74,7 +74,7 @@ function treeOf(expr: string): Tree {
   return tree;
 }
 
-// Every stand-in is as long as its variable, so that positions are those of the original.
+// Replaces Grafana's variables by text of the same length, so that positions are those of the original.
 function withoutVariables(expr: string): string {
   return expr
     .replace(/\$\{?__(range|interval)_m?s\}?/g, (variable) => '1'.padStart(variable.length))
@@ -113,7 +113,7 @@ function matchesAbsence(expr: string, matcher: SyntaxNode): boolean {
   return operatorOf(value).startsWith('Eql') === matchesNothing;
 }
 
-// RE2 spells flags and named groups in ways that JavaScript does not know.
+// Replaces RE2's syntax for flags and named groups, which JavaScript does not have.
 function regExp(expr: string, pattern: SyntaxNode): RegExp | undefined {
   const source = unquoted(expr, pattern)
     .replace(/\(\?[imsU]+(:?)\)?/g, (_, group: string) => (group ? '(?:' : ''))

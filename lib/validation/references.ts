@@ -3,7 +3,7 @@ import { type Manifest, matches, type Pod, podsOf, title } from './manifests';
 
 /** A Secret that exists once the platform runs: generated in the cluster, or declared external. */
 export interface KnownSecret {
-  /** Absent for an external one, which the cluster's owner puts wherever it is referred to. */
+  /** Absent for an external Secret, which the user creates in each namespace that refers to it. */
   readonly namespace?: string;
   readonly name: string;
   readonly keys: readonly string[];
@@ -78,7 +78,7 @@ function checkPod(pod: Pod, manifests: readonly Manifest[], index: ReadonlySet<s
       );
       if (!(reference.key in (map?.data ?? {}))) {
         problems.push(
-          `${pod.owner}: ${name} wants key '${reference.key}' of ConfigMap '${reference.name}', which there is not`,
+          `${pod.owner}: ${name} wants key '${reference.key}' of ConfigMap '${reference.name}', which does not exist`,
         );
       }
     }
@@ -137,7 +137,7 @@ function checkIngressSecret(manifest: Manifest, secrets: readonly KnownSecret[])
   );
 }
 
-/** A reference without a key is to the whole Secret. */
+/** Where a reference leads to no Secret or key. Without a key it is to the whole Secret. */
 function missing(
   who: string,
   reference: { name: string; key?: string },
@@ -163,10 +163,10 @@ function checkNamespace(manifest: Manifest, index: ReadonlySet<string>): string[
   if (!namespace) {
     return CLUSTER_SCOPED.includes(manifest.kind)
       ? []
-      : [`${title(manifest)}: stands in no namespace, and would land in 'default'`];
+      : [`${title(manifest)}: has no namespace, and would be created in 'default'`];
   }
   if (index.has(key('Namespace', undefined, namespace))) return [];
-  return [`${title(manifest)}: stands in namespace '${namespace}', which does not exist`];
+  return [`${title(manifest)}: is in namespace '${namespace}', which does not exist`];
 }
 
 function checkBinding(manifest: Manifest, index: ReadonlySet<string>): string[] {
@@ -189,7 +189,7 @@ function checkBinding(manifest: Manifest, index: ReadonlySet<string>): string[] 
   ];
 }
 
-/** A NetworkPolicy around no pod protects nothing. Step pods are made later, by Airflow. */
+/** A NetworkPolicy selects a pod. Those in mlops-steps are not checked, because Airflow creates step pods later. */
 function checkNetworkPolicy(manifest: Manifest, pods: readonly Pod[]): string[] {
   if (manifest.kind !== 'NetworkPolicy' || manifest.metadata.namespace === STEPS_NAMESPACE) return [];
   const selector = manifest.spec.podSelector.matchLabels;
@@ -197,5 +197,7 @@ function checkNetworkPolicy(manifest: Manifest, pods: readonly Pod[]): string[] 
   const around = pods.some(
     (pod) => pod.namespace === manifest.metadata.namespace && matches(pod.labels, selector),
   );
-  return around ? [] : [`${title(manifest)}: stands around no pod: none has ${JSON.stringify(selector)}`];
+  return around
+    ? []
+    : [`${title(manifest)}: selects no pod: none in its namespace has ${JSON.stringify(selector)}`];
 }

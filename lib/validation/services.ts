@@ -25,7 +25,7 @@ function podsBehind(service: Manifest, pods: readonly Pod[]): Pod[] {
   return pods.filter(
     (pod) =>
       pod.namespace === service.metadata.namespace &&
-      // Without a selector it has no pods but those that somebody lists by hand.
+      // A Service without a selector selects no pod; its endpoints are written by hand.
       service.spec.selector !== undefined &&
       matches(pod.labels, service.spec.selector),
   );

@@ -8,15 +8,15 @@ import { checkReferences, type KnownSecret } from './references';
 import { checkServices } from './services';
 
 export interface ValidationContext {
-  /** Whose manifests these are: `environment 'laptop'`. */
+  /** What is checked, for the first line of the error: `environment 'laptop'`. */
   readonly subject: string;
   readonly secrets: readonly KnownSecret[];
   readonly metrics: ReadonlySet<string>;
 }
 
 /**
- * What must hold between the objects of one environment, whoever made them.
- * @throws DefinitionErrors that names both ends of every violation.
+ * Checks the objects of one environment against each other.
+ * @throws DefinitionErrors with every fault, which names both objects.
  */
 export function validate(manifests: readonly Manifest[], context: ValidationContext): void {
   const violations = [

@@ -19,7 +19,7 @@ export function airflowObservability(scope: Construct, props: AirflowObservabili
   });
 }
 
-/** How long tasks may wait for a slot of their pool. */
+/** Time that a task may wait for a slot of its pool before an alert fires. */
 const STARVING_MINUTES = 30;
 
 export const schedulerBeats = beats('airflow_scheduler_heartbeat_total', 'Scheduler', 'Starts every task.');

@@ -4,18 +4,18 @@ import type { SecretRef } from '../definitions/secret-ref';
 
 export interface AirflowSettings {
   readonly keys: SecretRef;
-  /** Where a person opens Airflow. */
+  /** URL at which a person opens Airflow. */
   readonly ingressUrl: string;
-  /** Where the other components reach the api-server. */
+  /** URL at which the other components reach the API server. */
   readonly apiServer: string;
-  /** Where a person opens MLflow. */
+  /** URL at which a person opens MLflow. */
   readonly mlflowPage: string;
   readonly logBucket: string;
   readonly prometheus: Endpoint;
   readonly parallelism: number;
 }
 
-/** Airflow's configuration, the same for every component. `$(NAME)` is filled in by the kubelet. */
+/** Airflow's configuration, the same for every component. The kubelet replaces `$(NAME)` by the variable's value. */
 export function airflowSettings(settings: AirflowSettings): Record<string, EnvValue> {
   const { keys, prometheus } = settings;
   const prometheusUrl = `http://${prometheus.host}:${prometheus.port}`;
@@ -23,33 +23,34 @@ export function airflowSettings(settings: AirflowSettings): Record<string, EnvVa
     AIRFLOW__API__BASE_URL: settings.ingressUrl,
     AIRFLOW__API__SECRET_KEY: keys.key('api-secret-key'),
     AIRFLOW__API__WORKERS: '1',
-    // Unset, each process makes its own and tasks die of "Signature verification failed".
+    // By default each process makes a key of its own, and tasks fail with "Signature verification failed".
     AIRFLOW__API_AUTH__JWT_SECRET: keys.key('jwt-secret'),
     AIRFLOW__CORE__AUTH_MANAGER: 'airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager',
     AIRFLOW__CORE__EXECUTION_API_SERVER_URL: `${settings.apiServer}/execution/`,
-    // A pipeline lives by itself from the moment it is applied.
+    // A pipeline starts to run as soon as it is applied.
     AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION: 'False',
     AIRFLOW__CORE__EXECUTOR: 'LocalExecutor',
     AIRFLOW__CORE__FERNET_KEY: keys.key('fernet-key'),
-    // Pods are found by address: no DNS name leads to a pod of a Deployment.
+    // Components find each other by pod address, because a pod of a Deployment has no DNS name.
     AIRFLOW__CORE__HOSTNAME_CALLABLE: 'airflow.utils.net.get_host_ip_address',
     AIRFLOW__CORE__LOAD_EXAMPLES: 'False',
     AIRFLOW__CORE__PARALLELISM: String(settings.parallelism),
-    // Seconds until a new DAG file is seen; five minutes otherwise.
+    // Seconds until a new DAG file is found. The default is five minutes.
     AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL: '60',
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN:
       'postgresql+psycopg2://$(PGUSER):$(PGPASSWORD)@$(PGHOST):$(PGPORT)/$(PGDATABASE)',
-    // A task's log would otherwise vanish with its pod.
+    // Otherwise a task's log is lost with its pod.
     AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: `s3://${settings.logBucket}/logs`,
     AIRFLOW__LOGGING__REMOTE_LOGGING: 'True',
     AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID: 'object_store',
-    // Each metric once: the old names have the DAG's in them, a new name for each DAG.
+    // Legacy names contain the name of the DAG, so that each DAG would add new metrics.
     AIRFLOW__METRICS__LEGACY_NAMES_ON: 'False',
     AIRFLOW__METRICS__OTEL_ON: 'True',
     AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK: 'True',
     AIRFLOW__USAGE_DATA_COLLECTION__ENABLED: 'False',
     AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT: '60',
-    // A deferred step that resumes before its supervisor saw it end is marked failed; this narrows the window.
+    // Airflow marks a deferred task as failed that resumes before its supervisor has seen it end. A short interval
+    // makes that rare.
     AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL: '1',
     AIRFLOW_CONN_OBJECT_STORE: JSON.stringify({
       conn_type: 'aws',
@@ -57,9 +58,9 @@ export function airflowSettings(settings: AirflowSettings): Record<string, EnvVa
       password: '$(AWS_SECRET_ACCESS_KEY)',
       extra: { endpoint_url: '$(AWS_ENDPOINT_URL_S3)', region_name: '$(AWS_DEFAULT_REGION)' },
     }),
-    // The image would start a whole Airflow before each command to see whether the database answers.
+    // The image's entry point would otherwise start Airflow once more before each command, to check the database.
     CONNECTION_CHECK_MAX_COUNT: '0',
-    // The DAGs read these two: where a model's versions are shown, and where its alerts are asked for.
+    // The DAGs link to MLflow's page, and ask Prometheus for firing alerts.
     [ENVIRONMENT.mlflowPageUrl]: settings.mlflowPage,
     [ENVIRONMENT.prometheusUrl]: prometheusUrl,
     OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${prometheusUrl}/api/v1/otlp/v1/metrics`,

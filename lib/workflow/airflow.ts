@@ -29,19 +29,19 @@ export interface AirflowProps {
   readonly ingress: IngressSettings;
 
   /**
-   * Api-servers. The scheduler and the others stay at one.
+   * Number of API servers. Every other component has one pod.
    * @default 1
    */
   readonly apiServerReplicas?: number;
 
   /**
-   * Tasks that run at the same time; most of them only watch a step pod.
+   * Number of tasks that run at the same time. A task that waits for its step pod is deferred and does not count.
    * @default 8
    */
   readonly parallelism?: number;
 
   /**
-   * Image of the step pods, with every package in it.
+   * Image of the step pods that contains every package.
    * @default - Python and uv; the packages are installed once, into a volume that the steps share
    */
   readonly stepImage?: string;
@@ -84,7 +84,7 @@ export class Airflow extends ManifestFile {
       memory: { request: '400Mi', limit: '1536Mi' },
       replicas: props.apiServerReplicas,
       env: { ADMIN_PASSWORD: keys.key('admin-password') },
-      // `db migrate` holds a database-wide lock, so several api-servers may start at once.
+      // `db migrate` holds a database-wide lock, so that several API servers may start at the same time.
       initContainers: [
         { name: 'migrate', args: ['db', 'migrate'] },
         { name: 'admin-user', args: ['bash', '-ec', ADMIN_USER] },
@@ -100,10 +100,10 @@ export class Airflow extends ManifestFile {
     });
     const scheduler = this.component('scheduler', {
       ports: { health: 8974, logs: 8793 },
-      // Its forked workers stop sharing memory once used: 400Mi idle, 940Mi after ten runs.
+      // Measured: 400Mi idle, 940Mi after ten runs. Forked workers share less memory once they have run a task.
       memory: { request: '1Gi', limit: '2Gi' },
       strategy: 'Recreate',
-      // A task that finds no api-server fails, and the first run of a pipeline would begin with that.
+      // A task fails where no API server answers, and the first run of a pipeline starts as soon as the scheduler runs.
       initContainers: [
         WAIT_FOR_MIGRATION,
         { name: 'wait-for-api-server', command: ['bash', '-c', WAIT_FOR_API_SERVER] },
@@ -120,7 +120,7 @@ export class Airflow extends ManifestFile {
       files: { 'job_alive.py': pythonFile('programs/airflow_job_alive.py') },
     });
     const dagProcessor = this.component('dag-processor', {
-      // Parsing bursts past 512Mi, where it would be killed for ever.
+      // Parsing takes more than 512Mi for a moment. With that limit the container is killed at every start.
       memory: { request: '300Mi', limit: '1Gi' },
       grants: [READ_PIPELINES],
       sidecars: [dags.sidecar(), this.history(database, dags.mount())],
@@ -151,16 +151,16 @@ export class Airflow extends ManifestFile {
     airflowObservability(this, props);
   }
 
-  /** Looking at the alerts leaves a run every few minutes; nobody reads the old ones. */
+  /** A sidecar that deletes old runs of the watch DAGs. There is a new run every few minutes. */
   private history(database: Connection, dags: Mount): Sidecar {
     return {
       name: 'history',
       image: images.airflow,
-      command: ['bash', '-uc', FORGET_OLD_LOOKS],
+      command: ['bash', '-uc', DELETE_OLD_WATCH_RUNS],
       env: this.env,
       connections: [database],
       cpu: { request: '10m' },
-      // For a few seconds a day; asleep it takes 4Mi.
+      // It needs the limit for a few seconds a day; in between it takes 4Mi.
       memory: { request: '16Mi', limit: '512Mi' },
       mounts: [...HOME, dags],
     };
@@ -197,7 +197,7 @@ const LIVENESS = { periodSeconds: 20, failureThreshold: 5 };
 /** AIRFLOW_HOME receives airflow.cfg and logs; one emptyDir serves both paths. */
 const HOME: Mount[] = [emptyDir('home', '/opt/airflow', '2Gi'), emptyDir('home', '/tmp', '2Gi', 'tmp')];
 
-const FORGET_OLD_LOOKS = readFileSync(join(__dirname, 'forget-old-looks.sh'), 'utf8');
+const DELETE_OLD_WATCH_RUNS = readFileSync(join(__dirname, 'delete-old-watch-runs.sh'), 'utf8');
 
 const WAIT_FOR_MIGRATION = {
   name: 'wait-for-migration',
@@ -208,15 +208,15 @@ const WAIT_FOR_API_SERVER =
   `do echo 'waiting for the api-server'; sleep 2; done`;
 
 /**
- * Safe to repeat, and the Secret's password is what counts: `users create` ends with 0, and changes
- * nothing, where the user exists.
+ * Sets the password of the user `admin` to that of the Secret, and creates the user where it does not exist. `users
+ * create` alone is not enough, because it ends with 0 and changes nothing where the user exists.
  */
 const ADMIN_USER = [
   'airflow users reset-password --username admin --password "$ADMIN_PASSWORD" ||',
   'airflow users create --role Admin --username admin --password "$ADMIN_PASSWORD" --email admin@example.invalid --firstname Platform --lastname Admin',
 ].join(' ');
 
-/** Each pipeline leaves its spec in a ConfigMap; a right by label does not exist. */
+/** Each pipeline's spec is in a ConfigMap. RBAC cannot restrict `list` to a label. */
 const READ_PIPELINES: Grant = {
   namespace: PLATFORM_NAMESPACE,
   rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['list'] }],
@@ -234,7 +234,7 @@ const LAUNCH_STEPS: Grant[] = [
   },
 ];
 
-/** For the components that have no health endpoint. */
+/** Probes of the components that have no health endpoint. */
 function jobProbes(probe: ConfigFiles, jobType: string, ...mounts: Mount[]) {
   const command = ['python', '/probe/job_alive.py', jobType];
   return {

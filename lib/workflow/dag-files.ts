@@ -14,9 +14,8 @@ const READY_FILE = `${FOLDER}/.ready`;
 const SHARED = '/shared';
 
 /**
- * The folder from which Airflow reads its DAGs: what all pipelines share, and a
- * file for each pipeline, from whatever ConfigMaps pipelines left. A change is
- * there within two minutes, and nothing restarts.
+ * The folder from which Airflow reads its DAGs: the modules that all pipelines share, and a file for each pipeline's
+ * ConfigMap. A change of a ConfigMap reaches the folder within two minutes, without a restart.
  */
 export class DagFiles extends Construct {
   private readonly files: ConfigFiles;
@@ -47,12 +46,12 @@ export class DagFiles extends Construct {
     });
   }
 
-  /** The folder, as Airflow sees it. */
+  /** The folder, read-only, for Airflow. */
   mount(): Mount {
     return { ...this.folder(), readOnly: true };
   }
 
-  /** What keeps the folder; it needs the right to list ConfigMaps. Airflow starts when the folder is whole. */
+  /** The sidecar that writes the folder and needs the right to list ConfigMaps. Airflow starts once the folder is whole. */
   sidecar(): Sidecar {
     return {
       name: 'pipeline-dags',
@@ -66,7 +65,7 @@ export class DagFiles extends Construct {
       mounts: [
         this.folder(),
         this.program.mountAt('/program'),
-        // Without a hash: a change reaches the folder while everything runs.
+        // Without a hash, because a change reaches the folder without a restart.
         { ...this.files.mountAt(SHARED), contentHash: undefined },
       ],
     };

@@ -18,7 +18,7 @@ import { ServiceAccount } from '../kubernetes/service-account';
 import { STEPS_NAMESPACE } from '../kubernetes/namespaces';
 import { PersistentVolumeClaim, type Mount, emptyDir, volumeMount } from '../kubernetes/volume';
 
-/** What a pipeline's spec says of how its steps run. `pod` is a manifest. */
+/** Schema of the part of spec.json that says how steps run. `pod` is the manifest of a Pod, but for its arguments. */
 export const stepsSpecSchema = z.strictObject({
   resources: resourcesSpecSchema,
   pod: z.looseObject({ apiVersion: z.literal('v1'), kind: z.literal('Pod') }),
@@ -26,14 +26,14 @@ export const stepsSpecSchema = z.strictObject({
 
 export type StepsSpec = z.output<typeof stepsSpecSchema>;
 
-/** As whom a step runs, where, and what it is wired to. */
+/** How steps run: namespace, account, image and connections. */
 export interface StepRuntime {
   readonly namespace: string;
   /** What every step pod has in common, as Airflow reads it. */
   spec(pipeline?: StepsOfPipeline): StepsSpec;
 }
 
-/** What the steps of one pipeline have besides. */
+/** What differs between the step pods of two pipelines. */
 export interface StepsOfPipeline {
   readonly name: string;
   /** ConfigMap with the pipeline's spec and model. */
@@ -41,10 +41,10 @@ export interface StepsOfPipeline {
 }
 
 export interface StepPodsProps {
-  /** Where a person opens MLflow: the log of a step leads there. */
+  /** URL at which a person opens MLflow. Steps print links to it. */
   readonly mlflowPage: string;
   /**
-   * Image of the step pods, with every package in it.
+   * Image of the step pods that contains every package.
    * @default - Python and uv; the packages are installed once, into a volume that the steps share
    */
   readonly image?: string;
@@ -53,8 +53,8 @@ export interface StepPodsProps {
 }
 
 /**
- * The pods in which a model's steps run, one pod a step. Airflow makes them;
- * this says what they may reach and as whom they run: an account without rights.
+ * The pods in which a model's steps run, one for each step. Airflow creates them from `spec()`. Here is what they
+ * share: an account without rights, a NetworkPolicy, their code and their connections.
  */
 export class StepPods extends Construct implements StepRuntime {
   readonly namespace = STEPS_NAMESPACE;
@@ -76,7 +76,7 @@ export class StepPods extends Construct implements StepRuntime {
       namespace: this.namespace,
       pods: {},
     });
-    // Where data and packages come from: http and https anywhere, because a source is an address on the internet.
+    // HTTP and HTTPS to any address, because data and packages come from the internet.
     this.networkPolicy.allowToOutside(80);
     this.networkPolicy.allowToOutside(443);
     this.code = new LifecycleCode(this, 'code', {
@@ -87,7 +87,7 @@ export class StepPods extends Construct implements StepRuntime {
     });
   }
 
-  /** Wires every step to what it needs; a pipeline's spec carries the variables. */
+  /** Connects every step to servers. Each pipeline's spec contains the variables. */
   uses(...connections: Connection[]): void {
     for (const connection of connections) {
       Object.assign(this.env, connection.env);
@@ -102,10 +102,10 @@ export class StepPods extends Construct implements StepRuntime {
     };
   }
 
-  /** Built once, and shared by every step on the volume's node. */
+  /** Volume of the installed packages. They are installed once, for every step on the volume's node. */
   private environments({ image, storageClass }: StepPodsProps): Mount {
     const path = '/environments';
-    // A built image has them; the claim would stay empty.
+    // A step image contains the packages, so that a claim would stay empty.
     if (image !== undefined) return emptyDir('environments', path, '1Gi');
     const claim = new PersistentVolumeClaim(this, 'environments', {
       name: 'step-environments',
@@ -116,7 +116,7 @@ export class StepPods extends Construct implements StepRuntime {
     return claim.mountAt(path);
   }
 
-  /** The container is named `base`, as Airflow's operator expects; it adds the arguments. */
+  /** The Pod. KubernetesPodOperator adds the arguments; it requires that the container is named `base`. */
   private pod(pipeline: StepsOfPipeline | undefined) {
     const mounts = [...this.code.mounts, emptyDir('tmp', '/tmp', '20Gi')];
     if (pipeline) {
@@ -152,11 +152,11 @@ export class StepPods extends Construct implements StepRuntime {
 
 const ENV = {
   HOME: '/tmp',
-  // MLflow looks for git, and says at length that there is none.
+  // Otherwise MLflow prints a long warning that there is no git.
   GIT_PYTHON_REFRESH: 'quiet',
 };
 
-/** A volume as JSON says it: a Quantity is its value. */
+/** A volume as plain JSON, in which a Quantity is its value. */
 function spelledOut(volume: k8s.Volume): unknown {
   return volume.emptyDir?.sizeLimit
     ? { ...volume, emptyDir: { sizeLimit: volume.emptyDir.sizeLimit.value } }

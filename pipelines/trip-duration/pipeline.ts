@@ -1,9 +1,9 @@
 import { definePipeline } from '../../lib';
 
-/** Zones of the NYC taxi map; 264 and 265 stand for unknown. */
+/** A zone of New York's taxi map, 1 to 263; 264 and 265 mean that the zone is not known. */
 const zone = { type: 'int', min: 1, max: 265 } as const;
 
-/** How long will a green taxi be on its way? */
+/** Predicts how many minutes a trip with a green taxi in New York takes. */
 export const pipeline = definePipeline({
   name: 'trip-duration',
   owner: 'Taxi team <taxi@example.com>',
@@ -33,6 +33,7 @@ export const pipeline = definePipeline({
     target: { name: 'minutes', type: 'float', min: 1, max: 120 },
   },
   gate: { metric: 'mae', better: 'lower', limit: 10 },
-  // From January 2022 to January 2024 the index of the pickup zones is 0.08; of other trips of one month, 0.001.
+  // Measured: the PSI of the pickup zones is 0.08 between January 2022 and January 2024, and 0.001 between two
+  // samples of the same month.
   drift: { threshold: 0.05, minSamples: 1000 },
 });

@@ -2,7 +2,7 @@
 # Stands in for k3s in the tests of bootstrap.sh, which cannot have the real one:
 # it makes what a running k3s leaves on a machine (files, a volume, interfaces,
 # firewall rules, a container's process) and answers what bootstrap.sh asks it.
-# There is no Kubernetes in it: of an apply it keeps the file.
+# It has no Kubernetes: `kubectl apply` only stores the file.
 set -euo pipefail
 data=/var/lib/rancher/k3s shim=$data/data/0123/bin/containerd-shim-runc-v2
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Process 1 of a made-up machine for the tests of bootstrap.sh: a fresh Debian in
 # network, mount, process, IPC, host-name and cgroup namespaces of its own. What
-# it writes lies in memory, and everything ends with its process.
+# it writes is in memory, and is gone when its process ends.
 # usage: unshare --net --mount --pid --ipc --uts --fork --kill-child machine.sh ROOT NAME INIT
 #   ROOT  what root.sh prints; it is not written to
 #   NAME  of the machine's cgroup
@@ -12,7 +12,7 @@ root=$1 name=$2 init=$3
 mount --make-rprivate /
 hostname machine
 
-# systemd wants the root of a cgroup tree; in the machine's own tree it makes what it likes.
+# systemd needs the root of a cgroup tree, which is this cgroup within the namespace made below.
 mount -t cgroup2 cgroup2 /mnt
 mkdir "/mnt/$name"
 echo $$ > "/mnt/$name/cgroup.procs"
@@ -53,7 +53,7 @@ cd /
 umount -l /old
 rmdir /old
 touch /run/machine-is-made
-# A cgroup namespace, and from here on nothing of the environment outside.
+# A cgroup namespace, and an environment without the caller's variables.
 # shellcheck disable=SC2016
 exec env -i container=test PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin unshare --cgroup bash -c '
   if [ "$1" = systemd ]; then

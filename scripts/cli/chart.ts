@@ -46,13 +46,13 @@ function options() {
 }
 
 async function write(name: string, outdir: string) {
-  // Not at the top: they take a second, which is too long before a word on a wrong option.
-  const [{ loadPipelines, mistake }, { MAX_RELEASE_BYTES, writeChart }] = await Promise.all([
+  // Imported here, because loading lib takes a second: a wrong option is reported without that delay.
+  const [{ definitionFault, loadPipelines }, { MAX_RELEASE_BYTES, writeChart }] = await Promise.all([
     import('../../lib'),
     import('../../lib/synth/chart'),
   ]);
   try {
-    // Not at the top, so that a mistake in an environment is told as one in a pipeline is.
+    // Imported here and not at the top, so that the `catch` below also reports a fault in an environment.
     const { environments } = await import('../../environments');
     const folder = environmentFolder(name, Object.keys(environments));
     const written = writeChart({
@@ -64,8 +64,8 @@ async function write(name: string, outdir: string) {
     });
     return { ...written, maxReleaseBytes: MAX_RELEASE_BYTES };
   } catch (error) {
-    const told = mistake(error);
-    if (told === undefined) throw error;
-    throw new Failure(told);
+    const message = definitionFault(error);
+    if (message === undefined) throw error;
+    throw new Failure(message);
   }
 }

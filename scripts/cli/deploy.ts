@@ -1,10 +1,10 @@
-/** `npm run deploy`: applies an environment and waits until all of it runs, saying what happens. */
+/** `npm run deploy`: applies an environment, waits until all of it runs, and prints its progress. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { NAMESPACES } from '../../lib/kubernetes/namespaces';
-import { applyFolder, rehearse } from './platform/apply';
+import { applyFolder, dryRun } from './platform/apply';
 import { environmentFolder, runningEnvironment } from './platform/environments';
 import { Failure, run } from '../command';
 import { list, tryKubectl } from './platform/kubectl';
@@ -35,7 +35,7 @@ const SECONDS_BETWEEN_REMINDERS = 30;
 void run(async () => {
   const { values, positionals } = options();
   if (values.help) return console.log(HELP);
-  refuseLost(positionals);
+  refuseSwallowedOptions(positionals);
   const environment = positionals[0] ?? choose();
   const folder = environmentFolder(environment, foldersOf(DIST));
   const minutes = Number(values.timeout);
@@ -51,13 +51,13 @@ void run(async () => {
 
   if (!values.switch) refuseAnother(environment);
 
-  // A dist/ of somebody's own choice need not be of these definitions.
+  // With CDK8S_OUTDIR the user has chosen a folder, which need not come from these definitions.
   const why = process.env.CDK8S_OUTDIR === undefined ? await stale(DIST) : undefined;
   if (why !== undefined)
     console.error(`dist/ is applied as it is, but it is not what the definitions say: ${why}`);
 
   if (values['dry-run'])
-    return console.log(`${environment}: ${rehearse(join(DIST, folder))} objects would be applied`);
+    return console.log(`${environment}: ${dryRun(join(DIST, folder))} objects would be applied`);
   const lines = await applyFolder(join(DIST, folder));
   console.log(`${environment}: ${lines.length} objects: ${summary(lines)}`);
   await settle(
@@ -93,17 +93,18 @@ function options() {
 }
 
 /**
- * Without ' -- ' npm keeps an option to itself, and passes its value on as if it were an environment.
- * @throws Failure before anything is applied that was only to be looked at
+ * Without ' -- ' npm takes an option for its own, and passes only its value on, which would be an environment. A
+ * `--dry-run` would then apply everything.
+ * @throws Failure where npm has taken an option
  */
-function refuseLost(positionals: readonly string[]): void {
+function refuseSwallowedOptions(positionals: readonly string[]): void {
   const kept = OPTIONS.filter((name) => process.env[`npm_config_${name.replace('-', '_')}`] !== undefined);
   if (kept.length === 0 && positionals.length < 2) return;
   const got = [...positionals, ...kept.map((name) => `--${name}`)].join(' ');
   throw new Failure(`got '${got}'; options stand behind ' -- ', as in 'npm run deploy -- laptop --dry-run'`);
 }
 
-/** What runs goes on; where that is not known, what the cluster can run. */
+/** The environment that the cluster runs. Where that is not known, the one that fits its nodes. */
 function choose(): string {
   const running = runningEnvironment();
   if (typeof running === 'object') {
@@ -114,7 +115,10 @@ function choose(): string {
   return detect();
 }
 
-/** Two environments in turn would leave a mixture, for nothing of the first is removed by the second. */
+/**
+ * Refuses to apply another environment than the one that runs: `kubectl apply` removes no object, so that objects of
+ * both would remain.
+ */
 function refuseAnother(environment: string): void {
   const running = runningEnvironment();
   if (typeof running !== 'object' || running.name === environment) return;
@@ -124,7 +128,10 @@ function refuseAnother(environment: string): void {
   );
 }
 
-/** k3s makes the RuntimeClass where it finds NVIDIA's toolkit, before any device plugin offers a GPU. */
+/**
+ * The environment that fits the nodes. Before the device plugin runs, no node offers a GPU; k3s has then already
+ * created the RuntimeClass `nvidia` where it found NVIDIA's container toolkit.
+ */
 function detect(): string {
   const nodes = list<{ status: { allocatable: Record<string, string> } }>('nodes');
   const offered = nodes.some(({ status }) => Number(status.allocatable['nvidia.com/gpu'] ?? 0) > 0);
@@ -143,7 +150,7 @@ function summary(lines: readonly string[]): string {
   return [...counts].map(([what, count]) => `${count} ${what}`).join(', ');
 }
 
-/** Waits for all of them. @throws Failure with pods, events and logs of what is not ready in time. */
+/** Waits until all workloads are ready. @throws Failure with pods, events and logs of those that are not in time. */
 async function settle(wanted: readonly string[], seconds: number): Promise<void> {
   const begin = performance.now();
   const elapsed = () => Math.round((performance.now() - begin) / 1000);

@@ -1,4 +1,4 @@
-/** `npm run new-pipeline NAME`: a pipeline that works, to be changed into your own. */
+/** `npm run new-pipeline NAME`: writes a working pipeline, which the user then changes. */
 import {
   cpSync,
   existsSync,
@@ -51,10 +51,10 @@ void run(() => {
 
   npm run synth                    and read what it adds to dist/
   npm run test:python              to run its test
-  npm run deploy -- ENVIRONMENT    and it lives`);
+  npm run deploy -- ENVIRONMENT    to run it in the cluster`);
 });
 
-/** Under another name first, so that what an error leaves is never taken for a pipeline. */
+/** Writes the files under another name first, so that an error never leaves an incomplete pipeline. */
 function fill(folder: string, name: string): void {
   const partial = join(folder, '..', `.${name}.partial`);
   try {

@@ -1,4 +1,4 @@
-/** `npm run rollback PIPELINE`: the version that served before serves again, without Airflow. */
+/** `npm run rollback PIPELINE`: serves the version again that served before. It does not need Airflow. */
 import { parseArgs } from 'node:util';
 import { STEPS } from '../../lib/definitions/names';
 import { Failure, run } from '../command';

@@ -1,4 +1,4 @@
-/** `npm run status`: what runs and serves, where to open it, and with which user. */
+/** `npm run status`: prints what runs, which versions serve, and where the pages and their passwords are. */
 import { parseArgs } from 'node:util';
 import { NAMESPACES, PLATFORM_NAMESPACE } from '../../lib/kubernetes/namespaces';
 import { LOGIN_ANNOTATIONS } from '../../lib/kubernetes/ingress';

@@ -1,4 +1,4 @@
-/** `npm run traffic PIPELINE -- --batch 2024-01`: asks the model that serves with the rows of a batch. */
+/** `npm run traffic PIPELINE -- --batch 2024-01`: sends the rows of a batch to the model that serves. */
 import { parseArgs } from 'node:util';
 import { STEPS } from '../../lib/definitions/names';
 import { Failure, run } from '../command';
@@ -45,7 +45,7 @@ void run(async () => {
   if (phase !== 'Succeeded') throw new Failure('the traffic did not pass, for the reason above');
 });
 
-/** Given at Ctrl-C; npm passes it on a second time. */
+/** A signal that is aborted at Ctrl-C. The handlers stay, because npm passes the interrupt on a second time. */
 function interrupted(): AbortSignal {
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => controller.abort());

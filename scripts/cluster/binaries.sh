@@ -32,7 +32,7 @@ kube() {
   echo "$folder/$1"
 }
 
-# gobin PROGRAM PACKAGE@VERSION [LDFLAGS]: the path of a program of a module that needs no go.mod of ours.
+# gobin PROGRAM PACKAGE@VERSION [LDFLAGS]: the path of a program that `go install` builds.
 gobin() {
   local key folder
   key=$(hash "$(go version)" "$(declare -f from_proxy)" "$@")
@@ -48,7 +48,8 @@ gotool() {
   echo "$folder/${2##*/}"
 }
 
-# from_source FOLDER MODULE@VERSION PACKAGE LDFLAGS TAGS PREPARE: in a copy of the module's source, after the command PREPARE.
+# from_source FOLDER MODULE@VERSION PACKAGE LDFLAGS TAGS PREPARE: builds in a copy of the module's source, in which the
+# command PREPARE runs first.
 from_source() {
   local source work
   source=$(cd / && go mod download -json "$2" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')

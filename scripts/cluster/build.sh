@@ -21,7 +21,7 @@ everything() {
   store
 }
 
-# By age, not by what these files need: other checkouts share the cache.
+# By age and not by need, because other checkouts share the cache.
 prune() {
   local folder
   find "$cache"/{bin,layer,pki,store} -mindepth 1 -maxdepth 1 -mtime +7 | while read -r folder; do
@@ -30,7 +30,7 @@ prune() {
   done
 }
 
-# Only this platform's wheels are named: with every platform's the file is ten times as long.
+# Only the hashes of this platform's wheels: with those of every platform the file would be ten times as long.
 lock() {
   need python3 python3-pip
   /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed --only-binary :all: --report - -r "$here/images/$1.in" |

@@ -28,7 +28,7 @@ END
 
 # --- the node: a cgroup and a process 1 ------------------------------------------
 
-# Children of the caller's own cgroups, so that the node stays within the caller's limits.
+# The node's cgroups are below the caller's, so that the caller's limits hold for the node.
 cgroups_here() {
   local controllers path
   while IFS=: read -r _ controllers path; do
@@ -47,7 +47,7 @@ node_up() {
   local folder
   while read -r folder; do
     mkdir -p "$folder"
-    # A cpuset starts empty, and admits no process before it has CPUs and memory.
+    # A new cpuset is empty, and accepts no process before it has CPUs and memory.
     case $folder in */cpuset/*)
       cat "${folder%/*}/cpuset.cpus" > "$folder/cpuset.cpus"
       cat "${folder%/*}/cpuset.mems" > "$folder/cpuset.mems"
@@ -69,7 +69,7 @@ node_up() {
   die 'the node did not start'
 }
 
-# Whatever an earlier run left, however it ended: the cgroup knows its processes.
+# Kills the processes that an earlier run left. The cgroup has them, however that run ended.
 node_down() {
   [ -s "$state/cgroups" ] || return 0
   local folder pids
@@ -102,7 +102,7 @@ k() (enter kubectl "$@")
 # service PROGRAM [ARG...]
 service() { (enter setsid "$@" > "$state/logs/$1.log" 2>&1 < /dev/null 8>&-) & }
 
-# wait_for WHAT COMMAND...: two minutes are ten times what any of it takes on a busy machine.
+# wait_for WHAT COMMAND...: waits at most two minutes, ten times what any of these takes on a busy machine.
 wait_for() {
   local what=$1 deadline=$((EPOCHSECONDS + 120))
   shift
@@ -141,8 +141,8 @@ controllers() {
     --authentication-kubeconfig=$pki/scheduler.kubeconfig --authorization-kubeconfig=$pki/scheduler.kubeconfig --profiling=false
 }
 
-# The store's layers are linked, not copied: a snapshot is only ever read once
-# it is committed, and removing it removes the link.
+# Links the store's layers instead of copying them. That is safe, because committed
+# snapshots are only read, and removing one removes the link alone.
 link_store() {
   local snapshotter=io.containerd.snapshotter.v1.overlayfs content=io.containerd.content.v1.content
   mkdir -p "$state/containerd/$snapshotter/snapshots"
@@ -175,7 +175,7 @@ up() {
   say 'node'
   control_plane
   if [ -n "${images:-}" ]; then service containerd --config /run/cluster/config/containerd.toml; fi
-  # Before this the controller manager would find no roles, and exit.
+  # The controller manager exits where it finds no roles.
   wait_for 'API server ready' curl -fsS --cacert /run/cluster/pki/ca.crt https://127.0.0.1:6443/readyz
   controllers
   if [ -n "${images:-}" ]; then
@@ -186,7 +186,7 @@ up() {
     service netpol --kubeconfig=/run/cluster/pki/admin.kubeconfig
     k apply -f /run/cluster/config/addons.yaml > /dev/null
   fi
-  # Without it every pod is refused.
+  # The API server refuses every pod of a namespace without it.
   wait_for 'default service account' kubectl get serviceaccount default
   if [ -n "${images:-}" ]; then
     wait_for 'node ready' kubectl wait --for=condition=Ready node/$node --timeout=60s
@@ -211,7 +211,7 @@ load() {
   done
 }
 
-# `up` and `down` of one cluster wait for each other.
+# Makes `up` and `down` of the same cluster wait for each other.
 exclusively() {
   mkdir -p "$cache/clusters"
   exec 8> "$cache/clusters/$name.lock"

@@ -2,8 +2,8 @@
 # Images without a registry: layers, and the store that a node starts with. Sourced after binaries.sh.
 #
 # images/NAME.sh describes one image:
-#   names     what the cluster calls it; none: only a layer for others to stand on
-#   from      the NAME of the layer below; none: the first layer
+#   names     names in the cluster; without any it is only a layer that others build on
+#   from      the NAME of the layer below; without it, this is the lowest layer
 #   inputs    built programs that go in; they are part of the layer's key
 #   config    the OCI config: Entrypoint, Cmd, Env, User, StopSignal, Volumes …
 #   fill      a function that puts files under its argument
@@ -24,7 +24,7 @@ published() {
   echo "$name"
 }
 
-# layer NAME: the folder of its layer.tar, and `digest`. Within `store` each is looked for once.
+# layer NAME: the folder with its layer.tar and its `digest`. `store` looks for each layer only once.
 layer() {
   if [ -z "${memo:-}" ]; then find_layer "$1"; return; fi
   [ -s "$memo/$1" ] || find_layer "$1" > "$memo/$1"
@@ -54,8 +54,8 @@ make_layer() {
 below() { tar -xOf "$(layer debian)/layer.tar" "./$1"; }
 
 # debs ROOT PACKAGE...: unpacks packages and what they need beyond the debian
-# layer. Maintainer scripts do not run: what one of them would have done is the
-# image file's to do.
+# layer. Maintainer scripts do not run; the image's own file has to do what they
+# would have done.
 debs() {
   local root=$1 work deb
   shift
@@ -64,7 +64,7 @@ debs() {
   below var/lib/dpkg/status > "$work/status"
   apt -o Dir::State::status="$work/status" -o Dir::Cache::archives="$work" -o Debug::NoLocking=1 \
     --no-install-recommends --download-only -y install "$@"
-  # A merged /usr: a real /lib in this layer would hide the one below.
+  # Links, because /usr is merged: a real /lib in this layer would hide the one below.
   for deb in bin lib lib64 sbin; do mkdir -p "$root/usr/$deb" && ln -sfn "usr/$deb" "$root/$deb"; done
   for deb in "$work"/*.deb; do dpkg-deb --fsys-tarfile "$deb" | tar -xp --keep-directory-symlink -C "$root"; done
   rm -rf "$work" "$root"/usr/share/{doc,man,locale,info,lintian}
@@ -82,15 +82,15 @@ from_pypi() {
   /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target "$1" -r "$here/images/uv.txt"
 }
 
-# wheels ROOT REQUIREMENTS: hashed requirements for Debian's Python. Bytecode
-# goes in now, and is never checked against the source's time: a read-only root
-# could not mend it.
+# wheels ROOT REQUIREMENTS: installs requirements with hashes for Debian's Python.
+# Bytecode is compiled now and is never compared with its source, because Python
+# could not write it again on a read-only root.
 wheels() {
   PYC_INVALIDATION_MODE=UNCHECKED_HASH "$(uv)" pip install --quiet --python /usr/bin/python3 --no-deps --require-hashes \
     --compile-bytecode --link-mode copy --prefix "$1/usr/local" -r "$2"
 }
 
-# image NAME: one line of JSON for oci.py; nothing for a layer that is no image.
+# image NAME: one line of JSON for oci.py. Nothing for a layer without a name in the cluster.
 image() (
   define "$1"
   [ ${#names[@]} -gt 0 ] || exit 0
@@ -113,7 +113,7 @@ all_images() {
 }
 
 # store: the folder of a containerd that has unpacked every image. A node starts
-# from it at once, however large the images are.
+# from it in the same time, however large the images are.
 store() (
   need containerd runc
   memo=$(mktemp -d)
@@ -126,13 +126,13 @@ store() (
 fill_store() {
   local run previous database status=0
   run=$(mktemp -d)
-  # What the last store unpacked is linked, not unpacked again; its databases are copied.
+  # Layers of the last store are linked and not unpacked again. Its databases are copied.
   previous=$(find "${1%/*}" -mindepth 1 -maxdepth 1 -name 'images-????????????' -printf '%T@ %p\n' | sort -n | tail -1 | cut -d' ' -f2)
   if [ -n "$previous" ]; then
     cp -al "$previous/." "$1"
     find "$previous" -name '*.db' -printf '%P\n' | while read -r database; do cp --remove-destination "$previous/$database" "$1/$database"; done
   fi
-  # Nothing is collected before the last step below: a layer must outlive its old name.
+  # No garbage collection before the last step below, because the layers of removed images are used again.
   cat > "$run/config.toml" << END
 version = 2
 root = "$1"
@@ -145,7 +145,7 @@ startup_delay = "24h"
 mutation_threshold = 1000000
 END
   echo "$2" > "$run/images"
-  # Namespaces of its own: no mount and no daemon outlives this.
+  # In namespaces of its own, so that no mount and no daemon remains.
   # shellcheck disable=SC2016
   CONTAINERD_ADDRESS=$run/socket CONTAINERD_NAMESPACE=k8s.io unshare --mount --pid --fork --kill-child --mount-proc bash -euo pipefail -c '
     containerd --config "$1/config.toml" > "$1/log" 2>&1 &

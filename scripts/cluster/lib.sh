@@ -13,19 +13,19 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 # hash TEXT...: twelve digits that change when any TEXT changes.
 hash() { printf '%s\0' "$@" | sha256sum | cut -c1-12; }
 
-# contents FILE...: names and contents of files and folders of this folder, to be hashed.
+# contents FILE...: names and checksums of files and folders, given relative to this folder.
 contents() (cd "$here" && find "$@" -type f -print0 | sort -z | xargs -0 sha256sum)
 
 # artifact NAME HASH BUILDER [ARG...]: prints the folder NAME-HASH of the cache.
-# Where it is missing, `BUILDER FOLDER ARG...` fills a folder beside it that is
-# then renamed: a build that was cut off leaves nothing that looks finished.
+# Where it is missing, `BUILDER FOLDER ARG...` fills a folder beside it, which is
+# then renamed, so that an interrupted build leaves no incomplete folder.
 artifact() {
   local folder=$cache/$1-$2 builder=$3 began=$EPOCHSECONDS
   shift 3
   mkdir -p "${folder%/*}" "$cache/locks"
   (
     exec 9> "$cache/locks/${folder##*/}"
-    flock 9 # Two runs at once: the second one finds what the first one built.
+    flock 9 # The second of two runs waits, and finds what the first one built.
     if [ ! -d "$folder" ]; then
       say "building ${folder#"$cache/"}"
       rm -rf "$folder.part"
@@ -37,12 +37,12 @@ artifact() {
       say "   built ${folder#"$cache/"} in $((EPOCHSECONDS - began)) s, $(du -sh "$folder" | cut -f1)"
     fi
   ) >&2
-  touch "$folder" # `build.sh prune` goes by it.
+  touch "$folder" # `build.sh prune` removes folders by this time.
   echo "$folder"
 }
 
-# apt ARG...: apt-get, with the package lists fetched again where they are missing or out of date. One at a
-# time: apt-get waits for another's packages, but not for another's lists.
+# apt ARG...: apt-get, which fetches the package lists again where it fails. Only one runs at a time, because apt-get
+# waits for another one's installation, but not for its update of the lists.
 apt() (
   get=(apt-get -qq -o DPkg::Lock::Timeout=600 -o APT::Sandbox::User=root)
   export DEBIAN_FRONTEND=noninteractive

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Process 1 of the node: it runs in network, mount, process, IPC, host-name and
-# cgroup namespaces of its own. The mounts, addresses and processes made in them
-# end with it, and the machine itself stays as it was.
+# Process 1 of the node. It runs in network, mount, process, IPC, host-name and
+# cgroup namespaces of its own. The mounts, addresses and processes in them are
+# gone when it ends, and the machine itself stays as it was.
 # usage: node-init.sh STATE NODE_IP
 set -euo pipefail
 state=$1 node_ip=$2
@@ -13,7 +13,7 @@ hostname node1
 
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/cluster "$state"/{kubelet,containerd,logs/pods,logs/containers}
-# Files everywhere name these paths, so none of them depends on where the state lies.
+# The configuration names these fixed paths, so that it does not depend on the folder of the state.
 mount --bind "$state" /run/cluster
 mkdir -p /var/lib/kubelet /var/lib/containerd
 mount --bind "$state/kubelet" /var/lib/kubelet
@@ -32,8 +32,8 @@ for controller in $controllers; do
   esac
 done
 
-# The kubelet wants these machine-wide settings. It is shown files that have
-# them: the machine keeps its own.
+# The kubelet requires these settings, which hold for the whole machine. Files with
+# the required values are mounted over them, so that the machine keeps its own.
 pretend() {
   mkdir -p "/run/sysctl/${1%/*}"
   echo "$2" > "/run/sysctl/$1"

@@ -1,4 +1,4 @@
-/** `npm run contract`: writes contract/spec.schema.json, what a pipeline's spec.json is, for whoever reads one. */
+/** `npm run contract`: writes contract/spec.schema.json, the JSON Schema of a pipeline's spec.json. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -10,7 +10,7 @@ export const SPEC_SCHEMA = join(__dirname, '../../contract/spec.schema.json');
 export function specSchema(): string {
   const schema = z.toJSONSchema(pipelineSpecSchema, {
     target: 'draft-7',
-    // A length of time is text by a rule of ours: the rule says so itself.
+    // A custom rule has no JSON Schema of its own; those of `rules` that need one give it in `meta`.
     unrepresentable: 'any',
   });
   return `${JSON.stringify({ title: 'spec.json of a pipeline', ...schema }, null, 2)}\n`;

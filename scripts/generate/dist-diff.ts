@@ -1,17 +1,23 @@
-/** `ts-node scripts/generate/dist-diff.ts BASE`: what dist/ became since the commit BASE, as a comment on a pull request. */
+/**
+ * `ts-node scripts/generate/dist-diff.ts BASE`: prints what changed in dist/ since the commit BASE, as a comment on a
+ * pull request.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Failure, run } from '../command';
 
-/** By this first line the workflow finds the comment that it wrote before. */
+/** First line of the comment, by which the workflow finds the one that it wrote before. */
 export const MARKER = '<!-- dist-diff -->';
 
-/** GitHub takes 65536 characters; in bytes, so that the text fits an environment variable as well. */
+/**
+ * GitHub accepts comments of 65536 characters. The limit is in bytes, so that the text also fits an environment
+ * variable.
+ */
 const MAX_BYTES = 65536;
 
-/** Of more files the table names the first ones. */
+/** Most files that the table names. */
 const MAX_ROWS = 100;
 
 interface Change {
@@ -22,13 +28,13 @@ interface Change {
 
 /**
  * The comment in Markdown, at most as long as GitHub takes.
- * @param base a commit to compare with what lies in `folder`, whether committed or not
+ * @param base the commit with which the files in `folder` are compared, committed or not
  * @param folder of the repository
- * @throws Failure with what git said, when there is no such commit.
+ * @throws Failure with git's message where there is no such commit.
  */
 export function distDiff(base: string, folder: string): string {
   const scratch = mkdtempSync(join(tmpdir(), 'dist-diff-'));
-  // An index of its own, which new files can join without a trace in the repository.
+  // A separate index, to which new files can be added without a change of the repository.
   const git = (...args: string[]) => call(folder, join(scratch, 'index'), args);
   try {
     const commit = git('rev-parse', '--verify', '--end-of-options', `${base}^{commit}`).trim();
@@ -82,14 +88,14 @@ function table(changes: readonly Change[]): string {
   return `| file | added | removed |\n| --- | --- | --- |\n${rows.join('')}${more > 0 ? `\nAnd ${more} more files.\n` : ''}`;
 }
 
-/** A file's name is whatever somebody gave it: nothing in it may become Markdown. */
+/** A file's name as code. It may contain any character, so that those which could be Markdown are replaced. */
 function code(file: string): string {
   return `\`${file.replace(/[^\w./-]/g, '?').slice(0, 200)}\``;
 }
 
-/** The lines that fit, and how many do not. */
-function details(lines: readonly string[], room: number): string {
-  // Longer than any in the diff, so that nothing in it ends the block.
+/** The lines that fit into so many bytes, and the number of those that do not. */
+function details(lines: readonly string[], bytes: number): string {
+  // The fence is longer than any in the diff, so that no line of it ends the block.
   const longest = Math.max(2, ...[...lines.join('\n').matchAll(/`+/g)].map(([ticks]) => ticks.length));
   const fence = '`'.repeat(longest + 1);
   const frame = (shown: readonly string[], rest: number) =>
@@ -102,7 +108,7 @@ ${fence}
 </details>
 ${rest > 0 ? `\n${rest} more lines do not fit here.\n` : ''}`;
 
-  let left = room - Buffer.byteLength(frame([], lines.length));
+  let left = bytes - Buffer.byteLength(frame([], lines.length));
   const fits = lines.findIndex((line) => (left -= Buffer.byteLength(line) + 1) < 0);
   const count = fits === -1 ? lines.length : fits;
   return frame(lines.slice(0, count), lines.length - count);

@@ -1,7 +1,6 @@
 /**
- * Writes the prometheus-operator's CRDs, and constructs for them, into imports/. Run it
- * when the pinned release changes; a synth reads what it wrote and needs neither Go nor
- * the network.
+ * `npm run import`: writes the prometheus-operator's CRDs, and constructs for them, into imports/. Run it when the
+ * pinned release changes. It needs Go and the network; a synth needs neither.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -53,7 +52,7 @@ function document(crd: Crd): string {
   return `---\n${dump(crd, { noRefs: true, lineWidth: -1 })}`;
 }
 
-// Only what the platform makes, and without descriptions: every synth compiles this file.
+// Only for the kinds that the platform uses, and without descriptions, because every synth compiles this file.
 function importConstructs(): void {
   const cli = join(root, 'node_modules', '.bin', 'cdk8s');
   const folder = mkdtempSync(join(tmpdir(), 'import-crds-'));

@@ -1,4 +1,4 @@
-/** `npm run reference`: writes docs/reference.md, every prop that a person writes, from its JSDoc in lib. */
+/** `npm run reference`: writes docs/reference.md, which has every prop of a definition, from the JSDoc in lib. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import ts from 'typescript';
@@ -8,18 +8,18 @@ const LIB = join(ROOT, 'lib');
 
 export const REFERENCE = join(ROOT, 'docs', 'reference.md');
 
-/** One prop, as its row of a table says it. */
+/** One prop, as a row of a table. */
 export interface Prop {
-  /** As an error names it: `trainer.memory.request`. */
+  /** Path by which an error names it: `trainer.memory.request`. */
   readonly path: string;
   readonly type: string;
   readonly required: boolean;
-  /** What `@default` says: a value, or `- what happens instead`. */
+  /** The text of `@default`: a value, or `- what happens instead`. */
   readonly default?: string;
   readonly sentence: string;
 }
 
-/** A props interface, a way to make an object, or a type with a spelling of its own. */
+/** A section of the page: a props interface, a static method that makes an object, or a template type. */
 export interface Section {
   readonly module: string;
   readonly name: string;
@@ -27,16 +27,19 @@ export interface Section {
   readonly props: readonly Prop[];
 }
 
-/** What each module's props are for, in the order of a model's life; then a cluster's. */
+/**
+ * Introduction of each module: first those of a pipeline, in the order of a model's life, then those of an
+ * environment.
+ */
 const MODULES: Readonly<Record<string, string>> = {
-  pipeline: 'One model. `pipelines/<name>/pipeline.ts` exports what `definePipeline` makes of it.',
-  collection: 'Where data comes from, and what good data is.',
-  training: 'What a training run gets.',
-  registry: 'What a new version must show before it serves.',
+  pipeline: 'One model. `pipelines/<name>/pipeline.ts` exports the result of `definePipeline` as `pipeline`.',
+  collection: 'Where data comes from, and which data is valid.',
+  training: 'Resources of the training step.',
+  registry: 'What a new version must reach before it serves.',
   serving: 'How Triton serves the model.',
-  monitoring: 'When the world has moved, and what follows.',
-  environment: 'One cluster. A file in `environments/` exports what `defineEnvironment` makes of it.',
-  foundation: 'Which Postgres and which S3 the platform stands on.',
+  monitoring: 'When live requests count as drifted, and what starts a retraining.',
+  environment: 'One cluster. A file in `environments/` exports the result of `defineEnvironment`.',
+  foundation: 'The Postgres and the S3 store that the platform uses.',
   definitions: 'What several modules share: GPUs, Secrets, amounts and times.',
 };
 
@@ -50,7 +53,7 @@ Every prop of a pipeline and of an environment. A prop's path is the one that an
 /** Type arguments by the name of their parameter. */
 type Arguments = ReadonlyMap<string, ts.TypeNode>;
 
-/** Walks the types of lib from its public functions, and keeps what it meets. */
+/** Follows the types of lib from its public functions, and collects a section for each type that it finds. */
 class Walk {
   readonly sections: Section[] = [];
   private readonly seen = new Set<ts.Symbol>();
@@ -64,7 +67,7 @@ class Walk {
     this.checker = this.program.getTypeChecker();
   }
 
-  /** What a person calls with props: the functions of lib whose names begin with `define`. */
+  /** Starts from the props of lib's functions whose names begin with `define`. */
   start(): void {
     const index = this.checker.getSymbolAtLocation(this.program.getSourceFile(join(LIB, 'index.ts'))!)!;
     for (const symbol of this.checker.getExportsOfModule(index)) {
@@ -75,7 +78,7 @@ class Walk {
     }
   }
 
-  /** A type as a table shows it; what it names gets a section, whose props lie at `path`. */
+  /** The text of a type in a table. A named type gets a section; `path` is the prop that has the type. */
   private typeText(node: ts.TypeNode, path: string, args: Arguments = new Map()): string {
     if (ts.isUnionTypeNode(node))
       return node.types.map((type) => this.typeText(type, path, args)).join(' or ');
@@ -97,7 +100,7 @@ class Walk {
     const declaration = symbol.declarations![0]!;
     if (ts.isTypeAliasDeclaration(declaration) && ts.isUnionTypeNode(declaration.type)) {
       const { types } = declaration.type;
-      // Words to choose from, or forms with a section each; amounts are a spelling of their own.
+      // A choice of words, or of types with a section each. A template type such as Bytes gets a section instead.
       if (types.every((type) => ts.isLiteralTypeNode(type) || ts.isTypeReferenceNode(type))) {
         return this.typeText(declaration.type, path);
       }
@@ -114,11 +117,11 @@ class Walk {
     const at = this.sections.length;
     const type = this.checker.getDeclaredTypeOfSymbol(symbol);
     const props = path === undefined ? [] : this.props(type, path, new Map());
-    // Before what its props name.
+    // Its place is before the sections of the types of its props.
     this.sections.splice(at, 0, { module: moduleOf(symbol), name, sentence, props });
   }
 
-  /** A class is made by its static methods, each with props or parameters of its own. */
+  /** Sections of a class: one for each of its static methods, which make its objects. */
   private addFactories(symbol: ts.Symbol, declaration: ts.ClassDeclaration): void {
     this.sections.push({
       module: moduleOf(symbol),
@@ -157,7 +160,7 @@ class Walk {
     });
   }
 
-  /** Of a type without a section of its own: a generic one, and one that adds to another. */
+  /** Props of a type that gets no section of its own: a generic type, or an intersection. */
   private inlineProps(node: ts.TypeNode, path: string): Prop[] {
     const type = this.checker.getTypeFromTypeNode(node);
     if (ts.isIntersectionTypeNode(node)) return this.props(type, path, new Map());
@@ -178,7 +181,7 @@ class Walk {
   }
 }
 
-/** Reads no module outside of lib: none has a prop, and all together they take seconds. */
+/** A host that reads no module outside of lib: those have no props, and reading them takes seconds. */
 function libAlone(options: ts.CompilerOptions): ts.CompilerHost {
   const host = ts.createCompilerHost(options);
   host.resolveModuleNameLiterals = (names, file) =>
@@ -196,7 +199,7 @@ export function sections(): Section[] {
   const modules = Object.keys(MODULES);
   const unknown = walk.sections.filter(({ module }) => !modules.includes(module));
   if (unknown.length > 0) throw new Error(`MODULES does not say what ${unknown[0]!.module} is for`);
-  // In the order in which they are met; what several modules share, by name.
+  // In the order in which they were found, but for the shared ones, which are sorted by name.
   const shared = [...walk.sections].sort((a, b) => (a.name < b.name ? -1 : 1));
   return modules.flatMap((name) =>
     (name === 'definitions' ? shared : walk.sections).filter(({ module }) => module === name),
@@ -223,7 +226,7 @@ function row({ path, type, required, default: value, sentence }: Prop): string {
   return `| ${[`\`${path}\``, type, shown, sentence].map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
 }
 
-/** The folder of lib that declares it, or its file where that lies at the top. */
+/** The folder of lib that declares a symbol, or the file where it is not in a folder. */
 function moduleOf(symbol: ts.Symbol): string {
   return relative(LIB, symbol.declarations![0]!.getSourceFile().fileName).split(/[/\\.]/)[0]!;
 }

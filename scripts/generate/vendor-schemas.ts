@@ -1,7 +1,7 @@
 /**
- * Writes the strict schemas of Kubernetes' own kinds that the tests hold dist/ against.
- * Upstream's are lenient: they allow unknown keys, and leave enumerations and the limits
- * on names to the server's code.
+ * `npm run vendor-schemas`: writes the strict schemas of Kubernetes' own kinds, with which the tests validate dist/.
+ * The published schemas allow unknown keys, and lack enumerations and the limits on names, which are in the server's
+ * code.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { type GoModule, readPinned } from './crds/go-module';
 const swagger = 'api/openapi-spec/swagger.json';
 const generated = 'pkg/generated/openapi/zz_generated.openapi.go';
 
-/** The release whose API the manifests are held against. */
+/** The release with whose API the manifests are validated. */
 const kubernetes: GoModule = {
   path: 'k8s.io/kubernetes',
   version: 'v1.34.4',
@@ -64,7 +64,7 @@ interface Schema {
   [keyword: string]: unknown;
 }
 
-// What a manifest never says: the server writes it.
+// Fields that a manifest must not have, because the server writes them.
 const written: Record<string, string[]> = {
   'meta.v1.ObjectMeta': [
     'creationTimestamp',
@@ -81,7 +81,7 @@ const written: Record<string, string[]> = {
 const label = { maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' };
 const qualifiedName = '^([a-z0-9][-a-z0-9.]*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$';
 
-/** Definitions that are not an object, or need no more than a line here. */
+/** Definitions that are written here and not derived. */
 const leaves: Record<string, Schema> = {
   'api.resource.Quantity': {
     type: ['string', 'number'],
@@ -95,11 +95,11 @@ const leaves: Record<string, Schema> = {
     pattern: '^([0-9]+%|(?=.*[a-z])[a-z0-9]([-a-z0-9]*[a-z0-9])?)$',
   },
   'meta.v1.FieldsV1': { type: 'object' },
-  // A CRD is its project's own; only its frame is checked.
+  // The schema inside of a CRD is not checked.
   'apiextensions.v1.JSONSchemaProps': { type: 'object' },
 };
 
-/** What the server's code refuses and the published schema does not say. */
+/** Limits that the server's code checks and the published schema lacks. */
 const limits: Record<string, Schema> = {
   'core.v1.Container.name': label,
   'core.v1.ContainerPort.name': { ...label, maxLength: 15 },
@@ -109,7 +109,7 @@ const limits: Record<string, Schema> = {
   'meta.v1.LabelSelector.matchLabels': labels(),
   'meta.v1.ObjectMeta.annotations': { propertyNames: { pattern: qualifiedName } },
   'meta.v1.ObjectMeta.labels': labels(),
-  // A colon stands in the names of roles alone, but one definition serves every kind.
+  // Only roles may have a colon in their names, but this definition is that of every kind.
   'meta.v1.ObjectMeta.name': { maxLength: 253, pattern: '^[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$' },
   'meta.v1.ObjectMeta.namespace': label,
 };
@@ -157,7 +157,7 @@ function strict(schema: Schema, path: string): Schema {
       result.properties.kind = { const: kind };
     }
     result.additionalProperties = false;
-    // Upstream lets a workload go without a spec; only a Namespace can.
+    // The published schema does not require `spec`, but only a Namespace works without one.
     const spec = identity && schema.properties.spec && path !== 'core.v1.Namespace' ? ['spec'] : [];
     const required = new Set([...(schema.required ?? []), ...spec]);
     if (required.size > 0) result.required = [...required];
@@ -205,7 +205,7 @@ function shortName(name: string): string {
   return name.split(/[./]/).slice(-3).join('.');
 }
 
-/** A definition a line, so that a diff between two releases can be read. */
+/** One line for each definition, so that a diff between two releases is readable. */
 function text(): string {
   const source = `${kubernetes.path} ${kubernetes.version}, Apache-2.0, Copyright The Kubernetes Authors`;
   const lines = [...definitions]

@@ -11,7 +11,7 @@ const PROMTOOL = [
   ...['http://localhost:9090', platformSeries('ALERTS{alertstate="firing"}')],
 ];
 
-/** A line for each alert of the platform that fires, and its page. */
+/** A line for each alert of the platform that fires, with its runbook. */
 export function firingAlerts(): string[] {
   const { status, stdout } = tryKubectl(...PROMTOOL);
   if (status !== 0) return ['not known, for Prometheus does not answer'];
@@ -19,7 +19,7 @@ export function firingAlerts(): string[] {
   return lines.length > 0 ? lines : ['none'];
 }
 
-/** Labels that say nothing to a person who reads one line. */
+/** Labels that a line leaves out. */
 const LEFT_OUT = new Set(['__name__', 'alertname', 'alertstate', 'severity', 'system', 'prometheus']);
 
 /** `ModelDrift (warning)  feature=hour  model=trip  docs/runbooks/ModelDrift.md`. */

@@ -4,16 +4,16 @@ import { OWNERSHIP_LABELS } from '../../../lib/kubernetes/labels';
 import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { kubectl, list, send } from './kubectl';
 
-/** Its name in the cluster. */
+/** Name of the applier's objects in the cluster. */
 const NAME = 'custom-resources';
-/** On the ConfigMaps that custom resources travelled in. */
+/** Label of the ConfigMaps that contained custom resources. */
 const LABEL = 'mlops-lifecycle/custom-resources';
 const OURS = `--selector=app.kubernetes.io/part-of=${OWNERSHIP_LABELS['app.kubernetes.io/part-of']}`;
 
 /**
- * What is left of the applier of earlier releases, as `Deployment mlops-platform/custom-resources`.
- * It put custom resources back to what ConfigMaps say and deleted those that no ConfigMap holds:
- * docs/decisions/0008.
+ * Objects of the applier, a program of earlier releases, that the cluster still has. The applier
+ * (`Deployment mlops-platform/custom-resources`) created custom resources from ConfigMaps, and deleted those that no
+ * ConfigMap contained: docs/decisions/0008.
  */
 export function applierObjects(): Manifest[] {
   const kinds = 'deployments.apps,networkpolicies,rolebindings,roles,serviceaccounts';
@@ -29,14 +29,14 @@ export function applierObjects(): Manifest[] {
   ];
 }
 
-/** Takes the applier out and leaves all that it applied, ready for `kubectl apply`. */
+/** Deletes the applier, and prepares the custom resources that it created for `kubectl apply`. */
 export function removeApplier(objects: readonly Manifest[]): void {
-  // While a pod of it lives, a missing ConfigMap means to it that what that held is to be deleted.
+  // First the Deployment with its pods: a running applier deletes the custom resources of a deleted ConfigMap.
   const [deployments, others] = [true, false].map((is) =>
     objects.filter(({ kind }) => (kind === 'Deployment') === is),
   ) as [Manifest[], Manifest[]];
   for (const each of deployments) remove(each, '--cascade=foreground');
-  hand(others.flatMap(carried));
+  setLastApplied(others.flatMap(customResourcesIn));
   for (const each of others) remove(each);
 }
 
@@ -45,19 +45,20 @@ function remove({ kind, metadata }: Manifest, ...args: string[]): void {
   kubectl('delete', what, `--namespace=${metadata.namespace}`, '--ignore-not-found', '--timeout=2m', ...args);
 }
 
-function carried({ metadata, data }: Manifest): Manifest[] {
+/** The custom resources that a ConfigMap contains. */
+function customResourcesIn({ metadata, data }: Manifest): Manifest[] {
   if (!metadata.labels?.[LABEL]) return [];
   return Object.values(data as Record<string, string>).map((text) => load(text) as Manifest);
 }
 
 /**
- * Notes in each custom resource what was applied, as `kubectl apply` does: it removes a field that
- * a manifest has no more only where it finds the field in that note.
+ * Sets the annotation `last-applied-configuration` of the custom resources. `kubectl apply` removes a field that is no
+ * longer in a manifest only where the annotation contains it.
  */
-function hand(resources: readonly Manifest[]): void {
+function setLastApplied(resources: readonly Manifest[]): void {
   const there = new Set(list<Manifest>(KINDS, '--all-namespaces', OURS).map(title));
-  const noted = resources.filter((resource) => there.has(title(resource)));
-  if (noted.length > 0) send(['apply', 'set-last-applied', '--create-annotation'], noted);
+  const existing = resources.filter((resource) => there.has(title(resource)));
+  if (existing.length > 0) send(['apply', 'set-last-applied', '--create-annotation'], existing);
 }
 
 const KINDS = ['alertmanagers', 'podmonitors', 'prometheuses', 'prometheusrules', 'servicemonitors']

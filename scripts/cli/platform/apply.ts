@@ -8,11 +8,11 @@ import { Failure } from '../../command';
 import { kubectl, send, tryKubectl } from './kubectl';
 import { appliedFiles, appliedObjects, customResources } from './manifests';
 
-/** The longest that a definition may take from the apply until kubectl knows its kind. */
+/** The longest time from the apply of a definition until kubectl knows its kind. */
 const SECONDS_TO_ESTABLISH = 60;
 
 /**
- * Applies a folder: definitions first, and the rest once their kinds are known. kubectl maps every
+ * Applies a folder: the definitions first, and the rest once their kinds are known. kubectl looks up the kind of every
  * object before it sends the first, so that both in one apply fail on a fresh cluster.
  * @returns kubectl's lines, one an object
  * @throws Failure before anything is applied, where somebody else's definitions would be replaced
@@ -36,11 +36,12 @@ export async function applyFolder(folder: string): Promise<string[]> {
 }
 
 /**
- * What of a folder kubectl would apply, on a cluster without definitions too.
- * @returns how many objects
- * @throws Failure as applyFolder does, and with what kubectl refuses
+ * Checks a folder by kubectl's client-side dry run. On a cluster without the definitions it leaves out their custom
+ * resources, whose kinds kubectl does not know.
+ * @returns the number of objects that would be applied
+ * @throws Failure as applyFolder does, and where kubectl refuses an object
  */
-export function rehearse(folder: string): number {
+export function dryRun(folder: string): number {
   const objects = appliedObjects(folder);
   const { absent } = plan(objects);
   const unknown = absent.length > 0 ? customResources(objects) : [];
@@ -56,7 +57,7 @@ function plan(objects: readonly Manifest[]) {
   return planDefinitions(definitions, definitions.length > 0 ? presentDefinitions() : []);
 }
 
-/** Waits until kubectl finds the kinds: the API server lists them a moment after they are established. */
+/** Waits until kubectl finds the kinds, which the API server lists a moment after the definitions are established. */
 async function established(definitions: readonly string[]): Promise<void> {
   const titles = definitions.map((name) => `customresourcedefinition/${name}`);
   kubectl('wait', '--for=condition=Established', ...titles, `--timeout=${SECONDS_TO_ESTABLISH}s`);

@@ -6,19 +6,19 @@ import { kubectl } from './kubectl';
 /** A definition as the cluster has it. */
 export interface Present {
   readonly name: string;
-  /** Of the Prometheus operator that it belongs to; empty where it does not say. */
+  /** Version of the Prometheus operator that it belongs to; empty where it names none. */
   readonly version: string;
   readonly managedBy: string;
-  /** Whether it describes itself. Ours do not, for `kubectl apply` would not take them. */
+  /** Whether its schema has a description. Ours has none: with them it is too large for `kubectl apply`. */
   readonly prose: boolean;
 }
 
 /** What is to be done with our definitions. */
 export interface Plan {
   readonly apply: readonly Manifest[];
-  /** Names of somebody else's of the same version, which serve us as they are. */
+  /** Names of somebody else's definitions of the same version, which stay as they are. */
   readonly leave: readonly string[];
-  /** Names of those that the cluster lacks. */
+  /** Names of definitions that the cluster lacks. */
   readonly absent: readonly string[];
 }
 
@@ -37,7 +37,7 @@ export function presentDefinitions(): Present[] {
     });
 }
 
-/** As a table: whole definitions of a cluster with many operators are tens of megabytes. */
+/** A table and not JSON, because the definitions of a cluster with many operators are tens of megabytes. */
 const TABLE = `{{range .items}}{{.metadata.name}}
 {{- "\\t"}}{{with .metadata.annotations}}{{with index . "${VERSION}"}}{{.}}{{end}}{{end}}
 {{- "\\t"}}{{with .metadata.labels}}{{with index . "${MANAGED_BY}"}}{{.}}{{end}}{{end}}
@@ -46,7 +46,7 @@ const TABLE = `{{range .items}}{{.metadata.name}}
 
 /**
  * Which of our definitions may be applied over what the cluster has.
- * @throws Failure where that has newer ones, or others of somebody else
+ * @throws Failure where the cluster has newer ones, or somebody else's of another version
  */
 export function planDefinitions(wanted: readonly Manifest[], present: readonly Present[]): Plan {
   const pairs = wanted.map((ours) => ({
@@ -75,7 +75,7 @@ function isNewer({ version }: Present, ours: Manifest): boolean {
 
 function isSomebodyElses({ version, managedBy, prose }: Present, ours: Manifest): boolean {
   if (managedBy === OWNERSHIP_LABELS[MANAGED_BY]) return false;
-  // Ours carried no label once. They were of the version of today, and without prose as ever.
+  // Ours of earlier releases have no label; they have today's version, and no descriptions.
   return version !== versionOf(ours) || prose;
 }
 

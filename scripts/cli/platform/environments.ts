@@ -5,9 +5,9 @@ import { Failure } from '../../command';
 import { list } from './kubectl';
 
 /**
- * The folder below `dist/` of the environment that a person named; `dist/` itself is the workstation's.
- * @param folders those that there are, `.` among them
- * @throws Failure with the names of those that there are
+ * The folder below `dist/` of an environment, which is given by its name. The workstation's is `dist/` itself.
+ * @param folders all folders, `.` among them
+ * @throws Failure with the names of all environments where it is none of them
  */
 export function environmentFolder(name: string, folders: readonly string[]): string {
   const found = folders.find((folder) => environmentName(folder) === name);
@@ -17,10 +17,10 @@ export function environmentFolder(name: string, folders: readonly string[]): str
   );
 }
 
-/** What the cluster runs: an environment by name, one that was applied before they left their name, or none. */
+/** What the cluster runs: a named environment, one of a release that did not store the name yet, or none. */
 export type Running = { readonly name: string } | 'unnamed' | 'none';
 
-/** Reads it from the platform's namespace. */
+/** Reads from the platform's namespace which environment the cluster runs. */
 export function runningEnvironment(): Running {
   const [namespace] = list<{ metadata: { labels?: Record<string, string> } }>(
     'namespaces',

@@ -11,15 +11,15 @@ export interface Ended {
 /** The kubectl that `$KUBECTL` names, with its leading arguments, or the one on the PATH. */
 const [PROGRAM, ...LEADING] = (process.env.KUBECTL ?? 'kubectl').split(' ');
 
-/** @throws when kubectl itself cannot be started. */
+/** Runs kubectl, whatever its exit status. @throws Failure where kubectl cannot be started. */
 export function tryKubectl(...args: string[]): Ended {
   return runKubectl(args);
 }
 
 /**
- * Gives kubectl objects: `send(['create'], [pod])`.
+ * Runs kubectl with objects on its standard input: `send(['create'], [pod])`.
  * @returns what it printed
- * @throws Failure with what it said, when it exits with anything but 0.
+ * @throws Failure with its message where it exits with another status than 0.
  */
 export function send(args: readonly string[], objects: readonly object[]): string {
   const all = { apiVersion: 'v1', kind: 'List', items: objects };
@@ -38,7 +38,11 @@ function runKubectl(args: string[], input = ''): Ended {
   return { status: status ?? -1, stdout, stderr };
 }
 
-/** @throws Failure with what kubectl said, when it exits with anything but 0. */
+/**
+ * Runs kubectl.
+ * @returns what it printed
+ * @throws Failure with its message where it exits with another status than 0.
+ */
 export function kubectl(...args: string[]): string {
   return printed(args);
 }
@@ -52,7 +56,7 @@ function printed(args: string[], input?: string): string {
   return stdout;
 }
 
-/** In the words of kubectl, which says it five times. */
+/** kubectl's message where it reaches no cluster, which it repeats five times. */
 const NO_CLUSTER = /(The connection to the server \S+ was refused|Unable to connect to the server).*/;
 
 const WAYS_OUT = `Where one runs, say where its kubeconfig is, as in 'export KUBECONFIG=~/.kube/config'; where

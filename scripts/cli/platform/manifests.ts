@@ -21,7 +21,7 @@ export function appliedFiles(folder: string): string[] {
   return files.sort();
 }
 
-/** Those of kinds that the Prometheus operator's definitions bring. */
+/** The objects whose kinds the Prometheus operator's definitions add. */
 export function customResources(objects: readonly Manifest[]): Manifest[] {
   return objects.filter(({ apiVersion }) => apiVersion.startsWith('monitoring.coreos.com/'));
 }

@@ -2,7 +2,7 @@ import { LABELS, PORTS, SIDECAR_PATHS } from '../../../lib/definitions/names';
 import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { list, tryKubectl } from './kubectl';
 
-/** What a replica's sidecar says of one model (docs/lifecycle.md). */
+/** State of one model, as a replica's sidecar reports it (docs/lifecycle.md). */
 interface Served {
   readonly wanted: number | null;
   readonly serving: number | null;
@@ -24,7 +24,7 @@ export function appliedPipelines(): string[] {
   return [...new Set(labelled.map(({ metadata }) => metadata.labels[LABELS.pipeline]!))].sort();
 }
 
-/** A line for each pipeline that is applied, and each that still serves: with which version. */
+/** A line for each model: those of applied pipelines, and those that still serve. It names the version that serves. */
 export function models(): string[] {
   const applied = appliedPipelines();
   const sidecar = ['deployment/triton', '--container=model-sync', '--', 'python3', '-c', ASK];

@@ -5,14 +5,14 @@ import { join } from 'node:path';
 const PIPELINES = join(__dirname, '../../../pipelines');
 
 /**
- * Why a `dist/` is not what the definitions say now.
- * @returns undefined where it is
+ * Compares a `dist/` with what a synth of the current definitions writes.
+ * @returns why they differ, or undefined where they are equal
  */
 export async function stale(dist: string): Promise<string | undefined> {
   const scratch = mkdtempSync(join(tmpdir(), 'dist-'));
   const fresh = join(scratch, 'dist');
-  // Not at the top: it takes a second, which is too long before a word on a name that is misspelt.
-  const { loadPipelines, mistake, synthesize } = await import('../../../lib');
+  // Imported here, because loading lib takes a second: a misspelt name is reported without that delay.
+  const { definitionFault, loadPipelines, synthesize } = await import('../../../lib');
   try {
     const { environments } = await import('../../../environments');
     synthesize({ environments, pipelines: loadPipelines(PIPELINES), outdir: fresh });
@@ -20,9 +20,9 @@ export async function stale(dist: string): Promise<string | undefined> {
     const differing = files.filter((file) => textOf(dist, file) !== textOf(fresh, file));
     return differing.length > 0 ? `'npm run synth' would change ${differing.join(', ')}` : undefined;
   } catch (error) {
-    const told = mistake(error);
-    if (told === undefined) throw error;
-    return told;
+    const message = definitionFault(error);
+    if (message === undefined) throw error;
+    return message;
   } finally {
     rmSync(scratch, { recursive: true });
   }

@@ -5,10 +5,10 @@ import { Failure } from '../../command';
 import { kubectl, send, tryKubectl } from './kubectl';
 import { appliedPipelines } from './models';
 
-/** A pipeline's spec, as far as it says how its steps run. */
+/** The part of a pipeline's spec.json that says how its steps run. */
 export interface Spec {
   readonly collection: {
-    /** For whoever asks the source. */
+    /** Variables for a step that reads the source. */
     readonly env?: readonly object[];
   };
   readonly steps: {
@@ -28,24 +28,27 @@ export interface Step {
   readonly name: string;
   /** @default - none but those that every step has */
   readonly args?: readonly string[];
-  /** Whether it asks the pipeline's source, as `collect` does. @default false */
+  /** Whether the step reads the pipeline's source, as `collect` does. @default false */
   readonly asksSource?: boolean;
-  /** Breaks it off. @default - it runs to its end */
+  /** Stops the step when it is aborted. @default - the step runs to its end */
   readonly signal?: AbortSignal;
 }
 
 const SECONDS_BETWEEN_LOOKS = 1;
 
-/** The pipeline that a command line names. @throws Failure with the usage, unless it is one. */
+/**
+ * The only positional argument of a command line, a pipeline.
+ * @throws Failure with the usage where there is not one.
+ */
 export function oneOf(positionals: readonly string[], usage: string): string {
   const [pipeline] = positionals;
   if (pipeline !== undefined && positionals.length === 1) return pipeline;
-  // npm keeps what stands before ' -- ' to itself, and passes on the values alone.
+  // Without ' -- ' npm takes options for its own, and passes only their values on.
   const got = pipeline === undefined ? '' : `, got ${positionals.join(', ')}; options stand behind ' -- '`;
   throw new Failure(`name one pipeline${got}\n\n${usage}`);
 }
 
-/** @throws Failure when the cluster has no such pipeline. */
+/** The spec of a pipeline in the cluster. @throws Failure where the cluster has no such pipeline. */
 export function specOf(pipeline: string): Spec {
   const found = tryKubectl(
     'get',
@@ -64,7 +67,7 @@ export function specOf(pipeline: string): Spec {
 /**
  * Runs a step in a pod of its own, shows its log meanwhile, and removes the pod.
  * @returns the phase in which it ended, `Succeeded` or `Failed`.
- * @throws Failure when the signal is given before.
+ * @throws Failure where the signal is aborted before the step has ended.
  */
 export async function runStep(step: Step): Promise<string> {
   const pod = stepPod(step, Date.now());
@@ -73,7 +76,7 @@ export async function runStep(step: Step): Promise<string> {
   try {
     return await shownToItsEnd(name, step.signal);
   } finally {
-    // Of a step that may be broken off nothing is worth waiting for.
+    // A step that the user may stop needs no time to end.
     const soon = step.signal ? ['--now'] : [];
     tryKubectl('delete', name, `--namespace=${STEPS_NAMESPACE}`, '--wait=false', ...soon);
   }
@@ -90,7 +93,7 @@ function stepPod({ pipeline, spec, name, args = [], asksSource = false }: Step, 
     metadata: {
       ...pod.metadata,
       name: `${pipeline}-${run}`,
-      // The NetworkPolicy of a source that is a database opens for `collect`.
+      // The NetworkPolicy that opens a source database selects pods with the label of `collect`.
       labels: { ...pod.metadata.labels, [LABELS.step]: asksSource ? STEPS.run.collect : name },
     },
     spec: {
@@ -114,7 +117,7 @@ async function shownToItsEnd(name: string, signal: AbortSignal | undefined): Pro
     if (signal?.aborted) throw new Failure('stopped before its end');
     const phase = kubectl('get', name, `--namespace=${STEPS_NAMESPACE}`, '--output=jsonpath={.status.phase}');
     const ended = phase === 'Succeeded' || phase === 'Failed';
-    // Before the container has started there is no log yet.
+    // There is no log before the container has started.
     const said = ended ? kubectl(...log) : tryKubectl(...log).stdout;
     process.stdout.write(said.slice(shown));
     shown = Math.max(shown, said.length);

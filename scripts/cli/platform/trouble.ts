@@ -22,7 +22,7 @@ interface Pod {
   };
 }
 
-/** In a few words, what a workload that is not ready waits for. */
+/** Why a workload is not ready, in a few words. */
 export function reason(workload: Workload): string {
   const pods = podsOf(workload);
   if (pods.length === 0) return 'has no pod yet';
@@ -32,7 +32,7 @@ export function reason(workload: Workload): string {
   );
 }
 
-/** Everything a person needs to see why: each pod, its events, and the last lines of its logs. */
+/** Why a workload is not ready, at length: each pod, its warnings, and the last lines of its logs. */
 export function report(workload: Workload): string {
   const namespace = `--namespace=${workload.namespace}`;
   return podsOf(workload)

@@ -1,7 +1,7 @@
 import type { Manifest } from '../../../lib/validation/manifests';
 import { list } from './kubectl';
 
-/** Something that runs pods, and whether they are as they should be. */
+/** A controller of pods, and whether all of its pods are ready and up to date. */
 export interface Workload {
   /** `deployment/mlflow`. */
   readonly title: string;
@@ -39,7 +39,7 @@ export function workloads(namespaces: readonly string[]): Workload[] {
   return namespaces.flatMap((namespace) => list<Controller>(KINDS, `--namespace=${namespace}`).map(describe));
 }
 
-/** The titles of what an environment's objects start, the operator's StatefulSets included. */
+/** Titles of an environment's workloads, with the StatefulSets that the Prometheus operator makes. */
 export function wantedWorkloads(objects: readonly Manifest[]): string[] {
   return objects.flatMap(({ kind, metadata: { name } }) => {
     switch (kind) {
@@ -48,7 +48,7 @@ export function wantedWorkloads(objects: readonly Manifest[]): string[] {
       case 'Job':
       case 'StatefulSet':
         return [`${kind.toLowerCase()}/${name}`];
-      // The operator names what it makes after the kind and the resource.
+      // The Prometheus operator names a StatefulSet after the kind and the name of the resource.
       case 'Alertmanager':
       case 'Prometheus':
         return [`statefulset/${kind.toLowerCase()}-${name}`];

@@ -1,4 +1,4 @@
-/** A JSON schema as a CRD carries it; only what is walked has a name. */
+/** A JSON schema in a CRD. Only the keywords that contain schemas have a type. */
 export interface Schema {
   description?: string;
   properties?: Record<string, Schema>;
@@ -25,9 +25,8 @@ export interface Crd {
 }
 
 /**
- * The CRD without its prose and without what only a server writes. `kubectl apply`
- * repeats the whole object in an annotation of at most 262,144 bytes, and most of the
- * published CRDs are larger.
+ * The CRD without descriptions, and without fields that only a server writes. `kubectl apply` stores the whole object
+ * in an annotation of at most 262,144 bytes, and most of the published CRDs are larger.
  */
 export function compact(crd: Crd): Crd {
   const copy = structuredClone(crd);

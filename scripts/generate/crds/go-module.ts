@@ -13,8 +13,8 @@ export interface GoModule {
 }
 
 /**
- * The text of a pinned module's files, by their path inside the module. Needs the Go
- * toolchain, and the network unless Go's module cache has the release.
+ * The text of a pinned module's files, by their path inside the module. It needs Go, and the network where Go's module
+ * cache lacks the release.
  *
  * @throws if the module cannot be had, or a file is not the one that was pinned.
  */

@@ -1,9 +1,8 @@
 import { type GoModule } from './go-module';
 
 /**
- * The release whose operator the platform runs: the CRDs and the operator's image move together.
- * AlertmanagerConfig and Probe are not used here, but the operator waits for its caches of both
- * before it does anything, and without their CRDs it waits for ever.
+ * The release of the operator that the platform runs. The image in lib/kubernetes/images.ts must have the same version.
+ * AlertmanagerConfig and Probe are not used here, but without their CRDs the operator waits for ever at its start.
  */
 export const prometheusOperator: GoModule = {
   path: 'github.com/prometheus-operator/prometheus-operator',

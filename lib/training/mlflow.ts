@@ -3,7 +3,7 @@ import type { Connection, EnvValue } from '../kubernetes/connection';
 import { images } from '../kubernetes/images';
 import { Ingress, type IngressSettings, ingressUrl } from '../kubernetes/ingress';
 import { commandProbe, httpProbe } from '../kubernetes/probe';
-import { pythonFile } from '../kubernetes/program';
+import { packageFiles, pythonFile } from '../kubernetes/program';
 import type { SecretRef } from '../definitions/secret-ref';
 import { ManifestFile } from '../kubernetes/manifest-file';
 import { PLATFORM_NAMESPACE, STEPS_NAMESPACE } from '../kubernetes/namespaces';
@@ -52,6 +52,7 @@ export class MLflow extends ManifestFile implements ITracking {
       name: 'mlflow-files',
       files: {
         'basic_auth.ini': BASIC_AUTH,
+        ...packageFiles(['cluster_http'], 'lifecycle/'),
         'migrate_mlflow.py': pythonFile('programs/migrate_mlflow.py'),
         'mlflow_ready.py': pythonFile('programs/mlflow_ready.py'),
       },

@@ -28,7 +28,7 @@ export class DagFiles extends Construct {
       files: {
         '.airflowignore': 'check_step.py\nlifecycle\nlifecycle_*.py\n',
         'check_step.py': pythonFile('programs/check_step.py'),
-        ...packageFiles(['spec'], 'lifecycle/'),
+        ...packageFiles(['cluster_http', 'spec'], 'lifecycle/'),
         'lifecycle_dags.py': pythonFile('airflow/lifecycle_dags.py'),
         'lifecycle_settings.py': pythonFile('airflow/lifecycle_settings.py'),
         'lifecycle_watching.py': pythonFile('airflow/lifecycle_watching.py'),

@@ -3,16 +3,14 @@
 This module does not import Airflow, so that tests run without it.
 """
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import urlencode
-from urllib.request import ProxyHandler, build_opener
 
+import requests
+
+from lifecycle.cluster_http import cluster_session
 from lifecycle.names import ALERTS, METRICS, MONITORED_NAMESPACE_LABEL
 
 SECONDS = 20
@@ -64,17 +62,14 @@ def ask(prometheus: str, query: str) -> list[dict[str, str]]:
     Raises:
         Unanswered: Prometheus does not answer at the address `prometheus`, or not with a result.
     """
-    # Never through a proxy: it is a Service of this cluster.
-    opener = build_opener(ProxyHandler({}))
     try:
-        with opener.open(
-            f"{prometheus}/api/v1/query?{urlencode({'query': query})}", timeout=SECONDS
-        ) as answer:
-            found = json.load(answer)["data"]["result"]
-    except HTTPError as error:
-        body = error.read().decode(errors="replace")[:200]
-        raise Unanswered(f"Prometheus at {prometheus} answers {error.code} {body}") from error
-    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        with cluster_session() as session:
+            answer = session.get(f"{prometheus}/api/v1/query", params={"query": query}, timeout=SECONDS)
+        if answer.status_code != requests.codes.ok:
+            body = answer.content.decode(errors="replace")[:200]
+            raise Unanswered(f"Prometheus at {prometheus} answers {answer.status_code} {body}")
+        found = answer.json()["data"]["result"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise Unanswered(f"Prometheus at {prometheus} cannot be asked: {error!r}") from error
     return [series["metric"] for series in found]
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 import boto3
@@ -10,6 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
 from lifecycle.exits import PermanentError, RetryableError
+from lifecycle.retry import retry_until
 
 PATIENCE = 30.0
 """Seconds, from the first call on, that the store may be away: a pod is there before its firewall opens."""
@@ -127,29 +129,30 @@ class Store:
         """Return the store's answer, its body read, or None where it refused with an expected code."""
         if self._deadline is None:
             self._deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                answer = getattr(self._client, operation)(Bucket=self.bucket, **arguments)
-                if "Body" in answer:
-                    answer["Body"] = answer["Body"].read()
-                return answer
-            except ClientError as error:
-                code = error.response["Error"].get("Code", "")
-                if code in expected:
-                    return None
-                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-                if 400 <= status < 500 and status not in PASSING:
-                    raise PermanentError(
-                        f"the object store refuses s3://{self.bucket}/{self.prefix}: {error}"
-                    ) from error
-                failure: Exception = error
-            except (NoCredentialsError, ParamValidationError) as error:
-                raise PermanentError(f"the object store cannot be asked: {error}") from error
-            except BotoCoreError as error:
-                failure = error
-            if time.monotonic() >= self._deadline:
-                raise RetryableError(f"the object store does not answer: {failure}") from failure
-            time.sleep(0.5)
+        ask = partial(self._once, operation, expected, arguments)
+        try:
+            return retry_until(self._deadline, (ClientError, BotoCoreError), ask)
+        except (ClientError, BotoCoreError) as error:
+            raise RetryableError(f"the object store does not answer: {error}") from error
+
+    def _once(self, operation: str, expected: tuple[str, ...], arguments: dict[str, Any]) -> Any:
+        """Send one request; it raises boto's own errors only where another request may succeed."""
+        try:
+            answer = getattr(self._client, operation)(Bucket=self.bucket, **arguments)
+            if "Body" in answer:
+                answer["Body"] = answer["Body"].read()
+            return answer
+        except ClientError as error:
+            if error.response["Error"].get("Code", "") in expected:
+                return None
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if 400 <= status < 500 and status not in PASSING:
+                raise PermanentError(
+                    f"the object store refuses s3://{self.bucket}/{self.prefix}: {error}"
+                ) from error
+            raise
+        except (NoCredentialsError, ParamValidationError) as error:
+            raise PermanentError(f"the object store cannot be asked: {error}") from error
 
 
 def json_bytes(value: dict[str, Any]) -> bytes:

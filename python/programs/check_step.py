@@ -45,7 +45,8 @@ def basic(login: str) -> dict[str, str]:
 
 def ask(url: str, headers: Mapping[str, str], deadline: float) -> int | str:
     """Return the status of the answer, or why there was none until the deadline."""
-    # Never through a proxy: the login is for MLflow alone.
+    # Never through a proxy: the login is for MLflow alone. With the standard library: requests and tenacity
+    # are packages of a step, which are not installed when this program runs.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
         try:

@@ -18,6 +18,7 @@ def main(buckets: Sequence[str], pause: float = 2) -> None:
     once = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
     store = boto3.client("s3", config=once)
     waiting = list(buckets)
+    # A loop of its own: MLflow's image, in which this program runs too, does not have tenacity.
     while waiting:
         try:
             store.list_objects_v2(Bucket=waiting[0], MaxKeys=1)

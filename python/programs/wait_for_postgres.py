@@ -9,6 +9,7 @@ import psycopg2
 
 def main(pause: float = 2) -> None:
     """Return when a connection succeeds; until then print the error every `pause` seconds."""
+    # A loop of its own: MLflow's image, in which this program runs too, does not have tenacity.
     while True:
         try:
             with closing(psycopg2.connect("", connect_timeout=5)):

@@ -18,7 +18,7 @@ from lifecycle.model_repository import Pointer, write_pointer
 from lifecycle.steps import traffic
 from lifecycle.steps.context import Context
 from lifecycle.steps.traffic import Load, Tally
-from processes import free_port
+from processes import free_port, wait_until
 from small_triton import SmallTriton, serving_triton
 from trip_files import MODEL, context, parquet, spec_json, trips
 
@@ -122,11 +122,9 @@ def test_a_change_of_version_and_failures_are_counted(
     monkeypatch.setattr(traffic, "PROGRESS_SECONDS", 0.1)
     with ThreadPoolExecutor() as pool:
         running = pool.submit(traffic.run, made(), replace(SHORT, seconds=2))
-        while len(triton.questions) < 20:
-            time.sleep(0.01)
+        wait_until(lambda: len(triton.questions) >= 20, what="20 questions")
         triton.failures = 3
-        while triton.failures:
-            time.sleep(0.01)
+        wait_until(lambda: not triton.failures, what="three failures")
         triton.fixed_answer = answer(2)
         running.result()
     lines = capsys.readouterr().out.splitlines()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -9,6 +10,7 @@ from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, Reques
 
 from lifecycle.batches import Period
 from lifecycle.exits import PermanentError, RetryableError
+from lifecycle.retry import retry_until
 from lifecycle.sources.raw_batch import BLOCK, RawBatch, read_table
 from lifecycle.spec import HttpSource
 
@@ -76,15 +78,13 @@ def connect(session: requests.Session, url: str, silence: float, deadline: float
     """Return the head of an answer; ask again until the deadline where nobody answers."""
     # As it lies there: a file that the server packs for the way would have another length than it says.
     headers = {"Accept-Encoding": "identity"}
-    while True:
-        try:
-            return session.get(url, headers=headers, stream=True, timeout=(10, silence))
-        except requests.ReadTimeout as error:
-            raise RetryableError(f"{url} is slow: {error}") from error
-        except requests.ConnectionError as error:
-            if time.monotonic() >= deadline:
-                raise RetryableError(f"{url} cannot be reached: {error}") from error
-        time.sleep(0.5)
+    ask = partial(session.get, url, headers=headers, stream=True, timeout=(10, silence))
+    try:
+        return retry_until(deadline, (requests.ConnectionError,), ask)
+    except requests.ReadTimeout as error:
+        raise RetryableError(f"{url} is slow: {error}") from error
+    except requests.ConnectionError as error:
+        raise RetryableError(f"{url} cannot be reached: {error}") from error
 
 
 def refuse(answer: requests.Response, url: str) -> None:

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 import psycopg
@@ -10,6 +11,7 @@ import psycopg
 from lifecycle.batches import Period
 from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.names import ENVIRONMENT
+from lifecycle.retry import retry_until
 from lifecycle.sources.raw_batch import RawBatch, from_frame
 from lifecycle.spec import SqlSource
 
@@ -70,13 +72,8 @@ def fetch(
 
 def connect(address: str, deadline: float) -> psycopg.Connection:
     """Connect; ask again until the deadline where nobody answers."""
-    while True:
-        try:
-            return psycopg.connect(address, connect_timeout=10, options=OPTIONS)
-        except psycopg.OperationalError:
-            if time.monotonic() >= deadline:
-                raise
-        time.sleep(0.5)
+    ask = partial(psycopg.connect, address, connect_timeout=10, options=OPTIONS)
+    return retry_until(deadline, (psycopg.OperationalError,), ask)
 
 
 def bound(query: str) -> str:

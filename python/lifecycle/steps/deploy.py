@@ -1,15 +1,13 @@
 """Step 6, deploy: move the pointer, wait for all replicas, check the golden answers, and undo on failure."""
 
-import http.client
 import json
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from lifecycle.cluster_http import cluster_session
 from lifecycle.exits import GateRejected, PermanentError, RetryableError
 from lifecycle.model_repository import (
     POINTER,
@@ -21,6 +19,7 @@ from lifecycle.model_repository import (
     write_pointer,
 )
 from lifecycle.names import ENVIRONMENT
+from lifecycle.retry import retry_until
 from lifecycle.steps.context import Context
 from lifecycle.steps.replicas import replicas
 from lifecycle.steps.tolerance import distance
@@ -192,7 +191,7 @@ def _golden(context: Context, version: int) -> Golden:
 
 
 def _await_replicas(context: Context, version: int, deadline: float) -> int:
-    while True:
+    def followed() -> int:
         answered, silent = replicas(context.spec.serving.model, context.environ)
         for each in answered:
             # A refusal counts only once the replica has read this pointer, because it then tries again.
@@ -203,13 +202,12 @@ def _await_replicas(context: Context, version: int, deadline: float) -> int:
         behind = [f"{each.address} serves {each.serving}" for each in answered if each.serving != version]
         if answered and not behind and not silent:
             return len(answered)
-        if time.monotonic() >= deadline:
-            state = (
-                "; ".join([*behind, *silent])
-                or f"{context.environ[ENVIRONMENT.triton_replicas]} has no address"
-            )
-            raise RetryableError(f"the replicas did not follow to version {version} in time: {state}")
-        time.sleep(POLL_SECONDS)
+        state = (
+            "; ".join([*behind, *silent]) or f"{context.environ[ENVIRONMENT.triton_replicas]} has no address"
+        )
+        raise RetryableError(f"the replicas did not follow to version {version} in time: {state}")
+
+    return retry_until(deadline, (RetryableError,), followed, POLL_SECONDS)
 
 
 def _ask_golden(context: Context, version: int, golden: Golden, deadline: float) -> None:
@@ -241,27 +239,23 @@ def _infer(context: Context, golden: Golden, rows: Any, deadline: float) -> dict
     shape = [len(rows), len(rows[0])]
     tensor = {"name": golden.input, "shape": shape, "datatype": "FP32", "data": rows}
     body = json.dumps({"id": QUESTION, "inputs": [tensor], "outputs": [{"name": golden.output}]}).encode()
-    # Never through a proxy: Triton is in the cluster.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while True:
-        request = urllib.request.Request(
-            url, body, {"Content-Type": "application/json", "Connection": "close"}
-        )
+    headers = {"Content-Type": "application/json", "Connection": "close"}
+
+    def ask() -> dict[str, Any]:
         try:
-            with opener.open(request, timeout=ASK_SECONDS) as answer:
-                parsed: dict[str, Any] = json.loads(answer.read())
+            with cluster_session() as session:
+                answer = session.post(url, body, headers=headers, timeout=ASK_SECONDS, allow_redirects=False)
+            if 200 <= answer.status_code < 300:
+                parsed: dict[str, Any] = answer.json()
                 return parsed
-        except urllib.error.HTTPError as error:
-            with error:
-                reason = error.read().decode(errors="replace")[:300]
-            if error.code < 500:
-                raise PermanentError(f"{url} refuses the golden questions: {error.code} {reason}") from error
-            failure: object = f"{error.code} {reason}"
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            failure = error
-        if time.monotonic() >= deadline:
-            raise RetryableError(f"{url} does not answer: {failure}")
-        time.sleep(POLL_SECONDS)
+        except (OSError, ValueError) as error:
+            raise RetryableError(f"{url} does not answer: {error}") from error
+        reason = f"{answer.status_code} {answer.content.decode(errors='replace')[:300]}"
+        if answer.status_code < 500:
+            raise PermanentError(f"{url} refuses the golden questions: {reason}")
+        raise RetryableError(f"{url} does not answer: {reason}")
+
+    return retry_until(deadline, (RetryableError,), ask, POLL_SECONDS)
 
 
 def _put_back(context: Context, wanted: Pointer) -> str:

@@ -1,6 +1,5 @@
 """Step 5, gate: compare challenger and champion on the same holdout, the newest of the two."""
 
-import http.client
 import json
 import math
 import time
@@ -11,9 +10,10 @@ import pandas as pd
 
 from lifecycle.exits import GateRejected, PermanentError
 from lifecycle.model_repository import BadVersion, read_pointer, read_version, write_pointer
+from lifecycle.retry import poll_until
 from lifecycle.spec import Gate
 from lifecycle.steps.context import Context
-from lifecycle.steps.replicas import replicas, shadow_distance
+from lifecycle.steps.replicas import Replica, replicas, shadow_distance
 from lifecycle.steps.scoring import Scorer, frame, matrix, measure
 from lifecycle.steps.tracking import BATCH, RUN, Tracking
 
@@ -233,19 +233,26 @@ def _await_shadow(context: Context, version: int) -> None:
         return
     wanted = int(context.environ.get("SHADOW_ROWS", SHADOW_ROWS))
     deadline = time.monotonic() + float(context.environ.get("SHADOW_SECONDS", SHADOW_SECONDS))
-    while True:
-        answered, silent = replicas(context.spec.serving.model, context.environ)
-        shadows = [each for each in answered if each.shadow == version]
-        rows = sum(each.shadow_rows for each in shadows)
-        if rows >= wanted or time.monotonic() >= deadline:
-            break
-        time.sleep(POLL_SECONDS)
+
+    def shadows(answered: list[Replica]) -> list[Replica]:
+        return [each for each in answered if each.shadow == version]
+
+    def scored(answered: list[Replica]) -> int:
+        return sum(each.shadow_rows for each in shadows(answered))
+
+    answered, silent = poll_until(
+        deadline,
+        lambda: replicas(context.spec.serving.model, context.environ),
+        lambda found: scored(found[0]) >= wanted,
+        POLL_SECONDS,
+    )
+    rows = scored(answered)
     refused = [each.refused[version] for each in answered if version in each.refused]
     if refused:
         print(f"the shadow was refused: {refused[0]}")
     print(f"the shadow scored {rows} rows, {wanted} were wanted; {len(silent)} replicas were silent")
     if rows:
-        print(f"shadow against champion, {_distance(context, [each.address for each in shadows])}")
+        print(f"shadow against champion, {_distance(context, [each.address for each in shadows(answered)])}")
     else:
         print("nobody asked the shadow: the gate decides without it")
 
@@ -253,6 +260,6 @@ def _await_shadow(context: Context, version: int) -> None:
 def _distance(context: Context, at: list[str]) -> str:
     try:
         far = shadow_distance(at, context.spec.serving.model)
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return f"not compared: {error!r}"
     return f"PSI of the predictions: {far:.4g}; the gate does not decide by it"

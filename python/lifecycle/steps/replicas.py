@@ -1,15 +1,14 @@
 """Reads the state of Triton's replicas from their sidecars over HTTP."""
 
-import http.client
 import json
 import re
 import socket
-import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lifecycle.baseline import psi
+from lifecycle.cluster_http import cluster_session
 from lifecycle.exits import PermanentError
 from lifecycle.names import ENVIRONMENT, METRICS, STATUS_PATH
 
@@ -53,7 +52,7 @@ def replicas(model: str, environ: Mapping[str, str]) -> tuple[list[Replica], lis
     for address in addresses(environ):
         try:
             answered.append(_replica(address, model))
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             silent.append(f"{address}: {error!r}")
     return answered, silent
 
@@ -87,8 +86,7 @@ def shadow_distance(at: Sequence[str], model: str) -> float:
         model: The pipeline's name.
 
     Raises:
-        OSError: A replica does not answer.
-        http.client.HTTPException: A replica's response is not valid HTTP.
+        OSError: A replica does not answer, or answers with an error status.
     """
     shadowed: Counter[str] = Counter()
     shadow: Counter[str] = Counter()
@@ -121,7 +119,7 @@ def _replica(address: str, model: str) -> Replica:
 
 
 def _get(address: str, path: str) -> bytes:
-    # Never through a proxy: a pod's address means nothing there.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://{address}{path}", timeout=SECONDS) as answer:
-        return bytes(answer.read())
+    with cluster_session() as session:
+        answer = session.get(f"http://{address}{path}", timeout=SECONDS)
+        answer.raise_for_status()
+        return answer.content

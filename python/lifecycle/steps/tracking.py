@@ -1,10 +1,7 @@
 """Access to MLflow: the runs, model versions and aliases of one pipeline."""
 
-import http.client
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,8 +12,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
+from lifecycle.cluster_http import cluster_session
 from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.names import ALIASES, ENVIRONMENT
+from lifecycle.retry import retry_until
 from lifecycle.spec import Spec
 
 RUN = "lifecycle.run"
@@ -272,17 +271,12 @@ class Tracking:
 
 
 def _reach(uri: str, patience: float) -> None:
-    deadline = time.monotonic() + patience
-    # Never through a proxy: MLflow is in the cluster.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while True:
-        try:
-            opener.open(f"{uri.rstrip('/')}/health", timeout=10).close()
-        except urllib.error.HTTPError:
-            return  # Any answer will do: what is wrong, the first call says.
-        except (OSError, http.client.HTTPException) as error:
-            if time.monotonic() >= deadline:
-                raise RetryableError(f"MLflow at {uri} does not answer: {error}") from error
-        else:
-            return
-        time.sleep(0.5)
+    def ask() -> None:
+        # Any answer will do: what is wrong, the first call says.
+        with cluster_session() as session:
+            session.get(f"{uri.rstrip('/')}/health", timeout=10, stream=True).close()
+
+    try:
+        retry_until(time.monotonic() + patience, (OSError,), ask)
+    except OSError as error:
+        raise RetryableError(f"MLflow at {uri} does not answer: {error}") from error

@@ -17,6 +17,7 @@ from lifecycle.batches import Period
 from lifecycle.exits import PermanentError, RetryableError
 from lifecycle.model_repository import read_pointer
 from lifecycle.names import ENVIRONMENT
+from lifecycle.retry import retry_until
 from lifecycle.steps import collect, expectations
 from lifecycle.steps.context import Context
 from lifecycle.steps.preprocess import shaped, usable
@@ -165,7 +166,8 @@ class Client:
         self._rows = rows
         self._at_once = min(ROWS, serving.max_batch_size)
         self._random = np.random.default_rng(seed)
-        # No proxy is asked: Triton is in the cluster.
+        # Not a cluster_session: requests silently replaces a connection that breaks between two requests.
+        # http.client does not use a proxy either.
         self._connection = http.client.HTTPConnection(self._where, timeout=ASK_SECONDS)
 
     def begin(self, deadline: float) -> None:
@@ -175,20 +177,17 @@ class Client:
             RetryableError: There was none before the deadline.
             PermanentError: Triton refuses these rows.
         """
-        while True:
+
+        def reach() -> None:
             try:
                 self.ask()
-                return
             except FAILURES as error:
+                where = f"http://{self._where}{self._path}"
                 if isinstance(error, Refused) and error.status < 500:
-                    raise PermanentError(
-                        f"http://{self._where}{self._path} refuses the rows: {error}"
-                    ) from error
-                if time.monotonic() >= deadline:
-                    raise RetryableError(
-                        f"http://{self._where}{self._path} does not answer: {error!r}"
-                    ) from error
-            time.sleep(0.5)
+                    raise PermanentError(f"{where} refuses the rows: {error}") from error
+                raise RetryableError(f"{where} does not answer: {error!r}") from error
+
+        retry_until(deadline, (RetryableError,), reach)
 
     def go_on(self, end: float, pause: float, tally: Tally) -> None:
         """Send requests until `end` (time.monotonic) and count them; a failed request is not repeated."""

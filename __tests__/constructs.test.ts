@@ -24,7 +24,7 @@ import { MinIO } from '../lib/foundation/minio';
 import type { IObjectStore } from '../lib/foundation/object-store';
 import { Postgres } from '../lib/foundation/postgres';
 import { Secrets } from '../lib/foundation/secrets';
-import { Monitoring } from '../lib/monitoring/monitoring';
+import { OwnMonitoring } from '../lib/monitoring/own-monitoring';
 import { Observability } from '../lib/observability/observability';
 import { Pipeline } from '../lib/pipeline/pipeline';
 import { Triton } from '../lib/serving/triton';
@@ -751,7 +751,7 @@ describe('Triton', () => {
 describe('Monitoring', () => {
   test('keeps samples for 15 days on 10Gi, and watches no GPU where there is none', () => {
     const { find, objects } = inModule((app, shared) => {
-      return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
+      return new OwnMonitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
     });
     const { spec } = find('Prometheus', 'prometheus');
     expect(spec.retention).toBe('15d');
@@ -763,7 +763,7 @@ describe('Monitoring', () => {
   test('takes a retention, a size and a storage class, and watches GPUs', () => {
     const props = { retention: '30d', storage: '1Ti', storageClass: 'fast' } as const;
     const { find } = inModule((app, shared) => {
-      return new Monitoring(app, 'monitoring', { ...shared, ...props, accelerator: Accelerator.nvidia() });
+      return new OwnMonitoring(app, 'monitoring', { ...shared, ...props, accelerator: Accelerator.nvidia() });
     });
     const { spec } = find('Prometheus', 'prometheus');
     expect(spec.retention).toBe('30d');
@@ -781,7 +781,7 @@ describe('Monitoring', () => {
 
   test('takes monitors and rules of every namespace with one label, and ours are told from others’', () => {
     const { find } = inModule((app, shared) => {
-      return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
+      return new OwnMonitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
     });
     const { spec } = find('Prometheus', 'prometheus');
     const labelled = { matchLabels: { 'mlops-lifecycle/monitored': 'true' } };
@@ -803,7 +803,7 @@ describe('Monitoring', () => {
 
   test('reads in the whole cluster what targets, monitors and rules there are, and no Secret', () => {
     const { objects } = inModule((app, shared) => {
-      return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
+      return new OwnMonitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
     });
     const rights = Object.fromEntries(
       objects
@@ -840,7 +840,7 @@ describe('Monitoring', () => {
 
   test('gives Grafana one replica, and each dashboard a ConfigMap', () => {
     const { find, objects } = inModule((app, shared) => {
-      return new Monitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
+      return new OwnMonitoring(app, 'monitoring', { ...shared, accelerator: Accelerator.none() });
     });
     expect(find('Deployment', 'grafana').spec).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } });
     const dashboards = objects.filter(({ metadata }) => metadata.name.startsWith('dashboard-'));

@@ -5,6 +5,7 @@ import {
   defineEnvironment,
   definePipeline,
   type EnvironmentProps,
+  Monitoring,
   ObjectStore,
   type PipelineProps,
   SecretRef,
@@ -459,7 +460,20 @@ const ENVIRONMENT: Refusal[] = [
   ['no replica of Triton', environment({ tritonReplicas: 0 }), 'tritonReplicas', '0', 'from 1 to 100'],
   ['half a replica of MLflow', environment({ mlflowReplicas: 1.5 }), 'mlflowReplicas', '1.5', 'from 1 to 20'],
   ['too many tasks', environment({ parallelism: 1e9 }), 'parallelism', '1000000000', 'from 1 to 1000'],
-  ['storage in GB', environment({ metricsStorage: '10GB' }), 'metricsStorage', '"10GB"', "'512Mi' or '10Gi'"],
+  [
+    'storage in GB',
+    () => Monitoring.own({ storage: '10GB' as never }),
+    'storage',
+    '"10GB"',
+    "'512Mi' or '10Gi'",
+  ],
+  [
+    'metrics for a fortnight',
+    () => Monitoring.own({ retention: '2w' as never }),
+    'retention',
+    '"2w"',
+    "or '7d'",
+  ],
   [
     'a retention of metrics in weeks',
     environment({ metricsRetention: '2w' }),
@@ -727,8 +741,7 @@ describe('an environment', () => {
       parallelism: 8,
       domain: 'mlops.localhost',
       ingressNamespace: 'kube-system',
-      metricsRetention: '15d',
-      metricsStorage: '10Gi',
+      monitoring: { bringsDefinitions: true },
       ingress: { domain: 'mlops.localhost', controllerNamespace: 'kube-system' },
       trainingGpus: 0,
       externalSecrets: [],
@@ -754,8 +767,7 @@ describe('an environment', () => {
       ingressNamespace: 'ingress-nginx',
       tlsSecretName: 'ml-tls',
       storageClass: 'fast',
-      metricsRetention: '30d',
-      metricsStorage: '1Ti',
+      monitoring: Monitoring.own({ retention: '30d', storage: '1Ti' }),
     } as const;
     const environment = defineEnvironment({
       ...props,
@@ -776,15 +788,17 @@ test('wrong wiring does not compile', () => {
   // The compiler is the test: `npm run check` fails where one of these lines compiles.
   const wrong = [
     // @ts-expect-error 10GB is no amount
-    () => defineEnvironment({ metricsStorage: '10GB' }),
+    () => Monitoring.own({ storage: '10GB' }),
     // @ts-expect-error a number is no amount
     () => Database.inCluster({ storage: 10 }),
     // @ts-expect-error a length of time has no unit for weeks
-    () => defineEnvironment({ metricsRetention: '2w' }),
+    () => Monitoring.own({ retention: '2w' }),
     // @ts-expect-error a database is an object, never its address
     () => defineEnvironment({ database: 'postgres://db.example.com' }),
     // @ts-expect-error an object store is no database
     () => defineEnvironment({ database: ObjectStore.inCluster() }),
+    // @ts-expect-error a Prometheus that somebody else runs has selectors, which want labels
+    () => Monitoring.existing({ address: 'http://prometheus', namespace: 'monitoring' }),
     // @ts-expect-error an accelerator is an object, never a number
     () => defineEnvironment({ accelerator: 1 }),
     // @ts-expect-error a login is a SecretRef, never a password
@@ -808,7 +822,7 @@ test('wrong wiring does not compile', () => {
     // @ts-expect-error a pipeline is a definition with its model, never a name
     () => render('laptop', defineEnvironment({}), ['trip']),
   ];
-  expect(wrong).toHaveLength(16);
+  expect(wrong).toHaveLength(17);
 });
 
 const EVERYTHING: PipelineProps = {

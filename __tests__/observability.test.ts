@@ -22,6 +22,7 @@ import { type Dashboard, dashboardJson } from '../lib/observability/dashboard';
 import { Observability } from '../lib/observability/observability';
 import { tritonObservability } from '../lib/serving/triton-observability';
 import { mlflowObservability } from '../lib/training/mlflow-observability';
+import { airflowDurations } from '../lib/workflow/airflow-durations';
 import { airflowObservability } from '../lib/workflow/airflow-observability';
 import { definePipeline } from '../lib';
 import { TRIP } from './support/trip';
@@ -303,7 +304,7 @@ function everything() {
     objects,
     rules,
     records,
-    dashboards: [overviewDashboard(), ...observability.dashboards],
+    dashboards: [overviewDashboard(airflowDurations(observability.prometheus)), ...observability.dashboards],
   };
 }
 

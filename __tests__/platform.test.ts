@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { environmentFolder } from '../scripts/cli/platform/environments';
-import { planDefinitions, type Present } from '../scripts/cli/platform/definitions';
+import { planDefinitions, type Present, refuseUndefined } from '../scripts/cli/platform/definitions';
 import { inWords as alertInWords } from '../scripts/cli/platform/alerts';
 import { inWords } from '../scripts/cli/platform/models';
 import { stale } from '../scripts/cli/platform/stale';
@@ -134,6 +134,31 @@ describe('of our CustomResourceDefinitions', () => {
     ['a.example.com: 1.0.0, from a newer release of this platform; ours is 0.85.0', { version: '1.0.0' }],
   ])('none is applied where the cluster has %s', (said, change) => {
     expect(() => plan(present(change))).toThrow(said);
+  });
+});
+
+describe('custom resources', () => {
+  const object = (kind: string) => ({
+    apiVersion: 'monitoring.coreos.com/v1',
+    kind,
+    metadata: { name: 'a', namespace: 'b' },
+  });
+  const wanted = ['ServiceMonitor', 'PrometheusRule', 'ServiceMonitor', 'Prometheus'].map(object);
+  const defined = ['prometheuses', 'prometheusrules', 'servicemonitors'].map((plural) => ({
+    name: `${plural}.monitoring.coreos.com`,
+  }));
+
+  test('are applied where something defines them', () => {
+    expect(() => refuseUndefined(wanted, defined)).not.toThrow();
+    expect(() => refuseUndefined([], [])).not.toThrow();
+  });
+
+  test('are refused where nothing does, each kind once, with the way out', () => {
+    expect(() => refuseUndefined(wanted, defined.slice(0, 1))).toThrow(
+      'Nothing was applied. There is no definition of\n' +
+        '  prometheusrules.monitoring.coreos.com\n  servicemonitors.monitoring.coreos.com\n' +
+        'Install that Prometheus and its operator first',
+    );
   });
 });
 

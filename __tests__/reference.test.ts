@@ -11,6 +11,7 @@ import {
 } from '../lib';
 import type { DatabaseContext } from '../lib/foundation/database';
 import type { ObjectStoreContext } from '../lib/foundation/object-store';
+import { existingMonitoringSchema } from '../lib/monitoring/existing-prometheus';
 import { page, REFERENCE, sections } from '../scripts/generate/reference';
 import { objectsOf } from './support/dist';
 import { TRIP } from './support/trip';
@@ -39,6 +40,9 @@ const filledIn: Record<string, unknown> = {
   'ObjectStore.inCluster({ … })': { storage: claimOf('minio') },
   'ObjectStore.external({ … })': { region: externalRegion() },
   'Accelerator.nvidia({ … })': Accelerator.nvidia(),
+  'Monitoring.own({ … })': ownMonitoring(),
+  'Monitoring.existing({ … })': existingPrometheus(),
+  ExistingDashboards: existingPrometheus(),
 };
 const trip = definePipeline(TRIP);
 
@@ -124,6 +128,23 @@ function claimOf(name: string): string {
     ({ kind, metadata }) => kind === 'PersistentVolumeClaim' && metadata.name === `${name}-data`,
   ) as { spec: { resources: { requests: { storage: string } } } } | undefined;
   return claim!.spec.resources.requests.storage;
+}
+
+/** What a default environment gives to Prometheus. */
+function ownMonitoring(): object {
+  const { spec } = objectsOf('laptop').find(({ kind }) => kind === 'Prometheus')!;
+  return {
+    retention: spec.retention,
+    storage: spec.storage.volumeClaimTemplate.spec.resources.requests.storage,
+  };
+}
+
+function existingPrometheus(): object {
+  return existingMonitoringSchema.parse({
+    address: 'http://prometheus',
+    namespace: 'monitoring',
+    labels: {},
+  });
 }
 
 function externalPort(): number {

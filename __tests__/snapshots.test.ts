@@ -15,6 +15,7 @@ import { CLUSTER_SCOPED } from '../lib/kubernetes/namespaces';
 import { Foundation } from '../lib/foundation/foundation';
 import { Secrets } from '../lib/foundation/secrets';
 import { Monitoring } from '../lib/monitoring/monitoring';
+import { OwnMonitoring } from '../lib/monitoring/own-monitoring';
 import { ModelMonitoring } from '../lib/monitoring/model-monitoring';
 import { Observability } from '../lib/observability/observability';
 import { ModelRegistration } from '../lib/registry/model-registration';
@@ -111,12 +112,27 @@ describe('the module', () => {
   });
 
   test('monitoring', () => {
-    const module = new Monitoring(new App({ outdir: 'unused' }), 'module', {
+    const module = new OwnMonitoring(new App({ outdir: 'unused' }), 'module', {
       ...bound(),
       accelerator: Accelerator.none(),
     });
     expect(inventory(module)).toMatchSnapshot();
     expect(edges(module, 'grafana')).toMatchSnapshot();
+  });
+
+  test('monitoring, where somebody else watches', () => {
+    const monitoring = Monitoring.existing({
+      address: 'http://prometheus.monitoring.svc:9090',
+      namespace: 'monitoring',
+      labels: { release: 'stack' },
+    });
+    const app = new App({ outdir: 'unused' });
+    const context = { ...bound(), observability: new Observability(monitoring.prometheus) };
+    const workflow = new Airflow(app, 'workflow', context);
+    const module = monitoring.bind(app, 'module', { ...context, accelerator: Accelerator.none() });
+    expect(inventory(module)).toMatchSnapshot();
+    expect(edges(workflow, 'airflow-statsd')).toMatchSnapshot();
+    expect(edges(workflow, 'airflow-dag-processor')).toMatchSnapshot();
   });
 });
 

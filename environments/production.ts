@@ -1,4 +1,4 @@
-import { Accelerator, Database, defineEnvironment, ObjectStore, SecretRef } from '../lib';
+import { Accelerator, Database, defineEnvironment, Monitoring, ObjectStore, SecretRef } from '../lib';
 
 const login = (name: string) => SecretRef.external(name, ['database', 'username', 'password']);
 const key = (name: string) => SecretRef.external(name, ['access-key', 'secret-key']);
@@ -30,6 +30,5 @@ export const production = defineEnvironment({
   ingressNamespace: 'ingress-nginx',
   ingressClass: 'nginx',
   tlsSecretName: 'mlops-tls',
-  metricsRetention: '30d',
-  metricsStorage: '100Gi',
+  monitoring: Monitoring.own({ retention: '30d', storage: '100Gi' }),
 });

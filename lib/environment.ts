@@ -2,11 +2,11 @@ import { z } from 'zod';
 import { Accelerator } from './definitions/accelerator';
 import type { IngressSettings } from './kubernetes/ingress';
 import { parse } from './definitions/parse';
-import type { Bytes } from './definitions/quantity';
-import { rules, type Duration } from './definitions/rules';
+import { rules } from './definitions/rules';
 import { SecretRef } from './definitions/secret-ref';
 import { Database } from './foundation/database';
 import { ObjectStore } from './foundation/object-store';
+import { Monitoring } from './monitoring/monitoring';
 
 /** The environment's name, from its folder below `dist/`. The folder `.`, `dist/` itself, is the workstation's. */
 export function environmentName(folder: string): string {
@@ -105,16 +105,10 @@ export interface EnvironmentProps {
   readonly stepImage?: string;
 
   /**
-   * How long Prometheus keeps samples.
-   * @default 15d
+   * Who watches: a Prometheus that the platform runs, or the one that the cluster has.
+   * @default - Prometheus, Alertmanager and Grafana in the cluster; samples are kept for 15d, on 10Gi
    */
-  readonly metricsRetention?: Duration;
-
-  /**
-   * Size of Prometheus' volume.
-   * @default 10Gi
-   */
-  readonly metricsStorage?: Bytes;
+  readonly monitoring?: Monitoring;
 }
 
 const schema = z
@@ -142,8 +136,12 @@ const schema = z
     tlsSecretName: rules.dnsLabel(63).optional(),
     storageClass: rules.dnsLabel(63).optional(),
     stepImage: rules.image().optional(),
-    metricsRetention: rules.duration().default('15d'),
-    metricsStorage: rules.bytes().default('10Gi'),
+    monitoring: z
+      .custom<Monitoring>(
+        (value) => hasBind(value) && 'bringsDefinitions' in (value as object),
+        'must be Monitoring.own(…) or Monitoring.existing(…)',
+      )
+      .prefault(() => Monitoring.own()),
   })
   .refine(
     ({ accelerator, tritonReplicas, gpus }) => (gpus ?? Infinity) >= accelerator.count * tritonReplicas,

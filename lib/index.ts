@@ -4,6 +4,7 @@ export { SecretRef } from './definitions/secret-ref';
 export { type Environment, defineEnvironment, type EnvironmentProps } from './environment';
 export { Database } from './foundation/database';
 export { ObjectStore } from './foundation/object-store';
+export { Monitoring } from './monitoring/monitoring';
 export { definePipeline, type PipelineDefinition, type PipelineProps } from './pipeline/definition';
 export { loadPipelines } from './pipeline/load';
 export { Platform } from './platform';

@@ -1,6 +1,6 @@
 import type { App } from 'cdk8s';
 import { Foundation } from './foundation/foundation';
-import { Monitoring } from './monitoring/monitoring';
+import type { ManifestFile } from './kubernetes/manifest-file';
 import { Observability } from './observability/observability';
 import { Pipeline, type LoadedPipeline } from './pipeline/pipeline';
 import { Triton } from './serving/triton';
@@ -10,15 +10,16 @@ import type { Environment } from './environment';
 
 /** All modules of one environment, in the order of a model's life. Each gets what it uses of those before it. */
 export class Platform {
-  readonly observability = new Observability();
+  readonly observability: Observability;
   readonly foundation: Foundation;
   readonly workflow: Airflow;
   readonly tracking: MLflow;
   readonly serving: Triton;
-  readonly monitoring: Monitoring;
+  readonly monitoring: ManifestFile;
 
   /** @param name the environment's name; it becomes a label of the platform's namespace */
   constructor(app: App, name: string, environment: Environment, pipelines: readonly LoadedPipeline[]) {
+    this.observability = new Observability(environment.monitoring.prometheus);
     const { observability } = this;
     const { ingress } = environment;
 
@@ -66,11 +67,9 @@ export class Platform {
       });
     }
 
-    this.monitoring = new Monitoring(app, 'monitoring', {
+    this.monitoring = environment.monitoring.bind(app, 'monitoring', {
       ...shared,
       accelerator: environment.accelerator,
-      retention: environment.metricsRetention,
-      storage: environment.metricsStorage,
       storageClass: environment.storageClass,
     });
   }

@@ -15,6 +15,13 @@ const IDENTIFIER =
 
 const DURATION = /^[1-9]\d{0,4}[smhd]$/;
 
+const ADDRESS = /^https?:\/\/[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:\d{1,5})?(\/[\w.~/-]*)?$/;
+
+const LABEL_KEY =
+  /^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+
+const LABEL_VALUE = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
+
 /** Control characters, line separators, surrogates, and characters that change the direction of text. */
 const UNREADABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
@@ -69,6 +76,32 @@ export const rules = {
         /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/,
         "must be a host name without scheme, port or path, as in 'db.example.com'",
       ),
+
+  /** An http or https address. */
+  address: () =>
+    z
+      .string()
+      .max(200, 'must be at most 200 characters')
+      .refine(
+        (text) => ADDRESS.test(text) && URL.canParse(text),
+        "must be an http or https address without a login, a query or a fragment, as in 'http://prometheus.monitoring.svc:9090'",
+      ),
+
+  /** Labels of an object, as Kubernetes takes them. */
+  labels: () =>
+    z.record(
+      z.string().regex(LABEL_KEY, "must be a label's name, with or without a domain, as in 'release'"),
+      z.string().regex(LABEL_VALUE, 'must be at most 63 letters, digits, dashes, dots and underscores'),
+    ),
+
+  /** Annotations of an object. */
+  annotations: () =>
+    z.record(
+      z
+        .string()
+        .regex(LABEL_KEY, "must be an annotation's name, with or without a domain, as in 'grafana_folder'"),
+      rules.line(1000),
+    ),
 
   /** An image by an exact tag or a digest. */
   image: () =>

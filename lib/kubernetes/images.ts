@@ -25,6 +25,7 @@ export const images = {
   prometheusOperator: 'quay.io/prometheus-operator/prometheus-operator:v0.85.0',
   /** CPython and `uv`, for the small in-cluster programs and the step pods. */
   python: 'ghcr.io/astral-sh/uv:0.9.29-python3.12-bookworm-slim',
+  statsdExporter: 'quay.io/prometheus/statsd-exporter:v0.28.0',
   /** About 9 GB to pull. Runs as uid 1000. */
   triton: 'nvcr.io/nvidia/tritonserver:26.11-py3',
 } as const;

@@ -10,9 +10,11 @@ export interface NetworkPolicyProps {
   readonly pods: Record<string, string>;
 }
 
+export type Protocol = 'TCP' | 'UDP';
+
 interface Edge {
-  /** Allowed TCP ports; all of them where it is empty. */
-  readonly ports: Set<number>;
+  /** Allowed ports; every TCP port where it is empty. */
+  readonly ports: Map<string, { readonly port: number; readonly protocol: Protocol }>;
   readonly peer?: k8s.NetworkPolicyPeer;
 }
 
@@ -43,9 +45,14 @@ export class NetworkPolicy extends Construct {
   }
 
   /** Allows connections to one port of `target`'s pods, in both policies. */
-  allowTo(target: NetworkPolicy, port: number): void {
-    open(this.egress, target.node.path, port, target.asPeer());
-    open(target.ingress, this.node.path, port, this.asPeer());
+  allowTo(target: NetworkPolicy, port: number, protocol: Protocol = 'TCP'): void {
+    open(this.egress, target.node.path, port, target.asPeer(), protocol);
+    open(target.ingress, this.node.path, port, this.asPeer(), protocol);
+  }
+
+  /** Allows connections to one port of every pod in a namespace of somebody else. It is the pods' port, not the Service's. */
+  allowToNamespace(namespace: string, port: number): void {
+    open(this.egress, `~${namespace}`, port, peerIn(namespace));
   }
 
   /**
@@ -72,11 +79,13 @@ export class NetworkPolicy extends Construct {
     this.allowToOutside(6443);
   }
 
-  /** Every pod of a namespace may reach this port: an ingress controller, say. */
-  allowFromNamespace(namespace: string, port: number): void {
-    open(this.ingress, `~${namespace}`, port, {
-      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
-    });
+  /**
+   * The pods of a namespace with these labels may reach this port: an ingress controller, say.
+   * Without labels, every pod of it.
+   */
+  allowFromNamespace(namespace: string, port: number, pods: Readonly<Record<string, string>> = {}): void {
+    const key = Object.keys(pods).length > 0 ? `~${namespace} ${JSON.stringify(pods)}` : `~${namespace}`;
+    open(this.ingress, key, port, peerIn(namespace, pods));
   }
 
   /** Every pod of the namespaces with this label, set to `true`, may reach this port. */
@@ -90,16 +99,20 @@ export class NetworkPolicy extends Construct {
   }
 
   private asPeer(): k8s.NetworkPolicyPeer {
-    return {
-      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': this.props.namespace } },
-      podSelector: this.podSelector(),
-    };
+    return { ...peerIn(this.props.namespace), podSelector: this.podSelector() };
   }
 
   private podSelector(): k8s.LabelSelector {
     // No empty matchLabels: the API server drops it, and every `kubectl apply` would report a change.
     return Object.keys(this.props.pods).length > 0 ? { matchLabels: this.props.pods } : {};
   }
+}
+
+function peerIn(namespace: string, pods: Readonly<Record<string, string>> = {}): k8s.NetworkPolicyPeer {
+  return {
+    namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+    podSelector: Object.keys(pods).length > 0 ? { matchLabels: pods } : undefined,
+  };
 }
 
 /** CoreDNS as k3s, kubeadm and the large clouds label it. */
@@ -116,9 +129,15 @@ const DNS = {
   ],
 };
 
-function open(edges: Map<string, Edge>, key: string, port?: number, peer?: k8s.NetworkPolicyPeer): void {
-  const edge = edges.get(key) ?? { ports: new Set<number>(), peer };
-  if (port !== undefined) edge.ports.add(port);
+function open(
+  edges: Map<string, Edge>,
+  key: string,
+  port?: number,
+  peer?: k8s.NetworkPolicyPeer,
+  protocol: Protocol = 'TCP',
+): void {
+  const edge = edges.get(key) ?? { ports: new Map(), peer };
+  if (port !== undefined) edge.ports.set(`${port}/${protocol}`, { port, protocol });
   edges.set(key, edge);
 }
 
@@ -131,8 +150,8 @@ function render(edges: Map<string, Edge>, side: 'to' | 'from') {
       ports:
         edge.ports.size === 0
           ? [{ protocol: 'TCP' }]
-          : [...edge.ports]
-              .sort((a, b) => a - b)
-              .map((port) => ({ port: k8s.IntOrString.fromNumber(port), protocol: 'TCP' })),
+          : [...edge.ports.values()]
+              .sort((a, b) => a.port - b.port)
+              .map(({ port, protocol }) => ({ port: k8s.IntOrString.fromNumber(port), protocol })),
     }));
 }

@@ -56,7 +56,7 @@ export function podTemplate(props: WorkloadProps, wiring: PodWiring): k8s.PodTem
           name: props.component,
           command: props.command,
           args: props.args,
-          ports: containerPorts(props.ports),
+          ports: containerPorts(props.ports, props.udpPorts),
           startupProbe: props.startupProbe,
           readinessProbe: props.readinessProbe,
           livenessProbe: props.livenessProbe,
@@ -90,8 +90,17 @@ function sidecarContainer(sidecar: Sidecar): k8s.Container {
   };
 }
 
-function containerPorts(ports: Readonly<Record<string, number>> = {}): k8s.ContainerPort[] | undefined {
-  return listOrAbsent(Object.entries(ports).map(([name, containerPort]) => ({ name, containerPort })));
+function containerPorts(
+  ports: Readonly<Record<string, number>> = {},
+  udp: readonly string[] = [],
+): k8s.ContainerPort[] | undefined {
+  return listOrAbsent(
+    Object.entries(ports).map(([name, containerPort]) => ({
+      name,
+      containerPort,
+      protocol: udp.includes(name) ? 'UDP' : undefined,
+    })),
+  );
 }
 
 /** Each volume once, though several mounts may share it. Containers that wait need the volume `tmp`. */

@@ -70,6 +70,7 @@ export interface ConfigFilesProps {
   /** File name to content; a name may have folders, as in `steps/collect.py`. */
   readonly files: Readonly<Record<string, string>>;
   readonly labels?: Record<string, string>;
+  readonly annotations?: Record<string, string>;
 }
 
 /** Files that a container reads, from one ConfigMap. */
@@ -83,7 +84,12 @@ export class ConfigFiles extends Construct {
   ) {
     super(scope, id);
     this.configMap = new k8s.KubeConfigMap(this, 'files', {
-      metadata: { name: props.name, namespace: props.namespace, labels: props.labels },
+      metadata: {
+        name: props.name,
+        namespace: props.namespace,
+        labels: props.labels,
+        annotations: props.annotations,
+      },
       data: Object.fromEntries(Object.entries(props.files).map(([file, content]) => [keyOf(file), content])),
     });
   }

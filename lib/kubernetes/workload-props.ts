@@ -87,6 +87,12 @@ export interface WorkloadProps {
    */
   readonly ports?: Readonly<Record<string, number>>;
 
+  /**
+   * Those of `ports`, by name, that take UDP.
+   * @default - none: all take TCP
+   */
+  readonly udpPorts?: readonly string[];
+
   /** @default - none */
   readonly env?: Readonly<Record<string, EnvValue>>;
 

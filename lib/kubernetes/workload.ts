@@ -3,7 +3,7 @@ import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import type { Connection, Endpoint, EnvValue } from './connection';
 import { DefinitionError } from '../definitions/definition-error';
-import { NetworkPolicy } from './network-policy';
+import { NetworkPolicy, type Protocol } from './network-policy';
 import { podTemplate } from './pod-template';
 import { ServiceAccount } from './service-account';
 import { PLATFORM_NAMESPACE } from './namespaces';
@@ -95,7 +95,7 @@ export class Workload extends Construct {
     return {
       host: `${this.name}.${this.namespace}.svc`,
       port,
-      open: (from) => from.allowTo(this.networkPolicy, port),
+      open: (from) => from.allowTo(this.networkPolicy, port, this.protocol(portName)),
     };
   }
 
@@ -106,6 +106,10 @@ export class Workload extends Construct {
       this.props.ports,
       ...(this.props.sidecars ?? []).map(({ ports }) => ports),
     ) as Record<string, number>;
+  }
+
+  private protocol(portName: string): Protocol {
+    return this.props.udpPorts?.includes(portName) ? 'UDP' : 'TCP';
   }
 
   private controller(): void {
@@ -152,6 +156,7 @@ export class Workload extends Construct {
         ports: Object.entries(ports).map(([name, port]) => ({
           name,
           port,
+          protocol: this.protocol(name) === 'UDP' ? 'UDP' : undefined,
           targetPort: k8s.IntOrString.fromString(name),
         })),
       },

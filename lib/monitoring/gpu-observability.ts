@@ -12,7 +12,7 @@ export interface GpuObservabilityProps {
 
 /** Says what is worth knowing about the GPUs. */
 export function gpuObservability(scope: Construct, { observability }: GpuObservabilityProps): void {
-  nodeAgentMonitor(scope, 'dcgm-exporter');
+  nodeAgentMonitor(scope, observability, 'dcgm-exporter');
   observability.knows(GPU_METRICS);
   observability.watch(scope, { system: 'gpus', alerts: ALERTS, dashboard: DASHBOARD });
 }

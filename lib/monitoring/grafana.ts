@@ -5,13 +5,13 @@ import { httpProbe } from '../kubernetes/probe';
 import type { Bytes } from '../definitions/quantity';
 import { PersistentVolumeClaim, ConfigFiles, type Mount, emptyDir } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
-import { metricNames } from '../validation/promql';
 import type { Secrets } from '../foundation/secrets';
 import { type Dashboard, dashboardJson } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';
 import { platformDashboard } from '../observability/platform-series';
+import { dashboardName } from './dashboard-name';
 import { grafanaDashboard, grafanaObservability } from './grafana-observability';
-import { OVERVIEW_UID, overviewDashboard } from './overview-dashboard';
+import { OVERVIEW_UID, showableOverview } from './overview-dashboard';
 
 export interface GrafanaProps {
   readonly secrets: Secrets;
@@ -41,8 +41,8 @@ export class Grafana extends Construct {
       size: props.storage ?? '1Gi',
       storageClass: props.storageClass,
     });
-    const overview = showable(overviewDashboard(), props.observability.knownMetrics);
-    const dashboards = [overview, ...props.observability.dashboards, grafanaDashboard];
+    const { observability } = props;
+    const dashboards = [showableOverview(observability), ...observability.dashboards, grafanaDashboard];
     this.server = new Workload(this, 'server', {
       name: 'grafana',
       system: 'grafana',
@@ -68,7 +68,7 @@ export class Grafana extends Construct {
       mounts: [
         claim.mountAt('/var/lib/grafana'),
         emptyDir('tmp', '/tmp', '128Mi'),
-        this.file('grafana-datasources', 'datasources.yaml', dataSources(props.observability)).mountAt(
+        this.file('grafana-datasources', 'datasources.yaml', dataSources(observability)).mountAt(
           '/etc/grafana/provisioning/datasources',
         ),
         this.file('grafana-providers', 'providers.yaml', PROVIDERS).mountAt(
@@ -80,14 +80,14 @@ export class Grafana extends Construct {
       readinessProbe: httpProbe('/api/health', 'http', { periodSeconds: 10 }),
       livenessProbe: httpProbe('/api/health', 'http', { periodSeconds: 20, failureThreshold: 5 }),
     });
-    props.observability.prometheus().open(this.server.networkPolicy);
+    observability.reaches(this.server.networkPolicy);
     new Ingress(this, 'ingress', {
       ingress: props.ingress,
       workload: this.server,
       port: 'http',
       login: { user: 'admin', password: login.key('password') },
     });
-    grafanaObservability(this, { observability: props.observability, server: this.server });
+    grafanaObservability(this, { observability, server: this.server });
   }
 
   private file(name: string, file: string, content: string): ConfigFiles {
@@ -96,25 +96,17 @@ export class Grafana extends Construct {
 
   /** One ConfigMap for each dashboard, because one holds at most 1 MiB. Grafana reads a change without a restart. */
   private dashboard(dashboard: Dashboard): Mount {
-    const name = `dashboard-${dashboard.uid}`;
-    const files = this.file(name, `${dashboard.uid}.json`, dashboardJson(platformDashboard(dashboard)));
+    const name = dashboardName(dashboard);
+    const files = this.file(
+      name,
+      `${dashboard.uid}.json`,
+      dashboardJson(platformDashboard(dashboard, this.props.observability.prometheus)),
+    );
     return { ...files.mountAt(`${DASHBOARDS}/${dashboard.uid}`), contentHash: undefined };
   }
 }
 
-/** The dashboard without signals whose metrics this environment lacks, such as those of an external object store. */
-function showable(dashboard: Dashboard, known: ReadonlySet<string>): Dashboard {
-  const rows = dashboard.rows
-    .map((row) => ({
-      ...row,
-      signals: row.signals.filter(({ expr }) => metricNames(expr).every((metric) => known.has(metric))),
-    }))
-    .filter(({ signals }) => signals.length > 0);
-  return { ...dashboard, rows };
-}
-
 function dataSources(observability: Observability): string {
-  const { host, port } = observability.prometheus();
   return `apiVersion: 1
 prune: true
 datasources:
@@ -122,7 +114,7 @@ datasources:
     uid: prometheus
     type: prometheus
     access: proxy
-    url: http://${host}:${port}
+    url: ${observability.prometheus.url}
     isDefault: true
     jsonData:
       httpMethod: POST

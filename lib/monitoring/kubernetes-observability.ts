@@ -10,7 +10,8 @@ import { KUBE_STATE_METRICS } from './kubernetes-metrics';
 
 export interface KubernetesObservabilityProps {
   readonly observability: Observability;
-  readonly kubeStateMetrics: Workload;
+  /** @default - somebody else's, which keeps the namespace of what it speaks of (`honorLabels`) */
+  readonly kubeStateMetrics?: Workload;
 }
 
 export { gpuObservability } from './gpu-observability';
@@ -19,6 +20,20 @@ export { nodeObservability } from './node-observability';
 /** Says what is worth knowing about the platform's pods, jobs and claims. */
 export function kubernetesObservability(scope: Construct, props: KubernetesObservabilityProps): void {
   const { observability, kubeStateMetrics } = props;
+  if (kubeStateMetrics) kubeStateMetricsMonitor(scope, observability, kubeStateMetrics);
+  observability.knows(KUBE_STATE_METRICS);
+  observability.watch(scope, {
+    system: 'kubernetes',
+    alerts: kubeStateMetrics ? [KUBE_STATE_METRICS_DOWN, ...ALERTS] : ALERTS,
+    dashboard: dashboard(kubeStateMetrics ? [kubeStateMetricsUp] : []),
+  });
+}
+
+function kubeStateMetricsMonitor(
+  scope: Construct,
+  observability: Observability,
+  kubeStateMetrics: Workload,
+): void {
   const { name, selector } = kubeStateMetrics;
   observability.scrapes({
     networkPolicy: kubeStateMetrics.networkPolicy,
@@ -32,12 +47,6 @@ export function kubernetesObservability(scope: Construct, props: KubernetesObser
       // `pod` and `namespace` are those it speaks of, not its own.
       endpoints: [{ port: 'http', path: '/metrics', interval: '30s', honorLabels: true }],
     },
-  });
-  observability.knows(KUBE_STATE_METRICS);
-  observability.watch(scope, {
-    system: 'kubernetes',
-    alerts: ALERTS,
-    dashboard: DASHBOARD,
   });
 }
 
@@ -111,14 +120,15 @@ export const stepPods: Signal = {
   by: ['phase'],
 };
 
+const KUBE_STATE_METRICS_DOWN: Alert = {
+  name: 'KubeStateMetricsDown',
+  expr: `${kubeStateMetricsUp.expr} == 0`,
+  for: '10m',
+  severity: 'warning',
+  summary: 'kube-state-metrics is not reached: nothing is known about pods and jobs.',
+};
+
 const ALERTS: Alert[] = [
-  {
-    name: 'KubeStateMetricsDown',
-    expr: `${kubeStateMetricsUp.expr} == 0`,
-    for: '10m',
-    severity: 'warning',
-    summary: 'kube-state-metrics is not reached: nothing is known about pods and jobs.',
-  },
   {
     name: 'WorkloadUnavailable',
     expr: unavailable.expr,
@@ -157,7 +167,7 @@ const ALERTS: Alert[] = [
   },
 ];
 
-const DASHBOARD: Dashboard = {
+const dashboard = (exporters: readonly Signal[]): Dashboard => ({
   uid: 'mlops-kubernetes',
   title: 'Kubernetes',
   description: 'Pods, jobs and claims of the platform.',
@@ -165,7 +175,7 @@ const DASHBOARD: Dashboard = {
     {
       title: 'Health',
       signals: [
-        kubeStateMetricsUp,
+        ...exporters,
         {
           name: 'Pods running',
           description: 'Pods of the platform that run.',
@@ -205,4 +215,4 @@ const DASHBOARD: Dashboard = {
       ],
     },
   ],
-};
+});

@@ -4,11 +4,12 @@ import {
   PodMonitorSpecPodMetricsEndpointsRelabelingsAction as Action,
 } from '../../imports/monitoring.coreos.com';
 import { NODES_NAMESPACE } from '../kubernetes/namespaces';
+import type { Observability } from '../observability/observability';
 
 /** Node agents have no Service: their pods are scraped by their label. */
-export function nodeAgentMonitor(scope: Construct, agent: string): void {
+export function nodeAgentMonitor(scope: Construct, observability: Observability, agent: string): void {
   new PodMonitor(scope, `monitor-${agent}`, {
-    metadata: { name: agent, namespace: NODES_NAMESPACE },
+    metadata: observability.metadata(agent, NODES_NAMESPACE),
     spec: {
       selector: {
         matchLabels: { 'app.kubernetes.io/name': agent, 'app.kubernetes.io/component': 'agent' },
@@ -19,8 +20,9 @@ export function nodeAgentMonitor(scope: Construct, agent: string): void {
           port: 'metrics',
           path: '/metrics',
           interval: '30s',
-          // A GPU's `pod` and `namespace` are those that use it.
-          honorLabels: true,
+          // A GPU's `pod` and `namespace` are those that use it; where others have GPUs too, the exporter's own
+          // namespace must tell ours from theirs.
+          honorLabels: !observability.prometheus.shared,
           relabelings: [
             {
               action: Action.REPLACE,

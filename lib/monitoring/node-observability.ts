@@ -12,7 +12,7 @@ export interface NodeObservabilityProps {
 
 /** Says what is worth knowing about the nodes. */
 export function nodeObservability(scope: Construct, { observability }: NodeObservabilityProps): void {
-  nodeAgentMonitor(scope, 'node-exporter');
+  nodeAgentMonitor(scope, observability, 'node-exporter');
   observability.knows(NODE_METRICS);
   observability.watch(scope, { system: 'nodes', alerts: ALERTS, dashboard: DASHBOARD });
 }

@@ -1,5 +1,6 @@
 import { receivedBytes, storedBytes } from '../foundation/minio-observability';
 import { type Dashboard, OVERVIEW_UID } from '../observability/dashboard';
+import type { Observability } from '../observability/observability';
 import type { Signal } from '../observability/signal';
 import { predictionFailures, predictionRequests, predictionSeconds } from '../serving/triton-observability';
 import { mlflowFailingRatio, mlflowRequests, mlflowSlowest } from '../training/mlflow-observability';
@@ -10,12 +11,14 @@ import {
   schedulerBeats,
   succeededRuns,
 } from '../workflow/airflow-observability';
+import { type AirflowDurations, airflowDurations } from '../workflow/airflow-durations';
+import { metricNames } from '../validation/promql';
 import { stepPods } from './kubernetes-observability';
 
 export { OVERVIEW_UID };
 
 /** A model's life from left to right: the page that Grafana opens with. */
-export function overviewDashboard(): Dashboard {
+export function overviewDashboard(durations: AirflowDurations): Dashboard {
   return {
     uid: OVERVIEW_UID,
     title: 'Model lifecycle',
@@ -23,12 +26,29 @@ export function overviewDashboard(): Dashboard {
     rows: [
       { title: 'Systems', signals: [systemsUp, schedulerBeats, runningRuns, firing] },
       { title: '1 Collect', signals: [storedBytes, receivedBytes] },
-      { title: '2 Train', signals: [stepPods, succeededRuns] },
+      { title: '2 Train', signals: [stepPods, succeededRuns(durations)] },
       { title: '3 Register', signals: [mlflowRequests, mlflowFailingRatio, mlflowSlowest] },
       { title: '4 Deploy', signals: [predictionRequests, predictionSeconds] },
-      { title: '5 Observe', signals: [predictionFailures, firingBySystem, failedRuns, retrainingRuns] },
+      {
+        title: '5 Observe',
+        signals: [predictionFailures, firingBySystem, failedRuns(durations), retrainingRuns],
+      },
     ],
   };
+}
+
+/** What of it an environment can show: an external object store has no metrics here. */
+export function showableOverview({ knownMetrics, prometheus }: Observability): Dashboard {
+  const overview = overviewDashboard(airflowDurations(prometheus));
+  const rows = overview.rows
+    .map((row) => ({
+      ...row,
+      signals: row.signals.filter(({ expr }) =>
+        metricNames(expr).every((metric) => knownMetrics.has(metric)),
+      ),
+    }))
+    .filter(({ signals }) => signals.length > 0);
+  return { ...overview, rows };
 }
 
 const systemsUp: Signal = {

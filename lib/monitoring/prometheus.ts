@@ -21,7 +21,8 @@ import { NOBODY, restrictedPod } from '../kubernetes/pod-defaults';
 import type { Bytes } from '../definitions/quantity';
 import { ServiceAccount } from '../kubernetes/service-account';
 import { NAMESPACES, PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
-import { type Observability, PROMETHEUS } from '../observability/observability';
+import type { Observability } from '../observability/observability';
+import { PROMETHEUS } from '../observability/prometheus-server';
 
 export interface PrometheusProps {
   readonly observability: Observability;

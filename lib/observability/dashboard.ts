@@ -9,6 +9,7 @@ import {
   DashboardBuilder,
   type DashboardLink,
   DashboardLinkType,
+  type DataSourceRef,
   defaultDashboardLink,
   type GridPos,
   MappingType,
@@ -37,6 +38,11 @@ export interface Dashboard {
    * @default - none
    */
   readonly variables?: readonly DashboardVariable[];
+  /**
+   * Uid of the data source that its panels ask.
+   * @default prometheus
+   */
+  readonly dataSource?: string;
 }
 
 export interface DashboardRow {
@@ -54,8 +60,8 @@ export interface DashboardVariable {
   readonly of: string;
 }
 
-/** Grafana's data source. Its uid is fixed, so that a dashboard works as soon as it is loaded. */
-const DATA_SOURCE = { type: 'prometheus', uid: 'prometheus' } as const;
+/** Uid of Grafana's data source. It is fixed, so that a dashboard works as soon as it is loaded. */
+const DATA_SOURCE = 'prometheus';
 
 /** The dashboard that Grafana opens with. */
 export const OVERVIEW_UID = 'mlops-overview';
@@ -75,6 +81,7 @@ export function isUp(system: string, name: string): Signal {
 
 /** The dashboard as Grafana's own JSON; the same dashboard gives the same bytes. */
 export function dashboardJson(dashboard: Dashboard): string {
+  const asked = { type: 'prometheus', uid: dashboard.dataSource ?? DATA_SOURCE };
   const builder = new DashboardBuilder(dashboard.title)
     .uid(dashboard.uid)
     .description(dashboard.description)
@@ -82,13 +89,13 @@ export function dashboardJson(dashboard: Dashboard): string {
     .refresh('30s')
     .time({ from: 'now-6h', to: 'now' })
     .links([toOverview(), toTheOthers()])
-    .variables((dashboard.variables ?? []).map(variable));
+    .variables((dashboard.variables ?? []).map((each) => variable(each, asked)));
   const grid = new Grid();
   let id = 0;
   for (const row of dashboard.rows) {
     builder.withRow(new RowBuilder(row.title).id(++id).gridPos(grid.line()));
     for (const { signal, position } of grid.place(row.signals)) {
-      builder.withPanel(panel(signal).id(++id).gridPos(position));
+      builder.withPanel(panel(signal, asked).id(++id).gridPos(position));
     }
   }
   return `${JSON.stringify(builder.build(), null, 2)}\n`;
@@ -108,12 +115,15 @@ function link(props: Partial<DashboardLink>): Builder<DashboardLink> {
   return { build: () => ({ ...visible, keepTime: true, ...props }) };
 }
 
-function variable({ name, label, metric, of }: DashboardVariable): QueryVariableBuilder {
+function variable(
+  { name, label, metric, of }: DashboardVariable,
+  dataSource: DataSourceRef,
+): QueryVariableBuilder {
   const query = `label_values(${metric}, ${of})`;
   return (
     new QueryVariableBuilder(name)
       .label(label)
-      .datasource(DATA_SOURCE)
+      .datasource(dataSource)
       .query({ query, refId: 'A' })
       .definition(query)
       .refresh(VariableRefresh.OnTimeRangeChanged)
@@ -126,17 +136,17 @@ function variable({ name, label, metric, of }: DashboardVariable): QueryVariable
   );
 }
 
-function panel(signal: Signal): StatBuilder | TimeseriesBuilder {
+function panel(signal: Signal, dataSource: DataSourceRef): StatBuilder | TimeseriesBuilder {
   const query = new DataqueryBuilder()
     .refId('A')
-    .datasource(DATA_SOURCE)
+    .datasource(dataSource)
     .expr(signal.expr)
     .legendFormat(signal.by ? signal.by.map((label) => `{{${label}}}`).join(' ') : signal.name);
   const builder = signal.as === 'stat' ? stat(query.instant()) : timeseries(query.range());
   return builder
     .title(signal.name)
     .description(signal.description)
-    .datasource(DATA_SOURCE)
+    .datasource(dataSource)
     .unit(signal.unit)
     .mappings(signal.unit === 'bool' ? UP_OR_DOWN : [])
     .thresholds(signal.unit === 'bool' ? redBelowOne() : allGreen());

@@ -5,14 +5,13 @@ import {
   ServiceMonitor,
   ServiceMonitorSpecEndpointsRelabelingsAction as Action,
 } from '../../imports/monitoring.coreos.com';
-import type { Endpoint } from '../kubernetes/connection';
 import type { NetworkPolicy } from '../kubernetes/network-policy';
-import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import type { SecretKey } from '../definitions/secret-ref';
 import type { Workload } from '../kubernetes/workload';
 import { type Alert, alertingRule } from './alert';
 import type { Dashboard } from './dashboard';
-import { platformSeries } from './platform-series';
+import { ALERT_LABELS, platformSeries, RECORD_LABELS } from './platform-series';
+import { OWN_PROMETHEUS, type PrometheusServer } from './prometheus-server';
 
 /** Metrics that Prometheus fetches from one port of a workload. */
 export interface Scrape {
@@ -63,13 +62,6 @@ export interface RecordingRule {
   readonly expr: string;
 }
 
-/** Where Prometheus answers and takes OTLP; the module monitoring puts it there. */
-export const PROMETHEUS = {
-  service: 'prometheus',
-  port: 9090,
-  labels: { 'app.kubernetes.io/name': 'prometheus' },
-} as const;
-
 /**
  * Collects what the modules declare: scrapes, rules, alerts and dashboards. The module monitoring is created last,
  * and makes Prometheus and Grafana from it.
@@ -80,6 +72,9 @@ export class Observability {
   private readonly ownClients: NetworkPolicy[] = [];
   private readonly metrics = new Set<string>(BUILT_IN_METRICS);
 
+  /** @param prometheus who watches; our own where it is left out */
+  constructor(readonly prometheus: PrometheusServer = OWN_PROMETHEUS) {}
+
   /** Scrapes, alerts and a dashboard for one system, in the module's own chart. */
   watch(scope: Construct, props: WatchProps): void {
     const watched = new Construct(scope, `watch-${props.system}`);
@@ -87,7 +82,7 @@ export class Observability {
     for (const metric of props.pushes ?? []) this.metrics.add(metric);
     const { records = [], alerts = [] } = props;
     this.knows(records.map(({ record }) => record));
-    if (records.length + alerts.length > 0) prometheusRule(watched, props.system, records, alerts);
+    if (records.length + alerts.length > 0) this.rules(watched, props.system, records, alerts);
     if (props.dashboard) this.ownDashboards.push(props.dashboard);
   }
 
@@ -121,13 +116,9 @@ export class Observability {
     return this.metrics;
   }
 
-  /** Prometheus' HTTP API, its OTLP receiver included. */
-  prometheus(): Endpoint {
-    return {
-      host: `${PROMETHEUS.service}.${PLATFORM_NAMESPACE}.svc`,
-      port: PROMETHEUS.port,
-      open: (from) => this.ownClients.push(from),
-    };
+  /** Pods that push to Prometheus' HTTP API or ask it. */
+  reaches(from: NetworkPolicy): void {
+    this.ownClients.push(from);
   }
 
   private scrape(scope: Construct, system: string, scrape: Scrape): void {
@@ -136,7 +127,7 @@ export class Observability {
     this.scrapes({ networkPolicy: workload.networkPolicy, port });
     this.knows(scrape.metrics);
     new ServiceMonitor(scope, `${workload.name}-${scrape.port}`, {
-      metadata: { name: scrape.job ?? workload.name, namespace: workload.namespace },
+      metadata: this.metadata(scrape.job ?? workload.name, workload.namespace),
       spec: {
         selector: { matchLabels: workload.selector },
         jobLabel: 'app.kubernetes.io/name',
@@ -157,6 +148,35 @@ export class Observability {
       },
     });
   }
+
+  /** Of a monitor or a rule: with what the selectors of Prometheus look for. */
+  metadata(name: string, namespace?: string) {
+    const { labels } = this.prometheus;
+    return { name, namespace, labels: Object.keys(labels).length > 0 ? { ...labels } : undefined };
+  }
+
+  /** Records come first: alerts are evaluated in order, and stand on them. */
+  private rules(
+    scope: Construct,
+    system: string,
+    records: readonly RecordingRule[],
+    alerts: readonly Alert[],
+  ): void {
+    const rules = [
+      ...records.map((record) => this.rule(record, RECORD_LABELS)),
+      ...alerts.map((alert) => this.rule(alertingRule(alert, system), ALERT_LABELS)),
+    ];
+    new PrometheusRule(scope, 'alerts', {
+      metadata: this.metadata(system),
+      spec: { groups: [{ name: system, rules }] },
+    });
+  }
+
+  private rule<T extends { readonly expr: string; readonly labels?: object }>(rule: T, labels: object) {
+    const { prometheus } = this;
+    const expr = PrometheusRuleSpecGroupsRulesExpr.fromString(platformSeries(rule.expr, prometheus));
+    return prometheus.shared ? { ...rule, expr, labels: { ...rule.labels, ...labels } } : { ...rule, expr };
+  }
 }
 
 /** What Prometheus adds by itself to every scrape and every rule. */
@@ -167,30 +187,3 @@ const BUILT_IN_METRICS = [
   'ALERTS',
   'ALERTS_FOR_STATE',
 ];
-
-/** Recording rules come first, because rules are evaluated in order and the alerts use them. */
-function prometheusRule(
-  scope: Construct,
-  system: string,
-  records: readonly RecordingRule[],
-  alerts: readonly Alert[],
-): void {
-  const asRule = <T extends { expr: string }>(rule: T) => ({
-    ...rule,
-    expr: PrometheusRuleSpecGroupsRulesExpr.fromString(platformSeries(rule.expr)),
-  });
-  new PrometheusRule(scope, 'alerts', {
-    metadata: { name: system },
-    spec: {
-      groups: [
-        {
-          name: system,
-          rules: [
-            ...records.map(asRule),
-            ...alerts.map((alert) => asRule({ ...alertingRule(alert, system), expr: alert.expr })),
-          ],
-        },
-      ],
-    },
-  });
-}

@@ -1,26 +1,34 @@
-import { MONITORED_NAMESPACE_LABEL } from '../definitions/names';
+import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 import { withMatcher } from '../validation/promql';
 import type { Dashboard } from './dashboard';
+import type { PrometheusServer } from './prometheus-server';
 
-/** What comes from a namespace of somebody else carries this label, and nothing of ours does. */
-const MATCHER = `${MONITORED_NAMESPACE_LABEL}=""`;
+/**
+ * Labels of a rule's series, where the platform's are known by their namespace: aggregations lose it, so that a rule
+ * adds it again, to a record as a whole, to an alert where its own series lack it.
+ */
+export const RECORD_LABELS = { namespace: PLATFORM_NAMESPACE };
+export const ALERT_LABELS = { namespace: `{{ or $labels.namespace "${PLATFORM_NAMESPACE}" }}` };
 
 /** An expression that sees the platform's own series alone, whatever others call theirs. */
-export function platformSeries(expr: string): string {
-  return withMatcher(expr, MATCHER);
+export function platformSeries(expr: string, { matcher }: Pick<PrometheusServer, 'matcher'>): string {
+  return withMatcher(expr, matcher);
 }
 
 /** A dashboard whose panels and variables see the platform's own series alone. */
-export function platformDashboard(dashboard: Dashboard): Dashboard {
+export function platformDashboard(
+  dashboard: Dashboard,
+  prometheus: Pick<PrometheusServer, 'matcher'>,
+): Dashboard {
   return {
     ...dashboard,
     rows: dashboard.rows.map((row) => ({
       ...row,
-      signals: row.signals.map((signal) => ({ ...signal, expr: platformSeries(signal.expr) })),
+      signals: row.signals.map((signal) => ({ ...signal, expr: platformSeries(signal.expr, prometheus) })),
     })),
     variables: dashboard.variables?.map((variable) => ({
       ...variable,
-      metric: platformSeries(variable.metric),
+      metric: platformSeries(variable.metric, prometheus),
     })),
   };
 }

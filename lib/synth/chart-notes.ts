@@ -1,3 +1,4 @@
+import type { Monitoring } from '../monitoring/monitoring';
 import type { Manifest } from '../validation/manifests';
 import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 
@@ -13,7 +14,14 @@ export function refusals(): string {
 }
 
 /** What Helm says after an install and after an upgrade. */
-export function notes(environment: string, objects: readonly Manifest[]): string {
+export function notes(
+  environment: string,
+  objects: readonly Manifest[],
+  { bringsDefinitions }: Pick<Monitoring, 'bringsDefinitions'>,
+): string {
+  const rest = bringsDefinitions
+    ? '\n  What stays then is the definitions of monitoring.coreos.com, which others in the cluster may use.'
+    : '';
   return `
 mlops-platform (${environment}) starts now. The first time it fetches several gigabytes of images; watch it with
 
@@ -27,8 +35,7 @@ ${pages(objects)
 To change it:    npm run chart -- ${environment} && helm upgrade mlops-platform chart/mlops-platform --namespace ${PLATFORM_NAMESPACE}
 To remove it:    helm uninstall mlops-platform --namespace ${PLATFORM_NAMESPACE} --wait
   What stays is all data, metrics included, and every generated password.
-To remove that:  kubectl delete namespace ${PLATFORM_NAMESPACE}
-  What stays then is the definitions of monitoring.coreos.com, which others in the cluster may use.
+To remove that:  kubectl delete namespace ${PLATFORM_NAMESPACE}${rest}
 `;
 }
 

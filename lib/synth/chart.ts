@@ -47,18 +47,16 @@ export function writeChart(props: ChartProps): WrittenChart {
   const all = [...objects.values()].flat();
   const written = templates(objects);
   written.set('refusals.yaml', refusals());
-  written.set('NOTES.txt', notes(props.name, all));
+  written.set('NOTES.txt', notes(props.name, all, props.environment.monitoring));
 
   const files = new Map<string, string>([
     ['Chart.yaml', yaml(metadata(props) as unknown as Manifest)],
     ['values.yaml', '# There are none: what differs between clusters is an environment, in TypeScript.\n'],
-    ...(customResourceDefinitions().flatMap((text) => loadAll(text)) as Manifest[]).map(
-      (crd): [string, string] => [
-        // In one line, for Helm keeps it in every release.
-        `crds/${crd.metadata.name}.yaml`,
-        `${JSON.stringify(crd)}\n`,
-      ],
-    ),
+    ...definitions(props.environment).map((crd): [string, string] => [
+      // In one line, for Helm keeps it in every release.
+      `crds/${crd.metadata.name}.yaml`,
+      `${JSON.stringify(crd)}\n`,
+    ]),
     ...[...written].map(([name, text]): [string, string] => [`templates/${name}`, text]),
   ]);
   const releaseBytes = sizeOfRelease(files, all);
@@ -72,6 +70,11 @@ export function writeChart(props: ChartProps): WrittenChart {
 }
 
 const HEADER = '# Written by `npm run chart`. Change the TypeScript it comes from, not this file.\n';
+
+function definitions({ monitoring }: Environment): Manifest[] {
+  if (!monitoring.bringsDefinitions) return [];
+  return customResourceDefinitions().flatMap((text) => loadAll(text)) as Manifest[];
+}
 
 /**
  * The objects of the chart, file by file. They differ from those of `dist/`: the definitions and the release's own

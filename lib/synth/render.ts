@@ -45,6 +45,7 @@ export function render(
     subject,
     secrets: [...platform.foundation.secrets.generated, ...environment.externalSecrets],
     metrics: platform.observability.knownMetrics,
+    otherNamespaces: environment.monitoring.otherNamespaces,
   });
   return files;
 }

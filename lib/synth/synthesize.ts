@@ -24,7 +24,8 @@ export function synthesize(props: SynthesizeProps): void {
   const files = new Map<string, string>();
   refuseFolders(Object.keys(props.environments));
   for (const [folder, environment] of Object.entries(props.environments)) {
-    files.set(join(folder, DEFINITIONS_FILE), HEADER + customResourceDefinitions().join(''));
+    if (environment.monitoring.bringsDefinitions)
+      files.set(join(folder, DEFINITIONS_FILE), HEADER + customResourceDefinitions().join(''));
     for (const [file, objects] of render(folder, environment, props.pipelines)) {
       const tooLarge = checkSizes(objects);
       if (tooLarge.length > 0) throw new DefinitionErrors(`environment '${folder}' is too large:`, tooLarge);

@@ -2,8 +2,14 @@ import { type Manifest, podsOf, strings, title } from './manifests';
 
 const IN_CLUSTER = /\b([a-z0-9][-a-z0-9]*)\.([a-z0-9][-a-z0-9]*)\.svc\b(?:\.cluster\.local)?(?::(\d+))?/g;
 
-/** Every in-cluster address leads to a Service and a port of it; every address of MLflow is on its allow-list. */
-export function checkAddresses(manifests: readonly Manifest[]): string[] {
+/**
+ * Every in-cluster address leads to a Service and a port of it, but for those of other namespaces; every address of
+ * MLflow is on its allow-list.
+ */
+export function checkAddresses(
+  manifests: readonly Manifest[],
+  otherNamespaces: readonly string[] = [],
+): string[] {
   const services = manifests.filter(({ kind }) => kind === 'Service');
   const allowed = mlflowAllowList(manifests);
   return manifests.flatMap((manifest) =>
@@ -11,6 +17,7 @@ export function checkAddresses(manifests: readonly Manifest[]): string[] {
       [...text.matchAll(IN_CLUSTER)].flatMap(([address, name, namespace, port]) => {
         // The cluster itself makes the API server's Service.
         if (name === 'kubernetes' && namespace === 'default') return [];
+        if (otherNamespaces.includes(namespace!)) return [];
         const where = `${title(manifest)}: ${path} has '${address}'`;
         const service = services.find(
           ({ metadata }) => metadata.name === name && metadata.namespace === namespace,

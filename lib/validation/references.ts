@@ -10,8 +10,15 @@ export interface KnownSecret {
 }
 
 /** Whatever a pod, a monitor, a binding or a NetworkPolicy refers to exists, and has the key asked for. */
-export function checkReferences(manifests: readonly Manifest[], secrets: readonly KnownSecret[]): string[] {
-  const index = new Set(manifests.map(({ kind, metadata }) => key(kind, metadata.namespace, metadata.name)));
+export function checkReferences(
+  manifests: readonly Manifest[],
+  secrets: readonly KnownSecret[],
+  otherNamespaces: readonly string[] = [],
+): string[] {
+  const index = new Set([
+    ...manifests.map(({ kind, metadata }) => key(kind, metadata.namespace, metadata.name)),
+    ...otherNamespaces.map((name) => key('Namespace', undefined, name)),
+  ]);
   const pods = podsOf(manifests);
   return [
     ...pods.flatMap((pod) => [...checkPod(pod, manifests, index), ...checkPodSecrets(pod, secrets)]),

@@ -12,6 +12,8 @@ export interface ValidationContext {
   readonly subject: string;
   readonly secrets: readonly KnownSecret[];
   readonly metrics: ReadonlySet<string>;
+  /** Namespaces that somebody else made, with Services of theirs. @default - none */
+  readonly otherNamespaces?: readonly string[];
 }
 
 /**
@@ -23,8 +25,8 @@ export function validate(manifests: readonly Manifest[], context: ValidationCont
     ...checkContent(manifests),
     ...checkServices(manifests),
     ...checkMonitors(manifests),
-    ...checkReferences(manifests, context.secrets),
-    ...checkAddresses(manifests),
+    ...checkReferences(manifests, context.secrets, context.otherNamespaces),
+    ...checkAddresses(manifests, context.otherNamespaces),
     ...checkMetrics(manifests, context.metrics),
   ];
   if (violations.length > 0) throw new DefinitionErrors(`${context.subject} is wired wrongly:`, violations);

@@ -1,21 +1,28 @@
 import type { Construct } from 'constructs';
+import type { Workload } from '../kubernetes/workload';
 import type { Alert } from '../observability/alert';
 import type { Dashboard } from '../observability/dashboard';
 import type { Observability } from '../observability/observability';
 import type { Signal } from '../observability/signal';
-import { AIRFLOW_METRICS } from './airflow-metrics';
+import { type AirflowDurations, airflowDurations } from './airflow-durations';
+import { AIRFLOW_METRICS, AIRFLOW_TIMERS } from './airflow-metrics';
 
 export interface AirflowObservabilityProps {
   readonly observability: Observability;
+  /** @default - none: it pushes into Prometheus */
+  readonly exporter?: Workload;
 }
 
-/** Says what is worth knowing about the workflow engine. It pushes; nothing scrapes it. */
+/** Says what is worth knowing about the workflow engine. It has no metrics to fetch: it sends them. */
 export function airflowObservability(scope: Construct, props: AirflowObservabilityProps): void {
-  props.observability.watch(scope, {
+  const { observability, exporter } = props;
+  const durations = airflowDurations(observability.prometheus);
+  const metrics = [...AIRFLOW_METRICS, ...Object.values(AIRFLOW_TIMERS).flatMap(durations.metrics)];
+  observability.watch(scope, {
     system: 'airflow',
-    pushes: AIRFLOW_METRICS,
-    alerts: ALERTS,
-    dashboard: DASHBOARD,
+    ...(exporter ? { scrapes: [{ workload: exporter, port: 'metrics', metrics }] } : { pushes: metrics }),
+    alerts: alerts(durations),
+    dashboard: dashboard(durations),
   });
 }
 
@@ -38,21 +45,21 @@ const importErrors: Signal = {
   as: 'stat',
 };
 
-export const failedRuns: Signal = {
+export const failedRuns = (durations: AirflowDurations): Signal => ({
   name: 'Failed runs in the last hour',
   description: 'Runs of a DAG that ended in failure.',
   unit: 'short',
-  expr: endedWithinAnHour('airflow_dagrun_duration_failed_milliseconds'),
+  expr: endedWithinAnHour(durations, AIRFLOW_TIMERS.failedRun),
   by: ['dag_id'],
-};
+});
 
-export const succeededRuns: Signal = {
+export const succeededRuns = (durations: AirflowDurations): Signal => ({
   name: 'Successful runs in the last hour',
   description: 'Runs of a DAG that ended in success.',
   unit: 'short',
-  expr: endedWithinAnHour('airflow_dagrun_duration_success_milliseconds'),
+  expr: endedWithinAnHour(durations, AIRFLOW_TIMERS.successfulRun),
   by: ['dag_id'],
-};
+});
 
 export const runningRuns: Signal = {
   name: 'Runs under way',
@@ -76,7 +83,7 @@ const starvingTasks: Signal = {
   expr: 'max(airflow_scheduler_tasks_starving)',
 };
 
-const ALERTS: Alert[] = [
+const alerts = (durations: AirflowDurations): Alert[] => [
   {
     name: 'AirflowSchedulerDown',
     expr: `${schedulerBeats.expr} == 0`,
@@ -107,7 +114,7 @@ const ALERTS: Alert[] = [
   },
   {
     name: 'AirflowRunFailed',
-    expr: `${failedRuns.expr} > 0`,
+    expr: `${failedRuns(durations).expr} > 0`,
     for: '1m',
     severity: 'warning',
     summary: 'A run of {{ $labels.dag_id }} failed within the last hour.',
@@ -121,7 +128,7 @@ const ALERTS: Alert[] = [
   },
 ];
 
-const DASHBOARD: Dashboard = {
+const dashboard = (durations: AirflowDurations): Dashboard => ({
   uid: 'mlops-airflow',
   title: 'Airflow',
   description: 'The workflow engine that runs every step.',
@@ -133,13 +140,13 @@ const DASHBOARD: Dashboard = {
     {
       title: 'Runs',
       signals: [
-        succeededRuns,
-        failedRuns,
+        succeededRuns(durations),
+        failedRuns(durations),
         {
           name: 'Mean length of a run',
           description: 'Mean time from start to end of the successful runs of the last hour.',
-          unit: 'ms',
-          expr: 'max by (dag_id) (histogram_avg(increase(airflow_dagrun_duration_success_milliseconds[1h])))',
+          unit: durations.unit,
+          expr: `max by (dag_id) (${durations.meanIn(AIRFLOW_TIMERS.successfulRun, '1h')})`,
           by: ['dag_id'],
         },
         retrainingRuns,
@@ -178,8 +185,8 @@ const DASHBOARD: Dashboard = {
         {
           name: 'Scheduler loop',
           description: 'Mean time of one round of the scheduler. Tasks start late when it grows.',
-          unit: 'ms',
-          expr: 'histogram_avg(sum(rate(airflow_scheduler_scheduler_loop_duration_milliseconds[5m])))',
+          unit: durations.unit,
+          expr: durations.meanOfAll(AIRFLOW_TIMERS.schedulerLoop, '5m'),
         },
         {
           name: 'Time to read all DAG files',
@@ -190,7 +197,7 @@ const DASHBOARD: Dashboard = {
       ],
     },
   ],
-};
+});
 
 /**
  * A process that hangs still pushes its last count, so that only growth is a sign of life.
@@ -207,9 +214,10 @@ function beats(metric: string, name: string, does: string): Signal {
 }
 
 /** A series begins with its first run, of which an increase knows nothing: there, its whole count. */
-function endedWithinAnHour(metric: string): string {
+function endedWithinAnHour(durations: AirflowDurations, timer: string): string {
+  const [series] = durations.metrics(timer);
   return (
-    `sum by (dag_id) ((histogram_count(${metric}) unless ${metric} offset 1h) ` +
-    `or histogram_count(increase(${metric}[1h])))`
+    `sum by (dag_id) ((${durations.count(timer)} unless ${series} offset 1h) ` +
+    `or ${durations.countIn(timer, '1h')})`
   );
 }

@@ -1,4 +1,4 @@
-import type { Endpoint, EnvValue } from '../kubernetes/connection';
+import type { EnvValue } from '../kubernetes/connection';
 import { ENVIRONMENT } from '../definitions/names';
 import type { SecretRef } from '../definitions/secret-ref';
 
@@ -11,14 +11,18 @@ export interface AirflowSettings {
   /** URL at which a person opens MLflow. */
   readonly mlflowPage: string;
   readonly logBucket: string;
-  readonly prometheus: Endpoint;
+  /** Where alerts are asked for. */
+  readonly prometheusUrl: string;
+  /** What alerts of the platform match. @default - what our own Prometheus makes of them */
+  readonly prometheusMatcher?: string;
+  /** What makes its programs send metrics. */
+  readonly metrics: Readonly<Record<string, EnvValue>>;
   readonly parallelism: number;
 }
 
 /** Airflow's configuration, the same for every component. The kubelet replaces `$(NAME)` by the variable's value. */
 export function airflowSettings(settings: AirflowSettings): Record<string, EnvValue> {
-  const { keys, prometheus } = settings;
-  const prometheusUrl = `http://${prometheus.host}:${prometheus.port}`;
+  const { keys } = settings;
   return {
     AIRFLOW__API__BASE_URL: settings.ingressUrl,
     AIRFLOW__API__SECRET_KEY: keys.key('api-secret-key'),
@@ -45,7 +49,6 @@ export function airflowSettings(settings: AirflowSettings): Record<string, EnvVa
     AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID: 'object_store',
     // Legacy names contain the name of the DAG, so that each DAG would add new metrics.
     AIRFLOW__METRICS__LEGACY_NAMES_ON: 'False',
-    AIRFLOW__METRICS__OTEL_ON: 'True',
     AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK: 'True',
     AIRFLOW__USAGE_DATA_COLLECTION__ENABLED: 'False',
     AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT: '60',
@@ -62,8 +65,19 @@ export function airflowSettings(settings: AirflowSettings): Record<string, EnvVa
     CONNECTION_CHECK_MAX_COUNT: '0',
     // The DAGs link to MLflow's page, and ask Prometheus for firing alerts.
     [ENVIRONMENT.mlflowPageUrl]: settings.mlflowPage,
-    [ENVIRONMENT.prometheusUrl]: prometheusUrl,
-    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${prometheusUrl}/api/v1/otlp/v1/metrics`,
+    [ENVIRONMENT.prometheusUrl]: settings.prometheusUrl,
+    ...(settings.prometheusMatcher === undefined
+      ? {}
+      : { [ENVIRONMENT.prometheusMatcher]: settings.prometheusMatcher }),
+    ...settings.metrics,
+  };
+}
+
+/** Makes Airflow push its metrics over OTLP. */
+export function otlpSettings(url: string): Record<string, EnvValue> {
+  return {
+    AIRFLOW__METRICS__OTEL_ON: 'True',
+    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: url,
     // Seconds. While Prometheus is away, every process waits this long at its end, a task's as well.
     OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: '3',
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',

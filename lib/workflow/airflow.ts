@@ -18,7 +18,8 @@ import type { Secrets } from '../foundation/secrets';
 import type { Observability } from '../observability/observability';
 import { airflowObservability } from './airflow-observability';
 import { DagFiles } from './dag-files';
-import { airflowSettings } from './airflow-settings';
+import { airflowSettings, otlpSettings } from './airflow-settings';
+import { AirflowStatsd } from './airflow-statsd';
 import { StepPods } from './step-pods';
 
 export interface AirflowProps {
@@ -64,13 +65,17 @@ export class Airflow extends ManifestFile {
       'fernet-key': 'fernet',
       'jwt-secret': 'password',
     });
+    const { prometheus } = props.observability;
+    const statsd = prometheus.otlpUrl === undefined ? new AirflowStatsd(this, 'statsd') : undefined;
     this.env = airflowSettings({
       keys,
       ingressUrl: ingressUrl('airflow', props.ingress),
       apiServer: `http://${API_SERVER}.${this.namespace}.svc:${API_PORT}`,
       mlflowPage: ingressUrl('mlflow', props.ingress),
       logBucket: props.objectStore.bucket('airflow-logs'),
-      prometheus: props.observability.prometheus(),
+      prometheusUrl: prometheus.url,
+      prometheusMatcher: prometheus.shared ? prometheus.matcher : undefined,
+      metrics: statsd ? statsd.settings : otlpSettings(prometheus.otlpUrl!),
       parallelism: props.parallelism ?? 8,
     });
     this.stepPods = new StepPods(this, 'step-pods', {
@@ -136,7 +141,8 @@ export class Airflow extends ManifestFile {
     const logs = props.objectStore.client({ name: 'airflow', buckets: { 'airflow-logs': 'write' } });
     for (const workload of [this.apiServer, scheduler, dagProcessor, triggerer]) {
       workload.uses(database, logs);
-      props.observability.prometheus().open(workload.networkPolicy);
+      props.observability.reaches(workload.networkPolicy);
+      statsd?.exporter.endpoint('statsd').open(workload.networkPolicy);
       if (workload !== this.apiServer) this.apiServer.endpoint('http').open(workload.networkPolicy);
     }
     // The api-server shows the logs of tasks that still run.
@@ -148,7 +154,7 @@ export class Airflow extends ManifestFile {
       name: 'airflow',
       login: { user: 'admin', password: keys.key('admin-password') },
     });
-    airflowObservability(this, props);
+    airflowObservability(this, { observability: props.observability, exporter: statsd?.exporter });
   }
 
   /** A sidecar that deletes old runs of the watch DAGs. There is a new run every few minutes. */

@@ -79,8 +79,10 @@ def watch(of: Pipeline) -> DAG:
         def drift(*, inlet_events: Any, outlet_events: Any, ti: Any) -> None:
             """Emit the event by succeeding, or skip the task, which emits none."""
             try:
+                matcher = os.environ.get(ENVIRONMENT.prometheus_matcher, watching.OWN_SERIES)
                 alerts = watching.ask(
-                    os.environ[ENVIRONMENT.prometheus_url], watching.question(of.name, of.on_drift)
+                    os.environ[ENVIRONMENT.prometheus_url],
+                    watching.question(of.name, of.on_drift, matcher),
                 )
             except watching.Unanswered as reason:
                 # Skipped instead of failed: a failed run every few minutes would hide other failures, and

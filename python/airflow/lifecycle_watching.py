@@ -36,20 +36,24 @@ class Verdict:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-def question(model: str, on_drift: bool) -> str:
+OWN_SERIES = f'{MONITORED_NAMESPACE_LABEL}=""'
+"""PromQL matcher for the platform's series and alerts in its own Prometheus."""
+
+
+def question(model: str, on_drift: bool, matcher: str = OWN_SERIES) -> str:
     """Return the PromQL query for the alerts that fire for the serving version of `model`.
 
     The join with the serving version is needed because alerts of an earlier version go on firing for a while.
-    The matcher on MONITORED_NAMESPACE_LABEL leaves out series and alerts of namespaces outside the platform,
-    which may have the same names.
+    The matcher leaves out series and alerts of namespaces outside the platform, which may have the same names.
 
     Args:
         model: The pipeline's name.
         on_drift: Whether drift alerts count. The alert on the model's error always counts; it exists only if
             the pipeline is to be retrained on errors.
+        matcher: PromQL matcher for the platform's series and alerts.
     """
     names = "|".join([*((ALERTS.drift, ALERTS.prediction_drift) if on_drift else ()), ALERTS.error])
-    ours = f'model="{model}", {MONITORED_NAMESPACE_LABEL}=""'
+    ours = f'model="{model}", {matcher}'
     firing = f'ALERTS{{alertstate="firing", alertname=~"{names}", {ours}}}'
     return f"{firing} and on (model, version) ({METRICS.model_serving.name}{{{ours}}} == 1)"
 

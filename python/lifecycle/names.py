@@ -65,6 +65,7 @@ class Environment:
     mlflow_page_url: str
     model_repository: str
     models_bucket: str
+    prometheus_matcher: str
     prometheus_url: str
     source_database_url: str
     trace_dir: str

@@ -58,6 +58,13 @@ def test_asks_for_the_alerts_of_the_version_that_serves() -> None:
     )
 
 
+def test_asks_for_alerts_of_the_platform_where_somebody_else_runs_prometheus() -> None:
+    assert question("trips", on_drift=False, matcher='namespace=~"a|b"') == (
+        'ALERTS{alertstate="firing", alertname=~"ModelError", model="trips", namespace=~"a|b"} '
+        'and on (model, version) (mlops_model_serving{model="trips", namespace=~"a|b"} == 1)'
+    )
+
+
 def test_drift_alerts_do_not_count_if_the_pipeline_says_so() -> None:
     assert 'alertname=~"ModelError"' in question("trips", on_drift=False)
 

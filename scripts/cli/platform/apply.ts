@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Manifest } from '../../../lib/validation/manifests';
 import { DEFINITIONS_FILE } from '../../../lib/synth/custom-resource-definitions';
 import { applierObjects, removeApplier } from './applier';
-import { planDefinitions, presentDefinitions } from './definitions';
+import { planDefinitions, presentDefinitions, refuseUndefined } from './definitions';
 import { Failure } from '../../command';
 import { kubectl, send, tryKubectl } from './kubectl';
 import { appliedFiles, appliedObjects, customResources } from './manifests';
@@ -15,7 +15,7 @@ const SECONDS_TO_ESTABLISH = 60;
  * Applies a folder: the definitions first, and the rest once their kinds are known. kubectl looks up the kind of every
  * object before it sends the first, so that both in one apply fail on a fresh cluster.
  * @returns kubectl's lines, one an object
- * @throws Failure before anything is applied, where somebody else's definitions would be replaced
+ * @throws Failure before anything is applied, where somebody else's definitions would be replaced or nobody's are there
  */
 export async function applyFolder(folder: string): Promise<string[]> {
   const { apply, leave, absent } = plan(appliedObjects(folder));
@@ -54,7 +54,9 @@ export function dryRun(folder: string): number {
 
 function plan(objects: readonly Manifest[]) {
   const definitions = objects.filter(({ kind }) => kind === 'CustomResourceDefinition');
-  return planDefinitions(definitions, definitions.length > 0 ? presentDefinitions() : []);
+  const present = presentDefinitions();
+  refuseUndefined(customResources(objects), [...definitions.map(({ metadata }) => metadata), ...present]);
+  return planDefinitions(definitions, present);
 }
 
 /** Waits until kubectl finds the kinds, which the API server lists a moment after the definitions are established. */

@@ -65,6 +65,33 @@ export function planDefinitions(wanted: readonly Manifest[], present: readonly P
   };
 }
 
+/**
+ * Custom resources need a definition: of the folder, or in an environment with somebody else's Prometheus, theirs.
+ * @throws Failure with the definitions that there are not
+ */
+export function refuseUndefined(
+  customResources: readonly Manifest[],
+  defined: readonly { readonly name: string }[],
+): void {
+  const needed = [...new Set(customResources.map(definitionOf))].sort();
+  const missing = needed.filter((name) => !defined.some((each) => each.name === name));
+  if (missing.length === 0) return;
+  throw new Failure(
+    [
+      'this environment is watched by a Prometheus that somebody else runs, and the cluster lacks what its operator ' +
+        'would have brought. Nothing was applied. There is no definition of',
+      ...missing.map((name) => `  ${name}`),
+      'Install that Prometheus and its operator first (kube-prometheus-stack, say), or take Monitoring.existing out of ' +
+        'the environment, and the platform brings its own.',
+    ].join('\n'),
+  );
+}
+
+/** `servicemonitors.monitoring.coreos.com`. The plural of each of these kinds is regular. */
+function definitionOf({ apiVersion, kind }: Manifest): string {
+  return `${kind.toLowerCase()}${kind.endsWith('s') ? 'es' : 's'}.${apiVersion.split('/')[0]}`;
+}
+
 function versionOf({ metadata }: Manifest): string {
   return metadata.annotations?.[VERSION] ?? '';
 }
@@ -88,6 +115,7 @@ function refusal(pairs: readonly { ours: Manifest; theirs: Present }[]): string 
     'the cluster has definitions of a Prometheus operator that are not replaced by ours. Nothing was applied:',
     ...lines,
     "Where a newer release of this platform runs here, deploy with that. Somebody else's Prometheus operator needs " +
-      'its definitions: use a cluster without one, or one whose operator is of our version.',
+      'its definitions: let its Prometheus watch the platform (monitoring: Monitoring.existing({ … }) in the ' +
+      'environment, docs/existing-prometheus.md), or use a cluster without one.',
   ].join('\n');
 }

@@ -7,11 +7,11 @@ import { applyPipeline, NODE, taxi } from '../support/pipelines';
 import { cluster, npm, PLATFORM } from '../support/platform';
 import { ask as askOf } from '../support/programs';
 import { query, until } from '../support/prometheus';
-import { said, startStep, stepStopped } from '../support/step';
+import { said, stepStopped } from '../support/step';
+import { startTraffic as startTrafficOf } from '../support/traffic';
 
 const ROOT = join(__dirname, '../../..');
 const MODEL = 'trip-duration';
-const TRAFFIC = readFileSync(join(__dirname, '../support/traffic.py'), 'utf8');
 const STEPS = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
 
 /** One request in ten is sampled, so these clients make about 7,000 sampled rows a minute. */
@@ -259,31 +259,13 @@ function ask<T>(program: string, ...args: string[]): T {
 function startTraffic(
   name: string,
   month: string,
-  { clients, rows = 8 }: { clients: number; rows?: number },
+  { clients, rows }: { clients: number; rows?: number },
 ): void {
   const { champion, previous } = ask<Lineage>('lineage', MODEL).aliases;
   const models = [champion, previous].flatMap((version) =>
     version === undefined ? [] : [`${version}=${MODEL}/versions/${version}/model.onnx`],
   );
-  const data = `http://${NODE}/green_tripdata_${month}.parquet`;
-  const options = [
-    '--data',
-    data,
-    '--seconds',
-    '3600',
-    '--clients',
-    String(clients),
-    '--rows',
-    String(rows),
-    '--pause',
-    '0.1',
-  ];
-  startStep(MODEL, name, TRAFFIC, ...options, '--models', ...models);
-  until(
-    () => cluster.try(['logs', '--namespace=mlops-steps', `pod/${name}`]).output,
-    (log) => log.includes('asking'),
-    120,
-  );
+  startTrafficOf(MODEL, name, { month, clients, rows, models });
 }
 
 function published(month: string) {

@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
 import { laptop } from '../../../environments/laptop';
-import { definePipeline, loadPipelines, type PipelineProps, synthesize } from '../../../lib';
+import {
+  definePipeline,
+  type Environment,
+  loadPipelines,
+  type PipelineProps,
+  synthesize,
+} from '../../../lib';
 import { FILES as FILE_NAMES } from '../../../lib/definitions/names';
 import type { LoadedPipeline } from '../../../lib/pipeline/pipeline';
 import type { PipelineSpec } from '../../../lib/pipeline/spec';
@@ -47,14 +53,19 @@ export function taxi(change: Partial<PipelineProps> = {}): LoadedPipeline {
 
 /** Synthesizes the laptop with these pipelines. @returns the new dist/, with the folder `laptop` in it */
 export function synthesizeLaptop(...pipelines: LoadedPipeline[]): string {
+  return synthesizeAs(laptop, ...pipelines);
+}
+
+/** Synthesizes an environment in the laptop's place. */
+export function synthesizeAs(environment: Environment, ...pipelines: LoadedPipeline[]): string {
   const outdir = mkdtempSync(join(tmpdir(), 'dist-'));
-  synthesize({ environments: { laptop }, pipelines, outdir: join(outdir, 'dist') });
+  synthesize({ environments: { laptop: environment }, pipelines, outdir: join(outdir, 'dist') });
   return join(outdir, 'dist');
 }
 
 /** Applies the file of one pipeline. */
-export function applyPipeline(pipeline: LoadedPipeline): void {
-  cluster.kubectl('apply', '--filename', fileOf(pipeline));
+export function applyPipeline(pipeline: LoadedPipeline, environment = laptop): void {
+  cluster.kubectl('apply', '--filename', fileOf(pipeline, environment));
 }
 
 /** Deletes the objects of one pipeline's file. Its data and its versions stay in the object store and in MLflow. */
@@ -69,6 +80,6 @@ export function specOf(pipeline: LoadedPipeline): PipelineSpec {
   return JSON.parse(data[FILE_NAMES.spec]!) as PipelineSpec;
 }
 
-function fileOf(pipeline: LoadedPipeline): string {
-  return join(synthesizeLaptop(pipeline), 'laptop', `60-pipeline-${pipeline.definition.name}.yaml`);
+function fileOf(pipeline: LoadedPipeline, environment = laptop): string {
+  return join(synthesizeAs(environment, pipeline), 'laptop', `60-pipeline-${pipeline.definition.name}.yaml`);
 }

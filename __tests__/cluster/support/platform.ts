@@ -19,8 +19,8 @@ export function secret(name: string, key: string): string {
 }
 
 /** The address of a Service inside the node. */
-export function serviceUrl(name: string, port: number): string {
-  const { spec } = cluster.get<{ spec: { clusterIP: string } }>(`service/${name}`, PLATFORM);
+export function serviceUrl(name: string, port: number, namespace = PLATFORM): string {
+  const { spec } = cluster.get<{ spec: { clusterIP: string } }>(`service/${name}`, namespace);
   return `http://${spec.clusterIP}:${port}`;
 }
 

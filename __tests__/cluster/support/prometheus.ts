@@ -4,17 +4,18 @@ import { cluster, serviceUrl } from './platform';
 /**
  * Asks the API of the Prometheus in the cluster.
  * @param path below /api/v1/
+ * @param url of another than the platform's own
  * @returns what is under `data` in its answer
  * @throws Error when Prometheus refuses
  */
-export function prometheus<T>(path: string): T {
+export function prometheus<T>(path: string, url = serviceUrl('prometheus', 9090)): T {
   const answer = cluster.enter(
     'curl',
     '--silent',
     '--show-error',
     '--max-time',
     '30',
-    `${serviceUrl('prometheus', 9090)}/api/v1/${path}`,
+    `${url}/api/v1/${path}`,
   );
   const { status, data, error } = JSON.parse(answer) as { status: string; data: T; error?: string };
   if (status !== 'success') throw new Error(`Prometheus refuses ${path}: ${error}`);
@@ -28,8 +29,8 @@ export interface Sample {
 }
 
 /** The series of a PromQL expression, with their values now. */
-export function query(expression: string): Sample[] {
-  return prometheus<{ result: Sample[] }>(`query?query=${encodeURIComponent(expression)}`).result;
+export function query(expression: string, url?: string): Sample[] {
+  return prometheus<{ result: Sample[] }>(`query?query=${encodeURIComponent(expression)}`, url).result;
 }
 
 /** Looks once a second until what it sees is as wanted or `seconds` are over, and returns what it saw last. */

@@ -1,3 +1,4 @@
+import { STEPS } from '../../../lib/definitions/names';
 import { ended, tasks, trigger } from '../support/airflow';
 import { report, timed } from '../support/cluster';
 import { NAME, patient, removePipeline, startPipeline, versions } from '../support/ever-better';
@@ -5,7 +6,7 @@ import { cluster } from '../support/platform';
 import { kill, pod } from '../support/processes';
 import { until } from '../support/prometheus';
 
-const STAGES = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
+const STAGES = Object.values(STEPS.run);
 
 /** The programs to kill: the labels of the pod, and the container. `step` is the pod of the stage itself. */
 const PROGRAMS: [system: string, component: string, container: string][] = [

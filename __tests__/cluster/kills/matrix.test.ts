@@ -1,3 +1,4 @@
+import { OBJECT_STORE } from '../../support/object-store';
 import { STEPS } from '../../../lib/definitions/names';
 import { ended, tasks, trigger } from '../support/airflow';
 import { report, timed } from '../support/cluster';
@@ -14,7 +15,7 @@ const PROGRAMS: [system: string, component: string, container: string][] = [
   ['airflow', 'scheduler', 'scheduler'],
   ['step', 'pod', 'base'],
   ['mlflow', 'server', 'server'],
-  ['minio', 'server', 'server'],
+  [OBJECT_STORE.name, 'server', 'server'],
   ['triton', 'server', 'model-sync'],
   ['airflow', 'triggerer', 'triggerer'],
   ['airflow', 'api-server', 'api-server'],

@@ -20,6 +20,7 @@ import { escapeTemplate, templates } from '../lib/synth/chart-template';
 import { appliedObjects } from '../scripts/cli/platform/manifests';
 import { filesOf } from './support/dist';
 import { TRIP } from './support/trip';
+import { OBJECT_STORE } from './support/object-store';
 
 const ROOT = join(__dirname, '..');
 const laptop = defineEnvironment({});
@@ -105,9 +106,9 @@ describe('the chart', () => {
       ({ metadata }) => metadata.annotations?.['helm.sh/resource-policy'] === 'keep',
     );
     expect(kept.map(title).sort()).toEqual(
-      ['grafana-data', 'minio-data', 'postgres-data'].map(
-        (name) => `PersistentVolumeClaim ${PLATFORM_NAMESPACE}/${name}`,
-      ),
+      ['grafana-data', OBJECT_STORE.claim, 'postgres-data']
+        .sort()
+        .map((name) => `PersistentVolumeClaim ${PLATFORM_NAMESPACE}/${name}`),
     );
     for (const claim of claims.filter((each) => !kept.includes(each)))
       expect(claim.metadata.namespace).toBe('mlops-steps');

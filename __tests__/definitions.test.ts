@@ -11,7 +11,7 @@ import {
   SecretRef,
 } from '../lib';
 import { DataCollection } from '../lib/collection/data-collection';
-import { batchPeriod, type SourceDefinition } from '../lib/collection/source';
+import { batchPeriod, type SourceDefinition, sourceSpec } from '../lib/collection/source';
 import { ManifestFile } from '../lib/kubernetes/manifest-file';
 import { Workload } from '../lib/kubernetes/workload';
 import { render } from '../lib/synth/render';
@@ -709,6 +709,21 @@ describe('a definition', () => {
     { type: 'python', period: 'month', until: '2024-01' },
   ])('may come from $type', (source) => {
     expect(definePipeline({ ...MINIMAL, source }).source).toMatchObject(source);
+  });
+
+  test.each([
+    ['{{ year }}.csv', 'year'],
+    ['{{ year }}/{{ month }}.csv', 'month'],
+    ['{{ date }}/{{ year }}', 'date'],
+    ['{{hour}}', 'hour'],
+  ])('has batches as long as the finest placeholder of %s says: %s', (template, period) => {
+    for (const source of [
+      { type: 'http', url: `https://example.com/${template}` },
+      { type: 's3', prefix: `incoming/${template}` },
+    ] as const) {
+      const { source: defined } = definePipeline({ ...MINIMAL, source });
+      expect(sourceSpec(defined, 'data')).toMatchObject({ type: source.type, period });
+    }
   });
 
   test('is refused where its source has an unknown type and was never checked', () => {

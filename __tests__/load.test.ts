@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { loadPipelines } from '../lib';
+import { SOURCE_TYPES } from '../lib/collection/source';
 import { TRIP } from './support/trip';
 
 let folder: string;
@@ -82,7 +83,7 @@ describe('the pipelines of a folder are refused', () => {
       {
         'pipeline.ts': `export const pipeline = ${JSON.stringify({ ...TRIP, name: 'trip', source: { type: 'ftp' } })};`,
       },
-      'source.type: must be one of http, s3, sql, python, got "ftp"',
+      `source.type: must be one of ${SOURCE_TYPES.join(', ')}, got "ftp"`,
     ],
     [
       'with a name in the place of a definition',

@@ -15,6 +15,7 @@ import { existingMonitoringSchema } from '../lib/monitoring/existing-prometheus'
 import { page, REFERENCE, sections } from '../scripts/generate/reference';
 import { objectsOf } from './support/dist';
 import { TRIP } from './support/trip';
+import { OBJECT_STORE } from './support/object-store';
 
 const all = sections();
 const rows = all.flatMap((section) => section.props.map((prop) => ({ section, prop })));
@@ -35,9 +36,9 @@ const filledIn: Record<string, unknown> = {
     secretName: 'trips',
   }),
   PythonSource: source({ type: 'python', period: 'month' }),
-  'Database.inCluster({ … })': { storage: claimOf('postgres') },
+  'Database.inCluster({ … })': { storage: claimOf('postgres-data') },
   'Database.external({ … })': { port: externalPort() },
-  'ObjectStore.inCluster({ … })': { storage: claimOf('minio') },
+  'ObjectStore.inCluster({ … })': { storage: claimOf(OBJECT_STORE.claim) },
   'ObjectStore.external({ … })': { region: externalRegion() },
   'Accelerator.nvidia({ … })': Accelerator.nvidia(),
   'Monitoring.own({ … })': ownMonitoring(),
@@ -125,7 +126,7 @@ function value({ section, prop }: Row): unknown {
 /** The size of the volume that a default environment gives to a server, as in `10Gi`. */
 function claimOf(name: string): string {
   const claim = objectsOf('laptop').find(
-    ({ kind, metadata }) => kind === 'PersistentVolumeClaim' && metadata.name === `${name}-data`,
+    ({ kind, metadata }) => kind === 'PersistentVolumeClaim' && metadata.name === name,
   ) as { spec: { resources: { requests: { storage: string } } } } | undefined;
   return claim!.spec.resources.requests.storage;
 }

@@ -4,7 +4,7 @@ import { NetworkPolicy } from '../kubernetes/network-policy';
 import { ENVIRONMENT, LABELS, STEPS } from '../definitions/names';
 import { SecretRef } from '../definitions/secret-ref';
 import { type DataSchemaDefinition, dataSchemaSpecSchema } from './schema';
-import { type SourceDefinition, sourceSpecSchema, type SqlSource, unknownSource } from './source';
+import { type SourceDefinition, sourceSpec, sourceSpecSchema, type SqlSource } from './source';
 
 export interface DataCollectionProps {
   /** Name of the pipeline. */
@@ -61,26 +61,6 @@ export class DataCollection extends Construct {
         pods: { [LABELS.pipeline]: props.name, [LABELS.step]: STEPS.run.collect },
       }).allowToOutside(source.port);
     }
-  }
-}
-
-/**
- * The source as the step `collect` reads it.
- * @throws DefinitionError for a type that it does not know.
- */
-function sourceSpec(source: SourceDefinition, bucket: string): z.output<typeof sourceSpecSchema> {
-  switch (source.type) {
-    case 's3':
-      return { ...source, bucket };
-    case 'http':
-    case 'python':
-      return source;
-    case 'sql': {
-      const { secretName: _secretName, port: _port, ...read } = source;
-      return read;
-    }
-    default:
-      throw unknownSource(source);
   }
 }
 

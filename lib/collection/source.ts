@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { DefinitionError } from '../definitions/definition-error';
 import { filledIn } from '../definitions/filled-in';
-import { PERIOD_PATTERNS } from '../definitions/names';
+import { FUNCTIONS, PERIOD_PATTERNS } from '../definitions/names';
 import { rules } from '../definitions/rules';
 
 /** When the data of a period is published, and which period is the last. Every type of source has these props. */
@@ -173,13 +173,48 @@ export const sourceSchema = z
 /** Checked, with its defaults filled in. */
 export type SourceDefinition = z.output<typeof sourceSchema>;
 
-/** A source as the step `collect` reads it: with the bucket of its files, and without the login of its database. */
+/** What a source of each type needs of model.py, besides what every pipeline does. */
+export const SOURCE_FUNCTIONS: Readonly<Record<Source['type'], readonly string[]>> = {
+  http: [],
+  s3: [],
+  sql: [],
+  python: [FUNCTIONS.collect],
+};
+
+/** What a source may be. */
+export const SOURCE_TYPES = Object.keys(SOURCE_FUNCTIONS);
+
+/**
+ * A source as the step `collect` reads it: each says how much time a batch spans, files name their bucket, and a
+ * database comes without its login.
+ */
 export const sourceSpecSchema = z.discriminatedUnion('type', [
-  filledIn(http),
-  filledIn(s3).extend({ bucket: z.string() }),
+  filledIn(http).extend({ period: z.enum(PERIODS) }),
+  filledIn(s3).extend({ period: z.enum(PERIODS), bucket: z.string() }),
   filledIn(sql).omit({ secretName: true, port: true }),
   filledIn(python),
 ]);
+
+/**
+ * The source as the step `collect` reads it.
+ * @throws DefinitionError for a type that it does not know.
+ */
+export function sourceSpec(source: SourceDefinition, bucket: string): z.output<typeof sourceSpecSchema> {
+  switch (source.type) {
+    case 'http':
+      return { ...source, period: batchPeriod(source) };
+    case 's3':
+      return { ...source, period: batchPeriod(source), bucket };
+    case 'sql': {
+      const { secretName: _secretName, port: _port, ...read } = source;
+      return read;
+    }
+    case 'python':
+      return source;
+    default:
+      throw unknownSource(source);
+  }
+}
 
 /** A text with at least one placeholder for the batch's period, and with no other placeholder. */
 function template() {
@@ -220,9 +255,9 @@ type SourcePeriod =
   | Pick<SqlSource | PythonSource, 'type' | 'period'>;
 
 /** The error for an unknown type. It takes `never`, so that a `switch` that lacks a type of source does not compile. */
-export function unknownSource(source: never): DefinitionError {
-  const types = [http, s3, sql, python].map(({ shape }) => shape.type.value).join(', ');
-  return new DefinitionError('source.type', `must be one of ${types}`, (source as { type?: unknown }).type);
+function unknownSource(source: never): DefinitionError {
+  const { type } = source as { type?: unknown };
+  return new DefinitionError('source.type', `must be one of ${SOURCE_TYPES.join(', ')}`, type);
 }
 
 /** The shortest period among the placeholders of a text, which must have at least one. */

@@ -2,20 +2,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { DefinitionErrors, show } from '../definitions/definition-error';
 import { FILES, FUNCTIONS } from '../definitions/names';
-import type { Source } from '../collection/source';
+import { type Source, SOURCE_FUNCTIONS } from '../collection/source';
 import { definePipeline, type PipelineDefinition } from './definition';
 import type { LoadedPipeline } from './pipeline';
 
 /** The functions that every model.py must define. */
 const REQUIRED_FUNCTIONS = [FUNCTIONS.features, FUNCTIONS.train];
-
-/** What a source of each type needs of model.py besides. */
-const SOURCE_FUNCTIONS: Readonly<Record<Source['type'], readonly string[]>> = {
-  http: [],
-  s3: [],
-  sql: [],
-  python: [FUNCTIONS.collect],
-};
 
 /**
  * Loads every pipeline of a folder, sorted by name. A pipeline is a folder `<name>` with `pipeline.ts`, which exports

@@ -8,7 +8,7 @@ from typing import cast
 
 from lifecycle.exits import PermanentError
 from lifecycle.names import PERIODS
-from lifecycle.spec import Granularity, HttpSource, S3Source, Source
+from lifecycle.spec import Granularity, Source
 
 FORMATS: dict[Granularity, str] = {"year": "%Y", "month": "%Y-%m", "date": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
 """The strftime format of each granularity in names.PERIODS, from the coarsest to the finest."""
@@ -77,24 +77,6 @@ class Period:
         return PLACEHOLDER.sub(filled, template)
 
 
-def granularity_of(source: Source) -> Granularity:
-    """Return the length of this source's batches; for a URL or prefix template, its finest placeholder.
-
-    Raises:
-        PermanentError: The template has no placeholder.
-    """
-    if not isinstance(source, HttpSource | S3Source):
-        return source.period
-    template = source.url if isinstance(source, HttpSource) else source.prefix
-    quoted = set(PLACEHOLDER.findall(template))
-    finest = [granularity for granularity in FORMATS if granularity in quoted][-1:]
-    if not finest:
-        raise PermanentError(
-            f"{template!r} quotes no period, as in {{{{ month }}}}: every batch would be the same"
-        )
-    return finest[0]
-
-
 def batch_of(moment: datetime, source: Source) -> str:
     """Return the newest batch that is published at `moment`.
 
@@ -102,10 +84,9 @@ def batch_of(moment: datetime, source: Source) -> str:
     the source's `until`.
     """
     months = source.months_until_published
-    granularity = granularity_of(source)
     # later_by turns days 29 to 31 into the last day of a shorter month, so going back may end up to three
     # days too early. The search starts four days later and steps back.
-    period = Period.around(later_by(moment, -months) + timedelta(days=4), granularity)
+    period = Period.around(later_by(moment, -months) + timedelta(days=4), source.period)
     while later_by(period.end, months) > moment:
         period = period.before
     return min(period, newest(source) or period, key=lambda each: each.start).batch
@@ -119,10 +100,9 @@ def period_of(batch: str, source: Source) -> Period:
             it is newer than the source's last batch.
     """
     period = Period.of(batch)
-    wanted = granularity_of(source)
-    if period.granularity != wanted:
+    if period.granularity != source.period:
         raise PermanentError(
-            f"batch {batch} is of the kind '{period.granularity}', this source has '{wanted}'"
+            f"batch {batch} is of the kind '{period.granularity}', this source has '{source.period}'"
         )
     last = newest(source)
     if last is not None and period.start > last.start:
@@ -137,7 +117,7 @@ def newest(source: Source) -> Period | None:
     if source.until is None:
         return None
     end = Period.of(source.until).end
-    period = Period.around(end - timedelta(microseconds=1), granularity_of(source))
+    period = Period.around(end - timedelta(microseconds=1), source.period)
     return period if period.end <= end else period.before
 
 

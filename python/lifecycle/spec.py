@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -67,6 +67,7 @@ class HttpSource:
     """One file for each period; `url` has a placeholder for the period."""
 
     url: str
+    period: Granularity
     format: Literal["parquet", "csv"]
     months_until_published: int
     until: str | None = None
@@ -80,6 +81,7 @@ class S3Source:
 
     bucket: str
     prefix: str
+    period: Granularity
     format: Literal["parquet", "csv"]
     months_until_published: int
     until: str | None = None
@@ -108,7 +110,8 @@ class PythonSource:
 
 
 Source = HttpSource | S3Source | SqlSource | PythonSource
-SOURCES = ("http", "s3", "sql", "python")
+SOURCES: tuple[str, ...] = tuple(each.type for each in get_args(Source))
+"""What a source may be."""
 
 
 @dataclass(frozen=True, config=CONFIG)

@@ -1,4 +1,4 @@
-"""Fixtures: servers that run for the tests only (a small API server, Postgres, MinIO, a file server)."""
+"""Fixtures: servers for the tests only (a small API server, Postgres, an object store, a file server)."""
 
 import os
 import pwd
@@ -18,7 +18,7 @@ from botocore.config import Config
 
 from file_server import FileServer, serving_files
 from kubernetes_api import Call, api_server
-from processes import running_minio, wait_until
+from processes import running_object_store, wait_until
 from small_api_server import SmallApiServer, serving
 
 
@@ -105,16 +105,16 @@ def database(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running MinIO; its root user is `tests` with the password `test-password`."""
-    with running_minio(tmp_path_factory.mktemp("minio")) as (_, address):
+def object_store_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running object store; its root user is `tests` with the password `test-password`."""
+    with running_object_store(tmp_path_factory.mktemp("object-store")) as (_, address):
         yield address
 
 
 @pytest.fixture
-def object_store(minio: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of that MinIO with empty buckets `data` and `models`; sets the variables that steps read."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", minio)
+def object_store(object_store_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of that store with empty buckets `data` and `models`; sets the variables that steps read."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", object_store_address)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tests")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-password")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -131,7 +131,7 @@ class Process:
 
 
 @contextmanager
-def running_minio(folder: Path) -> Iterator[tuple[Process, str]]:
+def running_object_store(folder: Path) -> Iterator[tuple[Process, str]]:
     """Run a MinIO with its data in this folder; yield its process and its address.
 
     Its root user is `tests` with the password `test-password`.

@@ -1,4 +1,4 @@
-"""A real Triton, a real MinIO and the sidecar between them, as processes, and models to serve."""
+"""A real Triton, a real object store and the sidecar between them, as processes, and models to serve."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tritonclient.utils import InferenceServerException
 from lifecycle import baseline, model_repository
 from lifecycle.model_repository import Pointer
 from lifecycle.store import Store
-from processes import HERE, SECONDS, Process, answers, free_port, running_minio
+from processes import HERE, SECONDS, Process, answers, free_port, running_object_store
 
 KEY = "tests-key"
 FEATURES = ("distance", "hour", "passengers")
@@ -31,10 +31,10 @@ RESTRICTED = "model-repository,shared-memory,statistics,trace,logging,model-conf
 
 
 @contextmanager
-def minio(folder: Path) -> Iterator[Process]:
-    """A running MinIO with the buckets `models` and `data`; the AWS_* variables name it meanwhile."""
+def object_store_process(folder: Path) -> Iterator[Process]:
+    """A running object store with the buckets `models` and `data`; the AWS_* variables name it meanwhile."""
     before = dict(os.environ)
-    with running_minio(folder) as (server, address):
+    with running_object_store(folder) as (server, address):
         os.environ.update(
             AWS_ACCESS_KEY_ID="tests",
             AWS_SECRET_ACCESS_KEY="test-password",

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.batches import Period
+from lifecycle.names import PREPROCESS, RUN_STEPS
 from lifecycle.spec import Spec
-from lifecycle.steps import deploy, gate, preprocess, register, train
+from lifecycle.steps import preprocess
 from lifecycle.steps.collect import data_key, parquet
 from lifecycle.steps.context import Context
 from lifecycle.steps.tracking import Tracking
@@ -51,7 +53,11 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-STEPS = {"train": train.run, "register": register.run, "gate": gate.run, "deploy": deploy.run}
+STEPS = {
+    name: import_module(f"lifecycle.steps.{name}").run
+    for name in RUN_STEPS[RUN_STEPS.index(PREPROCESS) + 1 :]
+}
+"""What follows once a batch is preprocessed, in the order of a run."""
 
 
 @dataclass

@@ -33,7 +33,7 @@ def spec_of(name: str, source: dict[str, Any], schema: dict[str, Any], **changes
         name
     )
     made["collection"]["prefix"] = made["serving"]["prefix"] = f"{name}/"
-    defaults = {"format": "parquet"} if source["type"] in ("http", "s3") else {}
+    defaults = {"format": "parquet", "period": "month"} if source["type"] in ("http", "s3") else {}
     made["collection"]["source"] = {"monthsUntilPublished": 0, **defaults, **source}
     made["collection"]["schema"] = schema
     for path, value in changes.items():

@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lifecycle.batches import Period, batch_of, granularity_of, later_by, period_of
+from lifecycle.batches import Period, batch_of, later_by, period_of
 from lifecycle.exits import PermanentError
-from lifecycle.spec import Granularity, HttpSource, PythonSource, S3Source, SqlSource
+from lifecycle.spec import Granularity, PythonSource
 
 GRANULARITIES: tuple[Granularity, ...] = ("year", "month", "date", "hour")
 
@@ -44,30 +44,6 @@ def test_a_template_is_filled_with_the_period_and_its_coarser_ones() -> None:
         period.render("a/{{ year }}/{{month}}/{{ date }}/{{ hour }}")
         == "a/2024/2024-01/2024-01-31/2024-01-31T05"
     )
-
-
-@pytest.mark.parametrize(
-    ("template", "granularity"),
-    [
-        ("{{ year }}.csv", "year"),
-        ("{{ year }}/{{ month }}.csv", "month"),
-        ("{{ date }}/{{ year }}", "date"),
-        ("{{hour}}", "hour"),
-    ],
-)
-def test_the_finest_placeholder_says_how_long_a_batch_is(template: str, granularity: str) -> None:
-    assert granularity_of(HttpSource(f"http://localhost/{template}", "parquet", 0)) == granularity
-    assert granularity_of(S3Source("data", template, "parquet", 0)) == granularity
-
-
-def test_a_query_and_a_function_say_how_long_a_batch_is() -> None:
-    assert granularity_of(SqlSource("SELECT 1", "date", 0)) == "date"
-    assert granularity_of(PythonSource("hour", 0)) == "hour"
-
-
-def test_a_template_without_a_period_is_refused() -> None:
-    with pytest.raises(PermanentError, match="quotes no period"):
-        granularity_of(HttpSource("http://localhost/all.csv", "parquet", 0))
 
 
 @pytest.mark.parametrize(

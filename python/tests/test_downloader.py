@@ -11,12 +11,12 @@ from lifecycle.sidecar.downloader import Downloader, Unchanged, WatchedStore
 from lifecycle.sidecar.model_cache import ModelCache
 from lifecycle.sidecar.serving_state import ServingState
 from processes import Process
-from serving_stack import minio, point, publish, store
+from serving_stack import object_store_process, point, publish, store
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Process]:
-    with minio(tmp_path) as started:
+    with object_store_process(tmp_path) as started:
         yield started
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lifecycle.names import COLLECT, RUN_STEPS
 from lifecycle.spec import Resources, Spec
 from lifecycle_settings import (
     COLLECT_RETRIES,
@@ -61,8 +62,9 @@ def test_the_step_collect_alone_gets_the_address_of_a_database() -> None:
     reference = {"secretKeyRef": {"name": "trips-reader", "key": "url"}}
     env = [{"name": "SOURCE_DATABASE_URL", "valueFrom": reference}]
     collect, *others = read(collection__env=env).steps
+    assert collect.name == COLLECT
     assert collect.secrets == {"SOURCE_DATABASE_URL": ("trips-reader", "url")}
-    assert [step.secrets for step in others] == [{}] * 5
+    assert [step.secrets for step in others] == [{} for _ in RUN_STEPS[1:]]
 
 
 def test_a_description_is_not_needed() -> None:
@@ -83,7 +85,7 @@ def test_steps_are_in_order_and_only_train_gets_the_trainers_resources() -> None
     }
     made = read(training=training, steps__resources=SMALL)
     steps = {step.name: step for step in made.steps}
-    assert tuple(steps) == ("collect", "preprocess", "train", "register", "gate", "deploy")
+    assert tuple(steps) == RUN_STEPS
     assert steps["train"].resources == Resources(LARGE["requests"], LARGE["limits"])
     assert steps["train"].limit == timedelta(minutes=90)
     assert steps["train"].placement == {

@@ -7,7 +7,7 @@ from lifecycle import model_repository
 from lifecycle.exits import PermanentError
 from lifecycle.model_repository import BadVersion, Pointer
 from lifecycle.store import Store, json_bytes
-from serving_stack import minio
+from serving_stack import object_store_process
 
 FILES = {name: name.encode() for name in model_repository.FILES}
 META = {"model": "trip", "runId": "r", "run": "a", "batch": "2024-01", "createdAt": 1}
@@ -15,7 +15,7 @@ META = {"model": "trip", "runId": "r", "run": "a", "batch": "2024-01", "createdA
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with minio(tmp_path_factory.mktemp("repository")):
+    with object_store_process(tmp_path_factory.mktemp("repository")):
         yield
 
 

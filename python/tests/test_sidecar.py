@@ -1,4 +1,4 @@
-"""The sidecar between a real Triton and a real MinIO."""
+"""The sidecar between a real Triton and a real object store."""
 
 import hashlib
 import json
@@ -27,8 +27,8 @@ from serving_stack import (
     SidecarProcess,
     Traffic,
     Triton,
-    minio,
     model_bytes,
+    object_store_process,
     point,
     publish,
     sidecar_environ,
@@ -42,7 +42,7 @@ Change = Callable[[dict[str, bytes]], None]
 
 @pytest.fixture
 def objects(tmp_path: Path) -> Iterator[Process]:
-    with minio(tmp_path) as server:
+    with object_store_process(tmp_path) as server:
         yield server
 
 

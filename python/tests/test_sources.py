@@ -25,7 +25,7 @@ JANUARY = Period.of("2024-01")
 
 
 def fetch_http(server: FileServer, folder: Path, kind: Any = "parquet", **limits: Any) -> RawBatch:
-    source = HttpSource(server.address + "/{{ month }}." + kind, kind, 0)
+    source = HttpSource(server.address + "/{{ month }}." + kind, "month", kind, 0)
     return http.fetch(source, JANUARY, WANTED, folder, **({"patience": 0.0} | limits))
 
 
@@ -160,7 +160,7 @@ class TestHttp:
 
 
 class TestObjectStore:
-    SOURCE = S3Source("data", "incoming/{{ month }}/", "parquet", 0)
+    SOURCE = S3Source("data", "incoming/{{ month }}/", "month", "parquet", 0)
 
     def put(self, client: Any, **files: bytes) -> None:
         for name, data in files.items():
@@ -186,7 +186,7 @@ class TestObjectStore:
 
     def test_csv_files_are_read_as_text(self, object_store: Any, tmp_path: Path) -> None:
         object_store.put_object(Bucket="data", Key="in/2024-01.csv", Body=b"begun,distance\n2024-01-01,1\n")
-        table = self.fetch(tmp_path, S3Source("data", "in/{{ month }}", "csv", 0)).table
+        table = self.fetch(tmp_path, S3Source("data", "in/{{ month }}", "month", "csv", 0)).table
         assert table.to_dict("list") == {"begun": ["2024-01-01"], "distance": ["1"]}
 
     def test_an_empty_prefix_may_pass_later(self, object_store: Any, tmp_path: Path) -> None:

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 
 from lifecycle.exits import PermanentError
-from lifecycle.spec import Column, Feature, HttpSource, PythonSource, S3Source, Source, Spec, SqlSource
+from lifecycle.spec import (
+    SOURCES,
+    Column,
+    Feature,
+    HttpSource,
+    PythonSource,
+    S3Source,
+    Source,
+    Spec,
+    SqlSource,
+)
 from trip_files import sha256, spec_json
 
 
@@ -59,11 +69,17 @@ def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
     [
         (
             {"type": "http", "url": "http://x/{{ month }}", "format": "csv", "monthsUntilPublished": 2},
-            HttpSource("http://x/{{ month }}", "csv", 2),
+            HttpSource("http://x/{{ month }}", "month", "csv", 2),
         ),
         (
-            {"type": "s3", "bucket": "data", "prefix": "in/{{ date }}/", "until": "2024-01-31"},
-            S3Source("data", "in/{{ date }}/", "parquet", 0, "2024-01-31"),
+            {
+                "type": "s3",
+                "bucket": "data",
+                "prefix": "in/{{ date }}/",
+                "period": "date",
+                "until": "2024-01-31",
+            },
+            S3Source("data", "in/{{ date }}/", "date", "parquet", 0, "2024-01-31"),
         ),
         (
             {"type": "sql", "query": "SELECT 1", "period": "date", "secretName": "trips"},
@@ -80,7 +96,7 @@ def test_each_kind_of_source_is_read(tmp_path: Path, raw: dict[str, Any], source
     ("path", "value", "message"),
     [
         (["name"], None, r"spec\.name must be of type str, got null"),
-        (["collection", "source", "type"], "ftp", r"type must be one of http, s3, sql, python, got \"ftp\""),
+        (["collection", "source", "type"], "ftp", rf"type must be one of {', '.join(SOURCES)}, got \"ftp\""),
         (
             ["collection", "source"],
             "http://x",

@@ -23,7 +23,9 @@ def test_buckets_that_are_there_are_not_waited_for(
     assert capsys.readouterr().out == ""
 
 
-def test_a_missing_bucket_is_named_until_it_is_made(object_store: Any, minio: str, tmp_path: Path) -> None:
+def test_a_missing_bucket_is_named_until_it_is_made(
+    object_store: Any, object_store_address: str, tmp_path: Path
+) -> None:
     log = tmp_path / "log"
     with log.open("w") as out:
         # The pod runs the program's text with `-c`.
@@ -31,7 +33,7 @@ def test_a_missing_bucket_is_named_until_it_is_made(object_store: Any, minio: st
         waiting = subprocess.Popen([sys.executable, "-c", text, "data", "late"], stdout=out, stderr=out)
         try:
             wait_until(lambda: len(lines(log)) > 1, what="a second look")
-            message = f"waiting for buckets late at {minio}: An error occurred (NoSuchBucket)"
+            message = f"waiting for buckets late at {object_store_address}: An error occurred (NoSuchBucket)"
             assert [line[: len(message)] for line in lines(log)] == [message] * len(lines(log))
             object_store.create_bucket(Bucket="late")
             assert waiting.wait(60) == 0

@@ -9,6 +9,7 @@ import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { chartObjects, writeChart, type WrittenChart } from '../../../lib/synth/chart';
 import { customResources } from '../../../scripts/cli/platform/manifests';
 import { TRIP } from '../../support/trip';
+import { OBJECT_STORE } from '../../support/object-store';
 import { Cluster, report, timed } from '../support/cluster';
 import { helmOf, NAMESPACE } from '../support/helm';
 
@@ -233,7 +234,7 @@ function refusal(...args: string[]): string {
 }
 
 /** The volumes of the servers that the external environment does not run. */
-const KEPT = ['minio-data', 'postgres-data'].map(
+const KEPT = [OBJECT_STORE.claim, 'postgres-data'].map(
   (name) => `PersistentVolumeClaim ${PLATFORM_NAMESPACE}/${name}`,
 );
 

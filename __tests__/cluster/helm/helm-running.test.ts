@@ -6,6 +6,7 @@ import type { Manifest } from '../../../lib/validation/manifests';
 import { NAMESPACES, PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { writeChart } from '../../../lib/synth/chart';
 import { TRIP } from '../../support/trip';
+import { OBJECT_STORE } from '../../support/object-store';
 import { Cluster, report, timed } from '../support/cluster';
 import { helmOf, NAMESPACE } from '../support/helm';
 import { until } from '../support/prometheus';
@@ -45,7 +46,9 @@ test('helm upgrade replaces the pods that differ, and keeps data and passwords',
   helm('upgrade', RELEASE, second, ...NAMESPACE);
   expectRunning();
   const kept = before.filter((pod) => pods().includes(pod)).map((pod) => pod.split('-')[0]);
-  expect(kept).toEqual(expect.arrayContaining(['postgres', 'minio', 'mlflow', 'triton', 'prometheus']));
+  expect(kept).toEqual(
+    expect.arrayContaining(['postgres', OBJECT_STORE.name, 'mlflow', 'triton', 'prometheus']),
+  );
   expect(cluster.kubectl('exec', ...NAMESPACE, 'deployment/airflow-scheduler', '--', 'env')).toContain(
     'AIRFLOW__CORE__PARALLELISM=4',
   );

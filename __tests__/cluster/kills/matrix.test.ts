@@ -1,3 +1,5 @@
+import { OBJECT_STORE } from '../../support/object-store';
+import { STEPS } from '../../../lib/definitions/names';
 import { ended, tasks, trigger } from '../support/airflow';
 import { report, timed } from '../support/cluster';
 import { NAME, patient, removePipeline, startPipeline, versions } from '../support/ever-better';
@@ -5,7 +7,7 @@ import { cluster } from '../support/platform';
 import { kill, pod } from '../support/processes';
 import { until } from '../support/prometheus';
 
-const STAGES = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
+const STAGES = Object.values(STEPS.run);
 
 /** The programs to kill: the labels of the pod, and the container. `step` is the pod of the stage itself. */
 const PROGRAMS: [system: string, component: string, container: string][] = [
@@ -13,7 +15,7 @@ const PROGRAMS: [system: string, component: string, container: string][] = [
   ['airflow', 'scheduler', 'scheduler'],
   ['step', 'pod', 'base'],
   ['mlflow', 'server', 'server'],
-  ['minio', 'server', 'server'],
+  [OBJECT_STORE.name, 'server', 'server'],
   ['triton', 'server', 'model-sync'],
   ['airflow', 'triggerer', 'triggerer'],
   ['airflow', 'api-server', 'api-server'],

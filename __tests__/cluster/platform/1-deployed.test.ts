@@ -1,5 +1,6 @@
 import { customResources } from '../../../scripts/cli/platform/manifests';
 import { objectsOf } from '../../support/dist';
+import { OBJECT_STORE } from '../../support/object-store';
 import { report } from '../support/cluster';
 import { cluster, LAPTOP, npm, PLATFORM, WITHOUT_IMAGE } from '../support/platform';
 
@@ -55,7 +56,7 @@ test('npm run status says what runs, where to open it, and where the password is
   const { stdout, status } = npm('status');
   expect(status).toBe(0);
   expect(stdout).toMatch(/^The cluster runs 'laptop'\.\n\d+ of \d+ workloads are ready\.$/m);
-  for (const page of ['airflow', 'mlflow', 'grafana', 'minio']) {
+  for (const page of ['airflow', 'mlflow', 'grafana', OBJECT_STORE.name]) {
     expect(stdout).toContain(`  http://${page}.mlops.localhost  `);
   }
   for (const workload of WITHOUT_IMAGE) expect(stdout).toContain(workload);

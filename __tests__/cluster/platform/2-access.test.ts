@@ -1,6 +1,9 @@
+import { OBJECT_STORE } from '../../support/object-store';
 import { cluster, secret, serviceUrl } from '../support/platform';
 import { report } from '../support/cluster';
 import { until } from '../support/prometheus';
+
+const { port, login, credentials, accepted, refused } = OBJECT_STORE.page;
 
 /** The pages with a login: how to log in, and the status for the right and for a wrong password. */
 const LOGINS = [
@@ -27,12 +30,11 @@ const LOGINS = [
     refused: 401,
   },
   {
-    page: 'MinIO’s console',
-    ask: (password: string) =>
-      post(`${serviceUrl('minio', 9001)}/api/v1/login`, { accessKey: 'root', secretKey: password }),
-    password: () => secret('minio-root', 'password'),
-    accepted: 204,
-    refused: 401,
+    page: 'The object store’s page',
+    ask: (password: string) => post(serviceUrl(OBJECT_STORE.name, port) + login, credentials(password)),
+    password: () => secret(...OBJECT_STORE.page.password),
+    accepted,
+    refused,
   },
 ];
 
@@ -66,7 +68,7 @@ test.each([
     () => get(`${serviceUrl('mlflow', 5000)}/`, '--header', 'Host: evil.example.com'),
     403,
   ],
-  ['MinIO', () => get(`${serviceUrl('minio', 9000)}/mlflow/`), 403],
+  ['The object store', () => get(`${serviceUrl(OBJECT_STORE.name, OBJECT_STORE.port)}/mlflow/`), 403],
   ['Triton’s model control', () => post(`${serviceUrl('triton', 8000)}/v2/repository/index`, {}), 403],
 ])('%s refuses a client without a login', (_, ask, status) => {
   expect(ask()).toBe(status);
@@ -93,14 +95,14 @@ describe('a pod of the steps that is no step', () => {
     ['grafana', 3000],
     ['kube-state-metrics', 8080],
     ['triton', 8002],
-    ['minio', 9001],
+    [OBJECT_STORE.name, OBJECT_STORE.page.port],
   ])('does not reach %s:%i', (service, port) => {
     expect(reaches('mlops-steps', service, port)).toBe(false);
   });
 
   test.each([
     ['mlflow', 5000],
-    ['minio', 9000],
+    [OBJECT_STORE.name, OBJECT_STORE.port],
     ['triton', 8000],
   ])('reaches %s:%i, which steps use, and needs a login there', (service, port) => {
     expect(reaches('mlops-steps', service, port)).toBe(true);

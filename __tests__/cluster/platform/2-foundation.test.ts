@@ -1,5 +1,6 @@
 import { dump } from 'js-yaml';
 import { objectsOf } from '../../support/dist';
+import { OBJECT_STORE } from '../../support/object-store';
 import { report } from '../support/cluster';
 import { cluster, PLATFORM, psql, python } from '../support/platform';
 
@@ -18,12 +19,18 @@ test('six runs of the secrets Job at the same time leave every value as it was',
   cluster.kubectl('delete', 'job', PLATFORM, ...names);
 });
 
-test("a week after an object was deleted or replaced, MinIO's disk has its space again", () => {
-  const server = ['exec', PLATFORM, 'statefulset/minio', '--container=server', '--', 'sh', '-c'];
-  const client =
-    'MC_HOST_store=http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@localhost:9000 mc --config-dir /tmp/.mc';
+test("a week after an object was deleted or replaced, the object store's disk has its space again", () => {
+  const server = [
+    'exec',
+    PLATFORM,
+    `statefulset/${OBJECT_STORE.name}`,
+    '--container=server',
+    '--',
+    'sh',
+    '-c',
+  ];
   for (const bucket of ['airflow-logs', 'data', 'mlflow', 'models']) {
-    const { Rules } = JSON.parse(cluster.kubectl(...server, `${client} ilm rule export store/${bucket}`)) as {
+    const { Rules } = JSON.parse(cluster.kubectl(...server, OBJECT_STORE.lifecycleRules(bucket))) as {
       Rules: object[];
     };
     expect(Rules).toEqual([

@@ -1,4 +1,5 @@
 import { definePipeline } from '../../../lib';
+import { STEPS } from '../../../lib/definitions/names';
 import { images } from '../../../lib/kubernetes/images';
 import type { PipelineSpec } from '../../../lib/pipeline/spec';
 import { TRIP } from '../../support/trip';
@@ -14,7 +15,7 @@ const STOPS = 'stops';
 const LATER = 'later';
 const KEEPS = 'keeps';
 const ALL = [NAME, STOPS, LATER, KEEPS];
-const STEPS = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
+const RUN = Object.values(STEPS.run);
 
 /** The batch whose step `train` takes 30 seconds. */
 const SLOW = '2020';
@@ -38,12 +39,12 @@ test('a pipeline runs once by itself as soon as its ConfigMap is there, all step
   const { seconds, result: first } = timed(() => firstRun(NAME));
   report(`the first run began ${seconds} s after the ConfigMap`);
   expect(ended(NAME, first.dag_run_id).state).toBe('success');
-  const ran = STEPS.map((step) => tasks(NAME, first.dag_run_id)[step]!);
-  expect(ran.map(({ state }) => state)).toEqual(STEPS.map(() => 'success'));
+  const ran = RUN.map((step) => tasks(NAME, first.dag_run_id)[step]!);
+  expect(ran.map(({ state }) => state)).toEqual(RUN.map(() => 'success'));
   const starts = ran.map(({ start_date }) => Date.parse(start_date!));
   expect(starts).toEqual([...starts].sort((a, b) => a - b));
   const whole = (Date.parse(ran.at(-1)!.end_date!) - starts[0]!) / 1000;
-  report(`6 steps of 2 s took ${whole} s, beside three other pipelines`);
+  report(`${RUN.length} steps of 2 s took ${whole} s, beside three other pipelines`);
   report(`attempts: ${ran.map(({ try_number }) => try_number).join(' ')}`);
   const said = log(NAME, first.dag_run_id, 'collect');
   expect(said).toContain(
@@ -144,7 +145,7 @@ test('a spec that is no JSON is reported and stops no other pipeline, and the DA
 });
 
 test('no pod of a step that has ended is left in the cluster', () => {
-  expect(STEPS.flatMap(stepPods)).toEqual([]);
+  expect(RUN.flatMap(stepPods)).toEqual([]);
 });
 
 /** The spec that synth writes of a small pipeline, with pods that run STAND_IN. */

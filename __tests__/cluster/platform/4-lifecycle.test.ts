@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { STEPS } from '../../../lib/definitions/names';
 import { ended, log, type Run, runs, type Task, tasks, trigger } from '../support/airflow';
 import { report, timed } from '../support/cluster';
 import { applyPipeline, NODE, taxi } from '../support/pipelines';
@@ -12,7 +13,7 @@ import { startTraffic as startTrafficOf } from '../support/traffic';
 
 const ROOT = join(__dirname, '../../..');
 const MODEL = 'trip-duration';
-const STEPS = ['collect', 'preprocess', 'train', 'register', 'gate', 'deploy'];
+const RUN = Object.values(STEPS.run);
 
 /** One request in ten is sampled, so these clients make about 7,000 sampled rows a minute. */
 const STEADY = { clients: 2, rows: 64 };
@@ -88,10 +89,10 @@ describe('the first model', () => {
   });
 
   test("is named by the page of its MLflow run in each step's log, from train on", () => {
-    const pages = STEPS.slice(STEPS.indexOf('train')).map(
+    const pages = RUN.slice(RUN.indexOf(STEPS.run.train)).map(
       (step) => log(MODEL, first.dag_run_id, step).match(/#\/experiments\/\d+\/runs\/[0-9a-f]{32}/)?.[0],
     );
-    expect(pages).toEqual([pages[0], pages[0], pages[0], pages[0]]);
+    expect(pages).toEqual(pages.map(() => pages[0]));
     expect(pages[0]).toBeDefined();
   });
 });
@@ -301,7 +302,7 @@ function firing(): string[] {
 }
 
 function times(taken: Record<string, Task>): string {
-  return STEPS.map((name) => {
+  return RUN.map((name) => {
     const { start_date, end_date } = taken[name]!;
     return `${name} ${Math.round((Date.parse(end_date!) - Date.parse(start_date!)) / 1000)} s`;
   }).join(', ');

@@ -1,3 +1,4 @@
+import { OBJECT_STORE } from '../../support/object-store';
 import { report, timed } from '../support/cluster';
 import { psql, python } from '../support/platform';
 import { isReady, kill, pod, restarts } from '../support/processes';
@@ -6,7 +7,7 @@ import { prometheus, until } from '../support/prometheus';
 /** The long-running programs: the labels of the pod, and the container where its name is not the component's. */
 const PROGRAMS: [system: string, component: string, container?: string][] = [
   ['postgres', 'server'],
-  ['minio', 'server'],
+  [OBJECT_STORE.name, 'server'],
   ['mlflow', 'server'],
   ['airflow', 'api-server'],
   ['airflow', 'scheduler'],

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from lifecycle.batches import Period, period_of
 from lifecycle.exits import RetryableError
 from lifecycle.sources import http, python, s3, sql
 from lifecycle.sources.raw_batch import RawBatch
-from lifecycle.spec import HttpSource, S3Source, SqlSource
+from lifecycle.spec import HttpSource, PythonSource, S3Source, SqlSource
 from lifecycle.steps import expectations
 from lifecycle.steps.context import Context
 from lifecycle.store import json_bytes
@@ -72,7 +72,9 @@ def fetch(context: Context, period: Period, wanted: Sequence[str], folder: Path)
         return s3.fetch(source, period, wanted, folder)
     if isinstance(source, SqlSource):
         return sql.fetch(source, period, wanted, context.environ)
-    return python.fetch(UserCode.load(context.model_path), period, wanted)
+    if isinstance(source, PythonSource):
+        return python.fetch(UserCode.load(context.model_path), period, wanted)
+    assert_never(source)
 
 
 def existing_manifest(context: Context, raw_batch: RawBatch) -> dict[str, Any] | None:

@@ -474,13 +474,6 @@ const ENVIRONMENT: Refusal[] = [
     '"2w"',
     "or '7d'",
   ],
-  [
-    'a retention of metrics in weeks',
-    environment({ metricsRetention: '2w' }),
-    'metricsRetention',
-    '"2w"',
-    "or '7d'",
-  ],
   ['GPUs without an accelerator', environment({ gpus: 2 }), 'gpus', '2', 'needs an accelerator'],
   [
     'an accelerator that is only a name',

@@ -44,7 +44,7 @@ def question(model: str, on_drift: bool, matcher: str = OWN_SERIES) -> str:
     """Return the PromQL query for the alerts that fire for the serving version of `model`.
 
     The join with the serving version is needed because alerts of an earlier version go on firing for a while.
-    The matcher leaves out series and alerts of namespaces outside the platform, which may have the same names.
+    The matcher leaves out series and alerts of other namespaces, which may have the same names.
 
     Args:
         model: The pipeline's name.

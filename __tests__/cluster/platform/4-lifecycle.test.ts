@@ -103,7 +103,7 @@ describe('when the data drifts', () => {
 
   test('trips like those of training raise no alert', () => {
     startTraffic('quiet', '2022-01', STEADY);
-    const rows = until(sampledRows, (found) => found >= ENOUGH_TO_COMPARE, 180);
+    const rows = until(sampledRows, (found) => found >= ENOUGH_TO_COMPARE, 600);
     before = psi('pickup_zone')!;
     const traffic = said<Traffic>(stepStopped('quiet'));
     expect(traffic.failed).toBe(0);

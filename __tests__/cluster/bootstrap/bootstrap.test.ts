@@ -89,7 +89,7 @@ describe('bootstrap.sh on a fresh Debian', () => {
   test('broken off in a download: leaves nothing, and the next run does it all', () => {
     const machine = fresh();
     writeFileSync(join(machine.web, 'stalled'), RELEASES.helm.url);
-    const cut = unchanged(machine, () => machine.bootstrap([], { how: 'timeout 5 sudo' }), {
+    const cut = unchanged(machine, () => machine.bootstrap([], { how: 'timeout 20 sudo' }), {
       requests: true,
     });
     expect(cut.code).toBe(124);

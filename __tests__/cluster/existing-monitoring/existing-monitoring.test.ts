@@ -6,20 +6,26 @@ import type { Manifest } from '../../../lib/validation/manifests';
 import { appliedObjects, customResources } from '../../../scripts/cli/platform/manifests';
 import { ended, runs } from '../support/airflow';
 import { report, timed } from '../support/cluster';
-import { applyPipeline, NODE, serveFiles, synthesizeAs, taxi } from '../support/pipelines';
+import {
+  dashboards,
+  evaluatedRules,
+  panelQueries,
+  poolsThatAreUp,
+  ruleNames,
+  scrapePools,
+} from '../support/monitoring';
+import { startNode } from '../support/node';
+import { applyPipeline, published, synthesizeAs, taxi } from '../support/pipelines';
 import { cluster, npm, serviceUrl } from '../support/platform';
-import { ask } from '../support/programs';
+import { ask, type Lineage } from '../support/programs';
 import { prometheus as askPrometheus, query as queryOf, type Sample, until } from '../support/prometheus';
 import { said, stepStopped } from '../support/step';
-import { startTraffic } from '../support/traffic';
+import { startTraffic, STEADY } from '../support/traffic';
 import { ALERTMANAGER, definitions, MONITORING, neighbour, PROMETHEUS, RELEASE, stack } from './stack';
 
 const MODEL = 'trip-duration';
 const NEIGHBOUR = 'shop';
 const IN_MONITORING = `--namespace=${MONITORING}`;
-
-/** One request in ten is sampled: this makes some 7,000 sampled rows a minute. */
-const STEADY = { clients: 2, rows: 64 };
 
 const environment = defineEnvironment({
   monitoring: Monitoring.existing({
@@ -35,31 +41,10 @@ process.env.CDK8S_OUTDIR = dist;
 const objects = appliedObjects(join(dist, 'laptop'));
 const custom = customResources(objects);
 
-interface Target {
-  readonly scrapePool: string;
-  readonly health: string;
-  readonly lastError: string;
-}
-
-interface Rule {
-  readonly name: string;
-  readonly health: string;
-  readonly lastError?: string;
-}
-
-interface Lineage {
-  readonly aliases: Record<string, number>;
-  readonly tags: Record<string, string>;
-}
-
 let theirs: Record<string, string>;
 let url: string;
 
-beforeAll(() => {
-  report(`a node is up in ${timed(() => cluster.up()).seconds} s`);
-  report(`Triton's ONNX Runtime backend: ${process.env.ONNXRUNTIME_BACKEND ?? 'the stand-in in Python'}`);
-  serveFiles();
-});
+beforeAll(startNode);
 afterAll(() => {
   rmSync(dirname(dist), { recursive: true });
   // Left up for a look when a person asks for it.
@@ -121,38 +106,15 @@ test('the platform is deployed beside it with the one command, and nothing of ou
 });
 
 test('every monitor of ours has its target there, and it is up', () => {
-  const wanted = custom
-    .filter(({ kind }) => kind.endsWith('Monitor'))
-    .map(({ metadata }) => `serviceMonitor/${metadata.namespace}/${metadata.name}/0`)
-    .sort();
-  const targets = until(
-    () => prometheus<{ activeTargets: Target[] }>('targets?state=active').activeTargets,
-    (found) => wanted.every((pool) => found.some((t) => t.scrapePool === pool && t.health === 'up')),
-    300,
-  );
-  for (const { scrapePool, health, lastError } of targets) report(`${scrapePool}: ${health} ${lastError}`);
-  const up = targets.filter(({ health }) => health === 'up').map(({ scrapePool }) => scrapePool);
+  const wanted = scrapePools(custom.filter(({ kind }) => kind.endsWith('Monitor')));
+  const up = poolsThatAreUp(wanted, url);
   expect(wanted.length).toBeGreaterThan(5);
   expect(wanted.filter((pool) => !up.includes(pool))).toEqual([]);
 });
 
 test('every rule of ours is loaded there and evaluates', () => {
-  const wanted = custom
-    .filter(({ kind }) => kind === 'PrometheusRule')
-    .flatMap(({ spec }) =>
-      (spec.groups as { rules: { alert?: string; record?: string }[] }[]).flatMap(({ rules }) => rules),
-    )
-    .map(({ alert, record }) => alert ?? record)
-    .sort();
-  const loaded = until(
-    () =>
-      prometheus<{ groups: { file: string; rules: Rule[] }[] }>('rules')
-        .groups.filter(({ file }) => file.includes('/mlops-'))
-        .flatMap(({ rules }) => rules),
-    (found) => found.length === wanted.length && found.every(({ health }) => health === 'ok'),
-    300,
-  );
-  report(`${loaded.length} rules`);
+  const wanted = ruleNames(custom);
+  const loaded = evaluatedRules(wanted.length, url, (file) => file.includes('/mlops-'));
   expect(loaded.map(({ name }) => name).sort()).toEqual(wanted);
   expect(loaded.filter(({ health }) => health !== 'ok')).toEqual([]);
 });
@@ -163,20 +125,12 @@ test('every dashboard is a ConfigMap that a sidecar finds, and every panel a que
     '--all-namespaces',
     '--selector=grafana_dashboard=1',
   ).items;
-  const wanted = objects.filter(
-    ({ kind, metadata }) => kind === 'ConfigMap' && metadata.name.startsWith('dashboard-'),
-  );
+  const wanted = dashboards(objects);
   expect(found.map(({ metadata }) => metadata.name).sort()).toEqual(
     wanted.map(({ metadata }) => metadata.name).sort(),
   );
-  const queries = found.flatMap(({ metadata, data }) => {
-    const [json] = Object.values(data as Record<string, string>);
-    const { panels } = JSON.parse(json!) as { panels: { title: string; targets?: { expr: string }[] }[] };
-    return panels.flatMap(({ title, targets }) =>
-      (targets ?? []).map(({ expr }) => ({ where: `${metadata.name}: ${title}`, expr })),
-    );
-  });
-  const empty = queries.filter(({ expr }) => query(filledIn(expr)).length === 0);
+  const queries = panelQueries(found);
+  const empty = queries.filter(({ expr }) => query(expr).length === 0);
   report(
     `${queries.length} panels asked; ${empty.length} have nothing to show yet: ${empty.map(({ where }) => where).join('; ')}`,
   );
@@ -334,16 +288,6 @@ function retrainings() {
 /** How often the alerts were looked at. */
 function looks(): number {
   return runs(`${MODEL}.watch`).filter(({ state }) => state === 'success').length;
-}
-
-function published(month: string) {
-  const url = `http://${NODE}/green_tripdata_{{ month }}.parquet`;
-  return { type: 'http', url, monthsUntilPublished: 2, until: month } as const;
-}
-
-/** Grafana fills these in before it asks. */
-function filledIn(expr: string): string {
-  return expr.replaceAll('$__rate_interval', '2m').replace(/\$\{?[a-z_]+\}?/g, '.*');
 }
 
 /** What each object of theirs is, by its name: its version, or, where its status moves by itself, its generation. */

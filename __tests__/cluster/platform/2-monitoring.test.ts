@@ -1,22 +1,20 @@
 import { RETRAINING_ALERTS } from '../../../lib/definitions/names';
 import { appliedObjects, customResources } from '../../../scripts/cli/platform/manifests';
 import { report } from '../support/cluster';
+import {
+  activeTargets,
+  dashboards,
+  evaluatedRules,
+  loadedRules,
+  panelQueries,
+  poolsThatAreUp,
+  type Rule,
+  ruleNames,
+  scrapePools,
+  type Target,
+} from '../support/monitoring';
 import { cluster, LAPTOP, PLATFORM, WITHOUT_IMAGE } from '../support/platform';
 import { prometheus, query, until } from '../support/prometheus';
-
-interface Target {
-  scrapePool: string;
-  scrapeUrl: string;
-  labels: Record<string, string>;
-  health: string;
-  lastError: string;
-}
-
-interface Rule {
-  name: string;
-  query: string;
-  health: string;
-}
 
 const custom = customResources(appliedObjects(LAPTOP));
 
@@ -24,57 +22,26 @@ const custom = customResources(appliedObjects(LAPTOP));
 const WITHOUT_TARGET = WITHOUT_IMAGE.map((workload) => workload.split('/')[1]);
 
 test('every ServiceMonitor and PodMonitor has its target, and it is up', () => {
-  const wanted = custom
-    .filter(({ kind, metadata }) => kind.endsWith('Monitor') && !WITHOUT_TARGET.includes(metadata.name))
-    .map(
-      ({ kind, metadata }) =>
-        `${kind[0]!.toLowerCase()}${kind.slice(1)}/${metadata.namespace}/${metadata.name}/0`,
-    )
-    .sort();
-  const targets = until(
-    () => prometheus<{ activeTargets: Target[] }>('targets?state=active').activeTargets,
-    (found) => wanted.every((pool) => found.some((t) => t.scrapePool === pool && t.health === 'up')),
-    300,
+  const wanted = scrapePools(
+    custom.filter(
+      ({ kind, metadata }) => kind.endsWith('Monitor') && !WITHOUT_TARGET.includes(metadata.name),
+    ),
   );
-  for (const { scrapePool, health, lastError } of targets) report(`${scrapePool}: ${health} ${lastError}`);
-  const up = targets.filter(({ health }) => health === 'up').map(({ scrapePool }) => scrapePool);
+  const up = poolsThatAreUp(wanted);
   expect(wanted.filter((pool) => !up.includes(pool))).toEqual([]);
 });
 
 test('every rule is loaded and evaluates', () => {
-  const wanted = custom
-    .filter(({ kind }) => kind === 'PrometheusRule')
-    .flatMap(({ spec }) =>
-      (spec.groups as { rules: { alert?: string; record?: string }[] }[]).flatMap(({ rules }) => rules),
-    )
-    .map(({ alert, record }) => alert ?? record)
-    .sort();
-  const rules = until(
-    () =>
-      prometheus<{ groups: { rules: { name: string; health: string; lastError?: string }[] }[] }>(
-        'rules',
-      ).groups.flatMap((g) => g.rules),
-    (found) => found.length === wanted.length && found.every(({ health }) => health === 'ok'),
-    300,
-  );
+  const wanted = ruleNames(custom);
+  const rules = evaluatedRules(wanted.length);
   expect(rules.map(({ name }) => name).sort()).toEqual(wanted);
   expect(rules.filter(({ health }) => health !== 'ok')).toEqual([]);
-  report(`${rules.length} rules`);
 });
 
 test('every panel of every dashboard is a query that this Prometheus answers', () => {
-  const queries = appliedObjects(LAPTOP)
-    .filter(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name.startsWith('dashboard-'))
-    .flatMap(({ metadata, data }) => {
-      const [json] = Object.values(data as Record<string, string>);
-      const { panels } = JSON.parse(json!) as { panels: { title: string; targets?: { expr: string }[] }[] };
-      return panels.flatMap(({ title, targets }) =>
-        (targets ?? []).map(({ expr }) => ({ where: `${metadata.name}: ${title}`, expr })),
-      );
-    });
-  const answers = queries.map(({ where, expr }) => ({
+  const answers = panelQueries(dashboards(appliedObjects(LAPTOP))).map(({ where, expr }) => ({
     where,
-    result: prometheus<{ result: unknown[] }>(panelQuery(expr)).result,
+    result: query(expr),
   }));
   const empty = answers.filter(({ result }) => result.length === 0);
   report(
@@ -208,20 +175,14 @@ function seen(namespace: string): { targets: Target[]; rules: Rule[] } {
     '--overwrite',
   );
   return {
-    targets: prometheus<{ activeTargets: Target[] }>('targets?state=active').activeTargets.filter(
-      ({ scrapePool }) => scrapePool.split('/')[1] === namespace,
-    ),
-    rules: prometheus<{ groups: { file: string; rules: Rule[] }[] }>('rules')
-      .groups.filter(({ file }) => file.split('/').at(-1)!.startsWith(`${namespace}-`))
-      .flatMap(({ rules }) => rules),
+    targets: activeTargets().filter(({ scrapePool }) => scrapePool.split('/')[1] === namespace),
+    rules: loadedRules(undefined, (file) => file.split('/').at(-1)!.startsWith(`${namespace}-`)),
   };
 }
 
 /** The expression of one of our alerts. */
 function ruleOf(name: string): string {
-  const rule = prometheus<{ groups: { rules: Rule[] }[] }>('rules')
-    .groups.flatMap(({ rules }) => rules)
-    .find((each) => each.name === name);
+  const rule = loadedRules().find((each) => each.name === name);
   return rule!.query;
 }
 
@@ -348,14 +309,4 @@ function mayReadSecret(namespace: string, name: string): object[] {
       subjects: [{ kind: 'ServiceAccount', name: 'prometheus-operator', namespace: 'mlops-platform' }],
     },
   ];
-}
-
-/** The query of a panel, with values for the variables that Grafana fills in. */
-function panelQuery(expr: string): string {
-  const filled = expr
-    .replaceAll('$__rate_interval', '2m')
-    .replaceAll('$__interval', '30s')
-    .replaceAll('$__range', '1h')
-    .replace(/\$\{?[a-z_]+\}?/g, '.*');
-  return `query?query=${encodeURIComponent(filled)}`;
 }

@@ -4,19 +4,16 @@ import { join } from 'node:path';
 import { STEPS } from '../../../lib/definitions/names';
 import { ended, log, type Run, runs, type Task, tasks, trigger } from '../support/airflow';
 import { report, timed } from '../support/cluster';
-import { applyPipeline, NODE, taxi } from '../support/pipelines';
+import { applyPipeline, published, taxi } from '../support/pipelines';
 import { cluster, npm, PLATFORM } from '../support/platform';
-import { ask as askOf } from '../support/programs';
+import { ask as askOf, type Lineage } from '../support/programs';
 import { query, until } from '../support/prometheus';
 import { said, stepStopped } from '../support/step';
-import { startTraffic as startTrafficOf } from '../support/traffic';
+import { startTraffic as startTrafficOf, STEADY } from '../support/traffic';
 
 const ROOT = join(__dirname, '../../..');
 const MODEL = 'trip-duration';
 const RUN = Object.values(STEPS.run);
-
-/** One request in ten is sampled, so these clients make about 7,000 sampled rows a minute. */
-const STEADY = { clients: 2, rows: 64 };
 
 /** With so many sampled rows, PSI of rows like those of training lies far below the alert's threshold. */
 const ENOUGH_TO_COMPARE = 4000;
@@ -39,17 +36,6 @@ interface Traffic {
   readonly wrong: number;
   readonly versions: Record<string, number>;
   readonly slowestMs: number;
-}
-
-interface Lineage {
-  readonly version: number;
-  readonly versions: number;
-  readonly aliases: Record<string, number>;
-  readonly tags: Record<string, string>;
-  readonly metrics: Record<string, number>;
-  readonly sourceSha256: string;
-  readonly quarantined: { readonly total: number };
-  readonly rows: number;
 }
 
 let first: Run;
@@ -267,11 +253,6 @@ function startTraffic(
     version === undefined ? [] : [`${version}=${MODEL}/versions/${version}/model.onnx`],
   );
   startTrafficOf(MODEL, name, { month, clients, rows, models });
-}
-
-function published(month: string) {
-  const url = `http://${NODE}/green_tripdata_{{ month }}.parquet`;
-  return { type: 'http', url, monthsUntilPublished: 2, until: month } as const;
 }
 
 /** PSI of each feature, of the version that serves. */

@@ -31,6 +31,12 @@ export function serveFiles(): void {
   cluster.enter('sh', '-c', server);
 }
 
+/** The source of the taxi pipeline, as if its publisher had no month after `month`: `2024-01`. */
+export function published(month: string) {
+  const url = `http://${NODE}/green_tripdata_{{ month }}.parquet`;
+  return { type: 'http', url, monthsUntilPublished: 2, until: month } as const;
+}
+
 /** The pipeline of this repository, with its data on the node and with shorter waits. */
 export function taxi(change: Partial<PipelineProps> = {}): LoadedPipeline {
   const [{ definition, model }] = loadPipelines(join(ROOT, 'pipelines')) as [LoadedPipeline];
@@ -38,12 +44,7 @@ export function taxi(change: Partial<PipelineProps> = {}): LoadedPipeline {
     model,
     definition: definePipeline({
       ...definition,
-      source: {
-        type: 'http',
-        url: `http://${NODE}/green_tripdata_{{ month }}.parquet`,
-        monthsUntilPublished: 2,
-        until: '2022-01',
-      },
+      source: published('2022-01'),
       drift: { ...definition.drift, window: '2m' },
       retraining: { every: '1m', cooldown: '2h' },
       ...change,

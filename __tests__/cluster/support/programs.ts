@@ -4,6 +4,18 @@ import { runInStep, said, startWaitingStep, stepStopped } from './step';
 
 const PROGRAMS = readFileSync(join(__dirname, 'programs.py'), 'utf8');
 
+/** The answer of the program `lineage`. */
+export interface Lineage {
+  readonly version: number;
+  readonly versions: number;
+  readonly aliases: Record<string, number>;
+  readonly tags: Record<string, string>;
+  readonly metrics: Record<string, number>;
+  readonly sourceSha256: string;
+  readonly quarantined: { readonly total: number };
+  readonly rows: number;
+}
+
 /** The names of the step pods in which this suite's programs run, by their pipelines. */
 const pods = new Map<string, string>();
 

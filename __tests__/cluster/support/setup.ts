@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { report, timed } from './cluster';
-import { serveFiles, synthesizeLaptop, taxi } from './pipelines';
+import { startNode } from './node';
+import { synthesizeLaptop, taxi } from './pipelines';
 import { cluster, WITHOUT_IMAGE } from './platform';
 
 /** What a reader of the tutorial sets before the first deploy; `taxi` sets the rest for every project. */
@@ -11,9 +12,7 @@ const TUTORIAL = { serving: { traceOneIn: 1 } } as const;
  * a file server on the node, because the node cannot reach their publisher.
  */
 export default function setup(_: unknown, { displayName }: { displayName: { name: string } }): void {
-  report(`a node is up in ${timed(() => cluster.up()).seconds} s`);
-  report(`Triton's ONNX Runtime backend: ${process.env.ONNXRUNTIME_BACKEND ?? 'the stand-in in Python'}`);
-  serveFiles();
+  startNode();
   process.env.PLATFORM_DIST = synthesizeLaptop(taxi(displayName.name === 'tutorial' ? TUTORIAL : {}));
   process.env.APPLIED_AT = String(Date.now());
   const except = WITHOUT_IMAGE.flatMap((workload) => ['--except', workload]);

@@ -110,12 +110,17 @@ export function stepStopped(name: string): string {
 /** Starts a step that waits for the programs of `runInStep`, until `stepStopped`. */
 export function startWaitingStep(pipeline: string, name: string): void {
   startStep(pipeline, name, WAITS);
+  awaitLog(name, 'waits');
+}
+
+/** Waits up to two minutes until a step has printed a text. @throws when it has not. */
+export function awaitLog(name: string, text: string): void {
   const log = until(
     () => cluster.try(['logs', STEPS, `pod/${name}`]).output,
-    (output) => output.includes('waits'),
+    (output) => output.includes(text),
     120,
   );
-  if (!log.includes('waits')) throw new Error(`${name} does not wait for programs:\n${log}`);
+  if (!log.includes(text)) throw new Error(`${name} has not printed '${text}':\n${log}`);
 }
 
 /** Runs a program in a waiting step, and returns what it printed. @throws when it fails. */

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NODE } from './pipelines';
-import { cluster } from './platform';
-import { until } from './prometheus';
-import { startStep } from './step';
+import { awaitLog, startStep } from './step';
 
 const TRAFFIC = readFileSync(join(__dirname, 'traffic.py'), 'utf8');
+
+/** One request in ten is sampled, so these clients make about 7,000 sampled rows a minute. */
+export const STEADY = { clients: 2, rows: 64 };
 
 export interface Traffic {
   /** Whose trips are asked about: `2022-01`. */
@@ -29,9 +30,5 @@ export function startTraffic(pipeline: string, name: string, traffic: Traffic): 
   };
   const args = Object.entries(options).flatMap(([option, value]) => [`--${option}`, String(value)]);
   startStep(pipeline, name, TRAFFIC, ...args, '--models', ...models);
-  until(
-    () => cluster.try(['logs', '--namespace=mlops-steps', `pod/${name}`]).output,
-    (log) => log.includes('asking'),
-    120,
-  );
+  awaitLog(name, 'asking');
 }

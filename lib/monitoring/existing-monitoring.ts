@@ -1,28 +1,27 @@
 import type { Construct } from 'constructs';
-import type { Accelerator } from '../definitions/accelerator';
 import { ManifestFile } from '../kubernetes/manifest-file';
 import type { NetworkPolicy } from '../kubernetes/network-policy';
 import { ConfigFiles } from '../kubernetes/volume';
 import { dashboardJson } from '../observability/dashboard';
-import type { Observability } from '../observability/observability';
 import { platformDashboard } from '../observability/platform-series';
 import { dashboardName } from './dashboard-name';
 import type { ExistingPrometheus } from './existing-prometheus';
 import { gpuMonitoring } from './gpu-monitoring';
 import { kubernetesObservability } from './kubernetes-observability';
 import { modelObservability } from './model-observability';
+import type { MonitoringContext } from './monitoring-context';
 import { showableOverview } from './overview-dashboard';
 
-export interface ExistingMonitoringFileProps {
-  readonly observability: Observability;
-  /** The GPUs of the cluster's nodes, or none. */
-  readonly accelerator: Accelerator;
+export interface ExistingMonitoringFileProps extends Pick<
+  MonitoringContext,
+  'observability' | 'accelerator'
+> {
   readonly existing: ExistingPrometheus;
 }
 
 /**
- * Lets somebody else's Prometheus watch everything that came before: rules, dashboards and the ways between the two.
- * What speaks of nodes, of Prometheus or of Grafana is for whoever runs them.
+ * Lets somebody else's Prometheus monitor what all modules declared: rules, dashboards, and the NetworkPolicies between
+ * both. It has no rules and dashboards about nodes, Prometheus or Grafana, which are for those who run them.
  */
 export class ExistingMonitoring extends ManifestFile {
   constructor(
@@ -47,7 +46,7 @@ export class ExistingMonitoring extends ManifestFile {
     else client.allowToNamespace(address.namespace, port);
   }
 
-  /** One ConfigMap a dashboard: a ConfigMap holds one MiB at most. */
+  /** One ConfigMap for each dashboard, because one holds at most 1 MiB. */
   private dashboards(): void {
     const { observability, existing } = this.props;
     const { namespace, labels, annotations, dataSource } = existing.dashboards;

@@ -3,29 +3,33 @@ import { rules } from '../definitions/rules';
 import { OWNERSHIP_LABELS } from '../kubernetes/labels';
 import { NAMESPACES, PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 
-/** A Prometheus that somebody else runs in the cluster, by a Prometheus operator. */
+/** A Prometheus that somebody else runs in the cluster with the Prometheus operator. */
 export interface ExistingMonitoringProps {
   /**
-   * Its HTTP API, or that of a query layer before it, as an http or https address without a login. One in the cluster
-   * is written `http://<service>.<namespace>.svc:<port>`; any other is an address outside of the cluster.
+   * URL of its HTTP API, or of a query layer such as Thanos Query: http or https, without a login. A Service of the
+   * cluster is written `http://<service>.<namespace>.svc:<port>`. Any other host counts as outside of the cluster.
    */
   readonly address: string;
   /**
-   * Port of the pods behind an address in the cluster, which NetworkPolicies go by.
+   * Port of the pods behind a Service of the cluster, 1 to 65535. NetworkPolicies need the pods' port, which may differ
+   * from the Service's.
    * @default - the port of the address
    */
   readonly port?: number;
-  /** Namespace of its pods, which may scrape the platform's. */
+  /** Namespace of its pods. The NetworkPolicies let these pods scrape the platform's. */
   readonly namespace: string;
   /**
-   * Labels of its pods.
+   * Labels of its pods, so that no other pod of the namespace may scrape.
    * @default - every pod of the namespace may scrape
    */
   readonly pods?: Readonly<Record<string, string>>;
-  /** What every monitor and every rule carries, for its selectors: `{ release: 'kube-prometheus-stack' }`; `{}` where they take all. */
+  /**
+   * Labels of every monitor and every rule, by which its selectors find them, as in
+   * `{ release: 'kube-prometheus-stack' }`; `{}` if the selectors are empty.
+   */
   readonly labels: Readonly<Record<string, string>>;
   /**
-   * How dashboards reach its Grafana.
+   * ConfigMaps by which its Grafana gets the dashboards.
    * @default - ConfigMaps in mlops-platform, labelled as Grafana's chart looks for them
    */
   readonly dashboards?: ExistingDashboards;
@@ -34,12 +38,12 @@ export interface ExistingMonitoringProps {
 /** ConfigMaps from which the sidecar of somebody else's Grafana takes dashboards. */
 export interface ExistingDashboards {
   /**
-   * Namespace of the ConfigMaps, where the sidecar looks into one alone.
+   * Namespace of the ConfigMaps. Set it if the sidecar watches only one namespace.
    * @default mlops-platform
    */
   readonly namespace?: string;
   /**
-   * Labels that the sidecar looks for.
+   * Labels by which the sidecar finds the ConfigMaps.
    * @default - `grafana_dashboard: '1'`
    */
   readonly labels?: Readonly<Record<string, string>>;
@@ -49,13 +53,13 @@ export interface ExistingDashboards {
    */
   readonly annotations?: Readonly<Record<string, string>>;
   /**
-   * Uid of the data source that the panels ask.
+   * Uid of Grafana's data source for the panels.
    * @default prometheus
    */
   readonly dataSource?: string;
 }
 
-/** Labels of objects in the platform's name. */
+/** Labels that an object of the platform may get from a definition. */
 const labels = () =>
   rules
     .labels()
@@ -81,7 +85,7 @@ const dashboardsSchema = z.strictObject({
     .default('prometheus'),
 });
 
-/** Checked, with its defaults filled in. */
+/** Checks the props and fills in their defaults. */
 export const existingMonitoringSchema = z
   .strictObject({
     address: rules
@@ -108,12 +112,12 @@ export function isOurs(namespace: string | undefined): boolean {
   return (NAMESPACES as readonly (string | undefined)[]).includes(namespace);
 }
 
-/** An address as NetworkPolicies and clients need it. */
+/** The parts of an address that clients and NetworkPolicies need. */
 function parsedAddress(text: string) {
   const { protocol, hostname, port } = new URL(text);
   return {
     url: text.replace(/\/+$/, ''),
-    /** Of the Service, where it is one of the cluster. */
+    /** Namespace of the Service; undefined outside of the cluster. */
     namespace: /^[^.]+\.([^.]+)\.svc(\.|$)/.exec(hostname)?.[1],
     port: Number(port || (protocol === 'https:' ? 443 : 80)),
   };

@@ -1,30 +1,16 @@
 import type { Construct } from 'constructs';
-import type { Accelerator } from '../definitions/accelerator';
 import { parse } from '../definitions/parse';
 import { type Bytes } from '../definitions/quantity';
 import { type Duration, rules } from '../definitions/rules';
 import { z } from 'zod';
-import type { Secrets } from '../foundation/secrets';
-import type { IngressSettings } from '../kubernetes/ingress';
 import type { ManifestFile } from '../kubernetes/manifest-file';
-import type { Observability } from '../observability/observability';
 import { NAMESPACE_MATCHER, OWN_PROMETHEUS, type PrometheusServer } from '../observability/prometheus-server';
 import { ExistingMonitoring } from './existing-monitoring';
 import { type ExistingMonitoringProps, existingMonitoringSchema, isOurs } from './existing-prometheus';
+import type { MonitoringContext } from './monitoring-context';
 import { OwnMonitoring } from './own-monitoring';
 
-/** What whoever watches is bound to. */
-export interface MonitoringContext {
-  readonly secrets: Secrets;
-  readonly observability: Observability;
-  readonly ingress: IngressSettings;
-  /** The GPUs of the cluster's nodes, or none. */
-  readonly accelerator: Accelerator;
-  /** @default - the cluster's default storage class */
-  readonly storageClass?: string;
-}
-
-/** A Prometheus that the platform runs, with Alertmanager, Grafana, and exporters of nodes and objects. */
+/** Settings of the platform's own Prometheus. */
 export interface OwnMonitoringProps {
   /**
    * How long Prometheus keeps samples.
@@ -32,22 +18,25 @@ export interface OwnMonitoringProps {
    */
   readonly retention?: Duration;
   /**
-   * Size of its volume.
+   * Size of Prometheus' volume.
    * @default 10Gi
    */
   readonly storage?: Bytes;
 }
 
-/** Who watches the platform: a Prometheus of its own, or the one that the cluster has already. */
+/** What monitors the platform: its own Prometheus, or one that the cluster already has. */
 export abstract class Monitoring {
-  /** What earlier modules must know of it. */
+  /** The Prometheus, as far as the other modules need to know it. */
   abstract readonly prometheus: PrometheusServer;
-  /** Whether the definitions of the Prometheus operator come with the platform. */
+  /** Whether `dist/` contains the CustomResourceDefinitions of the Prometheus operator. */
   abstract readonly bringsDefinitions: boolean;
-  /** Namespaces of others, in which objects of ours or addresses that we use may lie. */
+  /** Namespaces outside the platform that its objects and addresses may refer to. */
   abstract readonly otherNamespaces: readonly string[];
 
-  /** A Prometheus that the platform runs, with Alertmanager, Grafana, and exporters of nodes and objects. */
+  /**
+   * A Prometheus that the platform runs, with Alertmanager, Grafana, node-exporter and kube-state-metrics.
+   * @throws DefinitionErrors with every fault.
+   */
   static own(props: OwnMonitoringProps = {}): Monitoring {
     const checked = parse(ownSchema, props, 'Monitoring.own');
     return {
@@ -58,7 +47,10 @@ export abstract class Monitoring {
     };
   }
 
-  /** A Prometheus that somebody else runs in the cluster, by a Prometheus operator, and their Grafana. */
+  /**
+   * A Prometheus that somebody else runs in the cluster with the Prometheus operator, and its Grafana.
+   * @throws DefinitionErrors with every fault.
+   */
   static existing(props: ExistingMonitoringProps): Monitoring {
     const existing = parse(existingMonitoringSchema, props, 'Monitoring.existing');
     return {
@@ -76,6 +68,7 @@ export abstract class Monitoring {
     };
   }
 
+  /** Creates the module's file. */
   abstract bind(scope: Construct, id: string, context: MonitoringContext): ManifestFile;
 }
 

@@ -6,7 +6,7 @@ import {
 import { NODES_NAMESPACE } from '../kubernetes/namespaces';
 import type { Observability } from '../observability/observability';
 
-/** Node agents have no Service: their pods are scraped by their label. */
+/** A PodMonitor for a node agent, which has no Service: it selects the pods by their label. */
 export function nodeAgentMonitor(scope: Construct, observability: Observability, agent: string): void {
   new PodMonitor(scope, `monitor-${agent}`, {
     metadata: observability.metadata(agent, NODES_NAMESPACE),
@@ -20,8 +20,8 @@ export function nodeAgentMonitor(scope: Construct, observability: Observability,
           port: 'metrics',
           path: '/metrics',
           interval: '30s',
-          // A GPU's `pod` and `namespace` are those that use it; where others have GPUs too, the exporter's own
-          // namespace must tell ours from theirs.
+          // The exporter sets `pod` and `namespace` to the pod that uses the GPU. In a shared Prometheus the label
+          // `namespace` must be the exporter's own, because it distinguishes our series from others'.
           honorLabels: !observability.prometheus.shared,
           relabelings: [
             {

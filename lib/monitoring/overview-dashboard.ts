@@ -37,7 +37,7 @@ export function overviewDashboard(durations: AirflowDurations): Dashboard {
   };
 }
 
-/** What of it an environment can show: an external object store has no metrics here. */
+/** The overview without panels whose metrics this environment lacks: an external object store declares none. */
 export function showableOverview({ knownMetrics, prometheus }: Observability): Dashboard {
   const overview = overviewDashboard(airflowDurations(prometheus));
   const rows = overview.rows

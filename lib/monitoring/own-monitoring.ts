@@ -1,35 +1,25 @@
 import type { Construct } from 'constructs';
-import type { Accelerator } from '../definitions/accelerator';
-import type { IngressSettings } from '../kubernetes/ingress';
 import type { Bytes } from '../definitions/quantity';
 import { ManifestFile } from '../kubernetes/manifest-file';
-import type { Secrets } from '../foundation/secrets';
-import type { Observability } from '../observability/observability';
 import { Grafana } from './grafana';
 import { gpuMonitoring } from './gpu-monitoring';
 import { kubernetesObservability, nodeObservability } from './kubernetes-observability';
 import { kubeStateMetrics } from './kube-state-metrics';
 import { nodeExporter } from './node-agents';
 import { modelObservability } from './model-observability';
+import type { MonitoringContext } from './monitoring-context';
 import { Prometheus } from './prometheus';
 import { prometheusObservability } from './prometheus-observability';
 import { prometheusOperator } from './prometheus-operator';
 
-export interface OwnMonitoringFileProps {
-  readonly secrets: Secrets;
-  readonly observability: Observability;
-  readonly ingress: IngressSettings;
-  /** The GPUs of the cluster's nodes, or none. */
-  readonly accelerator: Accelerator;
+export interface OwnMonitoringFileProps extends MonitoringContext {
   /** @default 15d */
   readonly retention?: string;
-  /** Of Prometheus. @default 10Gi */
+  /** Size of Prometheus' volume. @default 10Gi */
   readonly storage?: Bytes;
-  /** @default - the cluster's default storage class */
-  readonly storageClass?: string;
 }
 
-/** Watches everything that came before it, and shows it. The last module: it hears what all others measure. */
+/** The platform's own Prometheus, Alertmanager and Grafana, for what all modules declared. It is created last. */
 export class OwnMonitoring extends ManifestFile {
   readonly grafana: Grafana;
   readonly prometheus: Prometheus;

@@ -10,7 +10,8 @@ import type { SecretKey } from '../definitions/secret-ref';
 import type { Workload } from '../kubernetes/workload';
 import { type Alert, alertingRule } from './alert';
 import type { Dashboard } from './dashboard';
-import { ALERT_LABELS, platformSeries, RECORD_LABELS } from './platform-series';
+import { withMatcher } from '../validation/promql';
+import { ALERT_LABELS, RECORD_LABELS } from './platform-series';
 import { OWN_PROMETHEUS, type PrometheusServer } from './prometheus-server';
 
 /** Metrics that Prometheus fetches from one port of a workload. */
@@ -72,7 +73,7 @@ export class Observability {
   private readonly ownClients: NetworkPolicy[] = [];
   private readonly metrics = new Set<string>(BUILT_IN_METRICS);
 
-  /** @param prometheus who watches; our own where it is left out */
+  /** @param prometheus the Prometheus that watches the platform; by default the platform's own */
   constructor(readonly prometheus: PrometheusServer = OWN_PROMETHEUS) {}
 
   /** Scrapes, alerts and a dashboard for one system, in the module's own chart. */
@@ -116,7 +117,7 @@ export class Observability {
     return this.metrics;
   }
 
-  /** Pods that push to Prometheus' HTTP API or ask it. */
+  /** Declares pods that push metrics to Prometheus or query it. */
   reaches(from: NetworkPolicy): void {
     this.ownClients.push(from);
   }
@@ -149,13 +150,13 @@ export class Observability {
     });
   }
 
-  /** Of a monitor or a rule: with what the selectors of Prometheus look for. */
+  /** Metadata of a monitor or a rule, with the labels that Prometheus selects by. */
   metadata(name: string, namespace?: string) {
     const { labels } = this.prometheus;
     return { name, namespace, labels: Object.keys(labels).length > 0 ? { ...labels } : undefined };
   }
 
-  /** Records come first: alerts are evaluated in order, and stand on them. */
+  /** Records come first: Prometheus evaluates a group in order, and alerts use the records. */
   private rules(
     scope: Construct,
     system: string,
@@ -174,7 +175,7 @@ export class Observability {
 
   private rule<T extends { readonly expr: string; readonly labels?: object }>(rule: T, labels: object) {
     const { prometheus } = this;
-    const expr = PrometheusRuleSpecGroupsRulesExpr.fromString(platformSeries(rule.expr, prometheus));
+    const expr = PrometheusRuleSpecGroupsRulesExpr.fromString(withMatcher(rule.expr, prometheus.matcher));
     return prometheus.shared ? { ...rule, expr, labels: { ...rule.labels, ...labels } } : { ...rule, expr };
   }
 }

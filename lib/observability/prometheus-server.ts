@@ -1,21 +1,21 @@
 import { MONITORED_NAMESPACE_LABEL } from '../definitions/names';
 import { NAMESPACES, PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 
-/** What modules must know of the Prometheus that watches them, before there is one. */
+/** The Prometheus that monitors the platform, as far as modules need to know it that are created before it. */
 export interface PrometheusServer {
-  /** Of its HTTP API, without a slash at the end. */
+  /** URL of its HTTP API, without a slash at the end. */
   readonly url: string;
-  /** Where it takes metrics over OTLP. @default - nowhere: it takes only what it scrapes */
+  /** URL at which it receives metrics over OTLP. @default - it only scrapes */
   readonly otlpUrl?: string;
-  /** On every monitor and rule, so that its selectors find them. */
+  /** Labels of every monitor and rule, by which its selectors find them. */
   readonly labels: Readonly<Record<string, string>>;
-  /** In PromQL, what the platform's own series match and those of others do not. */
+  /** PromQL matcher of the platform's own series. */
   readonly matcher: string;
-  /** Whether somebody else runs it: then the platform's series are known by their namespace. */
+  /** Whether somebody else runs it. The platform's series are then known by their label `namespace`. */
   readonly shared: boolean;
 }
 
-/** Where our own Prometheus answers; the module monitoring puts it there. */
+/** Service, port and pods of the platform's own Prometheus, which the module monitoring creates. */
 export const PROMETHEUS = {
   service: 'prometheus',
   port: 9090,
@@ -24,15 +24,15 @@ export const PROMETHEUS = {
 
 const OWN_URL = `http://${PROMETHEUS.service}.${PLATFORM_NAMESPACE}.svc:${PROMETHEUS.port}`;
 
-/** Our own: it takes every monitor and rule of the platform's namespaces, and Airflow's metrics over OTLP. */
+/** The platform's own. It selects monitors and rules by their namespaces, and receives Airflow's metrics over OTLP. */
 export const OWN_PROMETHEUS: PrometheusServer = {
   url: OWN_URL,
   otlpUrl: `${OWN_URL}/api/v1/otlp/v1/metrics`,
   labels: {},
-  // It gives this label to whatever comes from a namespace of somebody else, and to nothing of ours.
+  // Prometheus sets this label on all series of other namespaces, and on none of the platform's.
   matcher: `${MONITORED_NAMESPACE_LABEL}=""`,
   shared: false,
 };
 
-/** In a Prometheus that knows nothing of us. */
+/** Matcher of the platform's series in somebody else's Prometheus. */
 export const NAMESPACE_MATCHER = `namespace=~"${NAMESPACES.join('|')}"`;

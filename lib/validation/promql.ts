@@ -20,8 +20,7 @@ export function promqlErrors(expr: string): string[] {
  * @throws if the expression is malformed.
  */
 export function metricNames(expr: string): string[] {
-  const errors = promqlErrors(expr);
-  if (errors.length > 0) throw new Error(`'${expr}' is no PromQL: ${errors[0]}`);
+  refuseMalformed(expr);
   const names = new Set<string>();
   visit(expr, (node) => {
     for (const name of namesAt(expr, node)) if (!name.includes('$')) names.add(name);
@@ -36,8 +35,7 @@ export function metricNames(expr: string): string[] {
  * @throws if the expression is malformed.
  */
 export function withMatcher(expr: string, matcher: string): string {
-  const errors = promqlErrors(expr);
-  if (errors.length > 0) throw new Error(`'${expr}' is no PromQL: ${errors[0]}`);
+  refuseMalformed(expr);
   const insertions: { at: number; text: string }[] = [];
   visit(expr, (node) => {
     if (node.name !== 'VectorSelector') return;
@@ -50,6 +48,11 @@ export function withMatcher(expr: string, matcher: string): string {
     (text, { at, text: more }) => text.slice(0, at) + more + text.slice(at),
     expr,
   );
+}
+
+function refuseMalformed(expr: string): void {
+  const [error] = promqlErrors(expr);
+  if (error !== undefined) throw new Error(`'${expr}' is no PromQL: ${error}`);
 }
 
 function findings(expr: string, problemAt: (node: SyntaxNode) => string | undefined): string[] {

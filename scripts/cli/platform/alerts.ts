@@ -1,7 +1,7 @@
 import { ENVIRONMENT } from '../../../lib/definitions/names';
 import { PLATFORM_NAMESPACE } from '../../../lib/kubernetes/namespaces';
 import { runbookUrl } from '../../../lib/observability/alert';
-import { platformSeries } from '../../../lib/observability/platform-series';
+import { withMatcher } from '../../../lib/validation/promql';
 import { OWN_PROMETHEUS } from '../../../lib/observability/prometheus-server';
 import { tryKubectl } from './kubectl';
 
@@ -10,10 +10,10 @@ type Sample = { readonly metric: Readonly<Record<string, string>> };
 const PROMTOOL = [
   ...['exec', `--namespace=${PLATFORM_NAMESPACE}`, 'statefulset/prometheus-prometheus'],
   ...['--container=prometheus', '--', 'promtool', 'query', 'instant', '--format=json'],
-  ...['http://localhost:9090', platformSeries('ALERTS{alertstate="firing"}', OWN_PROMETHEUS)],
+  ...['http://localhost:9090', withMatcher('ALERTS{alertstate="firing"}', OWN_PROMETHEUS.matcher)],
 ];
 
-/** Somebody else's Prometheus has no pod of ours: Airflow knows its address, and has a way to it. */
+/** Asks somebody else's Prometheus from Airflow's pod, which has its address and may reach it. */
 const THROUGH_AIRFLOW = [
   ...['exec', `--namespace=${PLATFORM_NAMESPACE}`, 'deployment/airflow-scheduler'],
   ...['--container=scheduler', '--', 'python', '-c'],

@@ -173,7 +173,7 @@ export const sourceSchema = z
 /** Checked, with its defaults filled in. */
 export type SourceDefinition = z.output<typeof sourceSchema>;
 
-/** What a source of each type needs of model.py, besides what every pipeline does. */
+/** Functions that model.py must define for each type of source, besides those that every pipeline needs. */
 export const SOURCE_FUNCTIONS: Readonly<Record<Source['type'], readonly string[]>> = {
   http: [],
   s3: [],
@@ -181,7 +181,7 @@ export const SOURCE_FUNCTIONS: Readonly<Record<Source['type'], readonly string[]
   python: [FUNCTIONS.collect],
 };
 
-/** What a source may be. */
+/** The types of sources. */
 export const SOURCE_TYPES = Object.keys(SOURCE_FUNCTIONS);
 
 /**

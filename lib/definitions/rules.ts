@@ -103,7 +103,7 @@ export const rules = {
       rules.line(1000),
     ),
 
-  /** An image by an exact tag or a digest. */
+  /** An image with its registry, and with an exact tag or a digest. */
   image: () =>
     z
       .string()

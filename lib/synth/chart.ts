@@ -53,7 +53,7 @@ export function writeChart(props: ChartProps): WrittenChart {
     ['Chart.yaml', yaml(metadata(props) as unknown as Manifest)],
     ['values.yaml', '# There are none: what differs between clusters is an environment, in TypeScript.\n'],
     ...definitions(props.environment).map((crd): [string, string] => [
-      // In one line, for Helm keeps it in every release.
+      // In one line, because Helm stores it in every release.
       `crds/${crd.metadata.name}.yaml`,
       `${JSON.stringify(crd)}\n`,
     ]),

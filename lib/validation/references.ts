@@ -9,7 +9,7 @@ export interface KnownSecret {
   readonly keys: readonly string[];
 }
 
-/** Whatever a pod, a monitor, a binding or a NetworkPolicy refers to exists, and has the key asked for. */
+/** Faults of references: a pod, monitor, binding or NetworkPolicy names an object or a key that does not exist. */
 export function checkReferences(
   manifests: readonly Manifest[],
   secrets: readonly KnownSecret[],

@@ -1,27 +1,27 @@
 import type { PrometheusServer } from '../observability/prometheus-server';
 import type { Unit } from '../observability/signal';
 
-/** How PromQL asks for what Airflow timed: that depends on the way on which it comes to Prometheus. */
+/** PromQL for a timer of Airflow. It depends on how the timer reaches Prometheus. */
 export interface AirflowDurations {
   readonly unit: Unit;
-  /** The metrics that a timer becomes: `dagrun_duration_success`. */
+  /** Metrics of a timer, which is given by Airflow's name with underscores: `dagrun_duration_success`. */
   metrics(timer: string): readonly string[];
-  /** How often it was timed, since the program that counts began. */
+  /** Number of measurements since the counting program started. */
   count(timer: string): string;
-  /** How often within a range. */
+  /** Number of measurements within a range, such as `1h`. */
   countIn(timer: string, range: string): string;
-  /** The mean of a range, series by series. */
+  /** Mean within a range, of each series. */
   meanIn(timer: string, range: string): string;
-  /** The mean of a range, of all series together. */
+  /** Mean within a range, of all series together. */
   meanOfAll(timer: string, range: string): string;
 }
 
-/** The durations of Airflow as this Prometheus gets them. */
+/** The PromQL of Airflow's timers in this Prometheus: native histograms over OTLP, else summaries. */
 export function airflowDurations(prometheus: PrometheusServer): AirflowDurations {
   return prometheus.otlpUrl === undefined ? SUMMARIES : HISTOGRAMS;
 }
 
-/** Exponential histograms over OTLP, which Prometheus keeps as native ones: one series, no `_bucket`. */
+/** Exponential histograms over OTLP. Prometheus stores them as native histograms: one series, no `_bucket`. */
 const HISTOGRAMS: AirflowDurations = {
   unit: 'ms',
   metrics: (timer) => [histogram(timer)],
@@ -31,7 +31,7 @@ const HISTOGRAMS: AirflowDurations = {
   meanOfAll: (timer, range) => `histogram_avg(sum(rate(${histogram(timer)}[${range}])))`,
 };
 
-/** Summaries of the StatsD exporter, which every Prometheus knows. */
+/** Summaries of the StatsD exporter, which every Prometheus can store. */
 const SUMMARIES: AirflowDurations = {
   unit: 's',
   metrics: (timer) => [counted(timer), summed(timer)],

@@ -1,11 +1,11 @@
 /**
- * What Airflow 3.3.2 counts, as far as the platform asks for it. The names are read in
- * its source (metrics_template.yaml and the calls of `stats`) and turned as Prometheus
- * turns what comes over OTLP: dots to underscores, the prefix `airflow`, `_total` for
- * counters. The StatsD exporter is told to do the same. Timers: airflow-durations.ts.
+ * Counters and gauges of Airflow 3.3.2 that the platform uses. The names are from Airflow's source
+ * (metrics_template.yaml and the calls of `stats`), converted as Prometheus converts metrics over OTLP: dots to
+ * underscores, the prefix `airflow`, and `_total` for counters. The StatsD exporter is configured to do the same.
+ * Timers are in airflow-durations.ts.
  *
- * Left out on purpose: what a task's own process counts (`ti_failures`, `ti.finish`).
- * It ends before a second sample, so that no rate can be taken of it.
+ * Metrics that a task's own process counts (`ti_failures`, `ti.finish`) are left out. The process ends before a second
+ * sample, so no rate can be computed from them.
  */
 export const AIRFLOW_METRICS = [
   'airflow_asset_triggered_dagruns_total',
@@ -32,7 +32,7 @@ export const AIRFLOW_METRICS = [
   'airflow_triggers_running',
 ] as const;
 
-/** What it times. */
+/** Timers of Airflow that the platform uses. */
 export const AIRFLOW_TIMERS = {
   failedRun: 'dagrun_duration_failed',
   successfulRun: 'dagrun_duration_success',

@@ -9,11 +9,11 @@ import { AIRFLOW_METRICS, AIRFLOW_TIMERS } from './airflow-metrics';
 
 export interface AirflowObservabilityProps {
   readonly observability: Observability;
-  /** @default - none: it pushes into Prometheus */
+  /** The StatsD exporter that is scraped. @default - none: Airflow pushes to Prometheus over OTLP */
   readonly exporter?: Workload;
 }
 
-/** Says what is worth knowing about the workflow engine. It has no metrics to fetch: it sends them. */
+/** Declares the metrics, the alerts and the dashboard of Airflow, which pushes its metrics or sends them to an exporter. */
 export function airflowObservability(scope: Construct, props: AirflowObservabilityProps): void {
   const { observability, exporter } = props;
   const durations = airflowDurations(observability.prometheus);

@@ -11,11 +11,11 @@ export interface AirflowSettings {
   /** URL at which a person opens MLflow. */
   readonly mlflowPage: string;
   readonly logBucket: string;
-  /** Where alerts are asked for. */
+  /** URL of the Prometheus whose alerts start retrainings. */
   readonly prometheusUrl: string;
-  /** What alerts of the platform match. @default - what our own Prometheus makes of them */
+  /** PromQL matcher of the platform's alerts. @default - that of the platform's own Prometheus */
   readonly prometheusMatcher?: string;
-  /** What makes its programs send metrics. */
+  /** Variables by which Airflow's programs send their metrics. */
   readonly metrics: Readonly<Record<string, EnvValue>>;
   readonly parallelism: number;
 }
@@ -78,7 +78,7 @@ export function otlpSettings(url: string): Record<string, EnvValue> {
   return {
     AIRFLOW__METRICS__OTEL_ON: 'True',
     OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: url,
-    // Seconds. While Prometheus is away, every process waits this long at its end, a task's as well.
+    // Seconds that every process, each task's too, waits at its end while Prometheus does not answer.
     OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: '3',
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
     OTEL_SERVICE_NAME: 'airflow',

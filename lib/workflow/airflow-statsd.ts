@@ -7,8 +7,8 @@ import { ConfigFiles } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
 
 /**
- * Where Airflow's metrics are scraped: it sends StatsD, in UDP packets, and the exporter keeps them for any
- * Prometheus. docs/decisions/0010 says why not OTLP.
+ * The StatsD exporter, from which any Prometheus can scrape Airflow's metrics. Airflow sends them in UDP packets.
+ * docs/decisions/0010 explains why it does not use OTLP.
  */
 export class AirflowStatsd extends Construct {
   readonly exporter: Workload;
@@ -25,7 +25,7 @@ export class AirflowStatsd extends Construct {
       component: 'statsd',
       image: images.statsdExporter,
       user: NOBODY,
-      // One exporter counts for everybody: two at a time would each have half of it.
+      // With two exporters at a time, each would get only a part of the packets.
       strategy: 'Recreate',
       args: [
         '--statsd.mapping-config=/mapping/mapping.yaml',
@@ -43,12 +43,12 @@ export class AirflowStatsd extends Construct {
     });
   }
 
-  /** What makes Airflow send. */
+  /** Environment variables by which Airflow sends its metrics to the exporter. */
   get settings(): Record<string, EnvValue> {
     const { host, port } = this.exporter.endpoint('statsd');
     return {
       AIRFLOW__METRICS__STATSD_HOST: host,
-      // Labels ride in the name, as InfluxDB spells them; without, they are lost.
+      // Airflow then appends the labels to the name, in InfluxDB's notation. Otherwise it drops them.
       AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED: 'True',
       AIRFLOW__METRICS__STATSD_ON: 'True',
       AIRFLOW__METRICS__STATSD_PORT: String(port),
@@ -58,8 +58,8 @@ export class AirflowStatsd extends Construct {
 }
 
 /**
- * Names as OTLP would have them, but for durations, which StatsD's exporter turns into seconds. A gauge that nobody
- * sets any more is a program that is gone.
+ * Names the metrics as over OTLP. Durations are in seconds, to which the exporter converts them. A gauge that was not
+ * set for ten minutes is removed, because its program has ended.
  */
 const MAPPING = `mappings:
   - match: airflow\\.(.+)

@@ -66,8 +66,9 @@ export function planDefinitions(wanted: readonly Manifest[], present: readonly P
 }
 
 /**
- * Custom resources need a definition: of the folder, or in an environment with somebody else's Prometheus, theirs.
- * @throws Failure with the definitions that there are not
+ * Checks that every custom resource has a definition, either in the folder or, with somebody else's Prometheus, in the
+ * cluster.
+ * @throws Failure with the names of the missing definitions
  */
 export function refuseUndefined(
   customResources: readonly Manifest[],

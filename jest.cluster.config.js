@@ -14,8 +14,8 @@ const onThePlatform = {
 };
 
 /**
- * `npm run test:cluster` runs on real Kubernetes, which the suites start on this machine. The projects `kills`,
- * `tutorial` and `existing monitoring` have commands of their own, because they take too long for every change.
+ * `npm run test:cluster` runs on real Kubernetes, which the suites start on this machine. The projects `helm`,
+ * `kills`, `tutorial` and `existing monitoring` have commands of their own, because they take too long for every change.
  */
 module.exports = {
   // The runner lets some suites run beside each other, because they mostly wait for the cluster's clocks.

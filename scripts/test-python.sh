@@ -98,7 +98,7 @@ say "types"
 tool mypy
 say "tests"
 # Two processes, because most tests wait for a server that they started.
-tool pytest --cov --numprocesses 2 --dist loadgroup "$@"
+tool pytest --cov --numprocesses 2 --dist loadscope --no-loadscope-reorder "$@"
 say "tests of the pipelines"
 for folder in ../pipelines/*/; do
   if compgen -G "$folder/test_*.py" >/dev/null; then tool pytest --no-header --quiet "$folder"; fi

@@ -381,6 +381,7 @@ describe('PersistentVolumeClaim, ConfigFiles and Ingress', () => {
     const { made, find } = build((scope) => page(scope, PAGES));
     expect(made.host).toBe('web.ml.example');
     expect(find('Ingress', 'web').metadata.annotations).toEqual({
+      'mlops-lifecycle/page-url': 'http://web.ml.example',
       'mlops-lifecycle/login-user': 'admin',
       'mlops-lifecycle/login-secret': 'login',
       'mlops-lifecycle/login-key': 'password',
@@ -407,6 +408,20 @@ describe('PersistentVolumeClaim, ConfigFiles and Ingress', () => {
       tls: [{ hosts: ['shop.ml.example'], secretName: 'tls' }],
     });
     expect(ingressUrl('shop', props)).toBe('https://shop.ml.example');
+  });
+
+  test.each([
+    [{ port: 8080 }, 'http://web.ml.example:8080'],
+    [{ port: 80 }, 'http://web.ml.example'],
+    [{ port: 443 }, 'http://web.ml.example:443'],
+    [{ https: true }, 'https://web.ml.example'],
+    [{ https: true, port: 8443 }, 'https://web.ml.example:8443'],
+    [{ tlsSecretName: 'tls', port: 443 }, 'https://web.ml.example'],
+    [{ tlsSecretName: 'tls', port: 8443 }, 'https://web.ml.example:8443'],
+  ])('with %j the page’s URL is %s, and its host has no port', (settings, url) => {
+    const { made, find } = build((scope) => page(scope, { ...PAGES, ...settings }));
+    expect(find('Ingress', 'web').metadata.annotations).toMatchObject({ 'mlops-lifecycle/page-url': url });
+    expect(made.host).toBe('web.ml.example');
   });
 
   function page(scope: ManifestFile, ingress: IngressSettings, name?: string) {
@@ -550,6 +565,22 @@ describe('ObjectStore', () => {
     });
   });
 
+  test.each([
+    [{}, undefined],
+    [{ port: 8080 }, undefined],
+    [{ https: true, port: 8443 }, 'https://minio.ml.example:8443'],
+    [{ tlsSecretName: 'tls' }, 'https://minio.ml.example'],
+  ])(
+    'in the cluster shares links to the browser’s address, but with https to the page’s URL: %j',
+    (settings, url) => {
+      const { find } = build((scope) => {
+        return ObjectStore.inCluster().bind(scope, { ...shared(scope), ingress: { ...PAGES, ...settings } });
+      });
+      const server = env(podSpec(find('StatefulSet', 'minio')).containers[0]);
+      expect(server.MINIO_BROWSER_REDIRECT_URL).toBe(url);
+    },
+  );
+
   test('outside the cluster makes no object, and refers to the declared Secret', () => {
     const { find, objects } = build((scope) => {
       const store = ObjectStore.external({
@@ -607,6 +638,22 @@ describe('Airflow', () => {
       });
     }
     expect(find('Deployment', 'airflow-scheduler').spec.strategy).toEqual({ type: 'Recreate' });
+  });
+
+  test('redirects to the address that the browser used, and links to the page’s URL', () => {
+    const ingress = { ...PAGES, https: true, port: 8443 };
+    const { find } = inModule((app, shared) => new Airflow(app, 'airflow', { ...shared, ingress }));
+    const [apiServer] = podSpec(find('Deployment', 'airflow-api-server')).containers;
+    expect(apiServer.args).toEqual(['api-server', '--proxy-headers']);
+    expect(env(apiServer)).toMatchObject({ AIRFLOW__API__BASE_URL: '/', FORWARDED_ALLOW_IPS: '*' });
+    for (const component of ['scheduler', 'dag-processor', 'triggerer']) {
+      expect(env(podSpec(find('Deployment', `airflow-${component}`)).containers[0])).toMatchObject({
+        AIRFLOW__API__BASE_URL: 'https://airflow.ml.example:8443',
+        AIRFLOW__CORE__EXECUTION_API_SERVER_URL:
+          'http://airflow-api-server.mlops-platform.svc:8080/execution/',
+        MLFLOW_PAGE_URL: 'https://mlflow.ml.example:8443',
+      });
+    }
   });
 
   test('takes more api-servers and more tasks', () => {
@@ -673,6 +720,36 @@ describe('MLflow', () => {
       MLFLOW_TRACKING_PASSWORD: { key: 'password', secret: { name: 'mlflow-login' } },
     });
     expect(find('Ingress', 'mlflow').spec.rules[0].host).toBe('mlflow.ml.example');
+  });
+
+  test.each([
+    ['http and https', {}, ['http', 'https']],
+    ['http and https', { port: 8080 }, ['http', 'https']],
+    ['https', { https: true }, ['https']],
+    ['https', { tlsSecretName: 'tls', port: 8443 }, ['https']],
+  ])('obeys its page at any port by %s with %j', (_, settings, schemes) => {
+    const ingress = { ...PAGES, ...settings };
+    const { find } = inModule((app, shared) => new MLflow(app, 'mlflow', { ...shared, ingress }));
+    const server = env(podSpec(find('Deployment', 'mlflow')).containers[0]);
+    const origins = server.MLFLOW_SERVER_CORS_ALLOWED_ORIGINS.split(',');
+    expect(origins.filter((origin: string) => origin.includes('ml.example'))).toEqual(
+      schemes.map((scheme) => `${scheme}://mlflow.ml.example`),
+    );
+    for (const host of ['mlflow[.]ml[.]example', 'mlflow[.]mlops-platform[.]svc[.]cluster[.]local']) {
+      expect(origins.filter((origin: string) => origin.includes(`${host}:`))).toEqual(
+        schemes.map((scheme) => `${scheme}://${host}:[0-9]*`),
+      );
+    }
+    expect(server.MLFLOW_SERVER_ALLOWED_HOSTS.split(',')).toEqual(
+      expect.arrayContaining([
+        ...['mlflow.ml.example', 'mlflow.ml.example:*', 'localhost', 'localhost:*', '$(POD_IP):5000'],
+        'mlflow.mlops-platform.svc.cluster.local',
+        'mlflow.mlops-platform.svc.cluster.local:5000',
+      ]),
+    );
+    expect(Object.keys(server).indexOf('POD_IP')).toBeLessThan(
+      Object.keys(server).indexOf('MLFLOW_SERVER_ALLOWED_HOSTS'),
+    );
   });
 
   test('takes more servers', () => {
@@ -846,6 +923,17 @@ describe('Monitoring', () => {
     const dashboards = objects.filter(({ metadata }) => metadata.name.startsWith('dashboard-'));
     expect(dashboards.length).toBeGreaterThan(2);
     for (const { data } of dashboards) expect(Object.keys(data)).toHaveLength(1);
+  });
+
+  test('links to its pages where they open: Grafana’s Ingress, a port-forward for the others', () => {
+    const ingress = { ...PAGES, port: 8080 };
+    const { find } = inModule((app, shared) => {
+      return new OwnMonitoring(app, 'monitoring', { ...shared, ingress, accelerator: Accelerator.none() });
+    });
+    const grafana = env(podSpec(find('Deployment', 'grafana')).containers[0]);
+    expect(grafana.GF_SERVER_ROOT_URL).toBe('http://grafana.ml.example:8080');
+    expect(find('Prometheus', 'prometheus').spec.externalUrl).toBe('http://localhost:9090');
+    expect(find('Alertmanager', 'alertmanager').spec.externalUrl).toBe('http://localhost:9093');
   });
 });
 

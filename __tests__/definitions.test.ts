@@ -457,6 +457,17 @@ const ENVIRONMENT: Refusal[] = [
     '"---',
     'DNS',
   ],
+  ['https in words', environment({ https: 'yes' }), 'https', '"yes"', 'must be a boolean'],
+  [
+    'http with a certificate',
+    environment({ https: false, tlsSecretName: 'tls' }),
+    'https',
+    'false',
+    'must be true with a tlsSecretName',
+  ],
+  ['a port in words', environment({ ingressPort: '8080' }), 'ingressPort', '"8080"', 'from 1 to 65535'],
+  ['port 0', environment({ ingressPort: 0 }), 'ingressPort', '0', 'from 1 to 65535'],
+  ['a port too high', environment({ ingressPort: 65536 }), 'ingressPort', '65536', 'from 1 to 65535'],
   ['no replica of Triton', environment({ tritonReplicas: 0 }), 'tritonReplicas', '0', 'from 1 to 100'],
   ['half a replica of MLflow', environment({ mlflowReplicas: 1.5 }), 'mlflowReplicas', '1.5', 'from 1 to 20'],
   ['too many tasks', environment({ parallelism: 1e9 }), 'parallelism', '1000000000', 'from 1 to 1000'],
@@ -774,6 +785,8 @@ describe('an environment', () => {
       ingressClass: 'nginx',
       ingressNamespace: 'ingress-nginx',
       tlsSecretName: 'ml-tls',
+      https: true,
+      ingressPort: 8443,
       storageClass: 'fast',
       monitoring: Monitoring.own({ retention: '30d', storage: '1Ti' }),
     } as const;
@@ -788,6 +801,7 @@ describe('an environment', () => {
       }),
     });
     expect(environment).toMatchObject(props);
+    expect(environment.ingress).toMatchObject({ https: true, port: 8443, tlsSecretName: 'ml-tls' });
     expect(environment.externalSecrets.map(({ name }) => name)).toEqual(['pg-airflow', 's3-steps', 'ml-tls']);
   });
 });

@@ -92,6 +92,21 @@ export interface EnvironmentProps {
   readonly tlsSecretName?: string;
 
   /**
+   * Whether browsers open the pages with https. Set it to true if something before the cluster, such as a load
+   * balancer, ends TLS: then links to the pages begin with https, and MLflow refuses the requests of pages that were
+   * opened with http.
+   * @default - true with `tlsSecretName`, else false
+   */
+  readonly https?: boolean;
+
+  /**
+   * Port at which browsers reach the ingress controller, for links to the pages: those in `npm run status`, between
+   * Airflow and MLflow, and in the logs of steps. The pages themselves open at any port.
+   * @default - 80, or 443 with https
+   */
+  readonly ingressPort?: number;
+
+  /**
    * StorageClass of every PersistentVolumeClaim. Kubernetes does not let a claim change it later.
    * @default - the cluster's default storage class
    */
@@ -134,6 +149,8 @@ const schema = z
     ingressClass: rules.dnsLabel(63).optional(),
     ingressNamespace: rules.dnsLabel(63).default('kube-system'),
     tlsSecretName: rules.dnsLabel(63).optional(),
+    https: z.boolean().optional(),
+    ingressPort: rules.whole(1, 65535).optional(),
     storageClass: rules.dnsLabel(63).optional(),
     stepImage: rules.image().optional(),
     monitoring: z
@@ -150,6 +167,10 @@ const schema = z
       error: 'must not be fewer than Triton takes (accelerator.count × tritonReplicas)',
     },
   )
+  .refine(({ https, tlsSecretName }) => https !== false || tlsSecretName === undefined, {
+    path: ['https'],
+    error: 'must be true with a tlsSecretName, which is for https',
+  })
   .refine(({ accelerator, gpus }) => gpus === undefined || accelerator.present, {
     path: ['gpus'],
     error: 'needs an accelerator, which says what kind of GPU these are: Accelerator.nvidia(…)',
@@ -178,6 +199,8 @@ export function defineEnvironment(props: EnvironmentProps): Environment {
       controllerNamespace: values.ingressNamespace,
       ingressClass: values.ingressClass,
       tlsSecretName: values.tlsSecretName,
+      https: values.https,
+      port: values.ingressPort,
     },
     trainingGpus: (values.gpus ?? triton) - triton,
     externalSecrets: [

@@ -5,7 +5,7 @@ import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import type { Connection } from '../kubernetes/connection';
 import { images } from '../kubernetes/images';
-import { Ingress } from '../kubernetes/ingress';
+import { Ingress, ingressUrl, opensWithHttps } from '../kubernetes/ingress';
 import { until, waitContainer } from '../kubernetes/pod-defaults';
 import type { Bytes } from '../definitions/quantity';
 import { PersistentVolumeClaim, contentHash, emptyDir } from '../kubernetes/volume';
@@ -73,6 +73,10 @@ export class MinIO extends Construct implements IObjectStore {
         // Metrics need no token. They are on the S3 port, which only Prometheus and the store's clients may reach.
         MINIO_PROMETHEUS_AUTH_TYPE: 'public',
         MINIO_UPDATE: 'off',
+        // The console's share links have the host and port of the browser, but http unless this URL has https.
+        ...(opensWithHttps(props.ingress)
+          ? { MINIO_BROWSER_REDIRECT_URL: ingressUrl('minio', props.ingress) }
+          : {}),
       },
       cpu: { request: '100m' },
       memory: { request: '256Mi', limit: '1Gi' },

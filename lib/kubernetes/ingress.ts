@@ -19,6 +19,16 @@ export interface IngressSettings {
    * @default - plain http
    */
   readonly tlsSecretName?: string;
+  /**
+   * Whether browsers open the pages with https.
+   * @default - true with `tlsSecretName`
+   */
+  readonly https?: boolean;
+  /**
+   * Port in the URLs of the pages.
+   * @default - the scheme's own
+   */
+  readonly port?: number;
 }
 
 export interface IngressProps {
@@ -49,11 +59,12 @@ export class Ingress extends Construct {
       metadata: {
         name,
         namespace: workload.namespace,
-        // `npm run status` prints the user and where the password is, never the password itself.
+        // `npm run status` prints the URL, the user and where the password is, never the password itself.
         annotations: {
-          [LOGIN_ANNOTATIONS.user]: login.user,
-          [LOGIN_ANNOTATIONS.secret]: login.password.secret.name,
-          [LOGIN_ANNOTATIONS.key]: login.password.key,
+          [PAGE_ANNOTATIONS.url]: ingressUrl(name, ingress),
+          [PAGE_ANNOTATIONS.user]: login.user,
+          [PAGE_ANNOTATIONS.secret]: login.password.secret.name,
+          [PAGE_ANNOTATIONS.key]: login.password.key,
         },
       },
       spec: {
@@ -78,14 +89,22 @@ export class Ingress extends Construct {
   }
 }
 
-/** Annotations of a page's Ingress: its user, and the Secret and key that hold the password. */
-export const LOGIN_ANNOTATIONS = {
+/** Annotations of a page's Ingress: its URL, its user, and the Secret and key that hold the password. */
+export const PAGE_ANNOTATIONS = {
+  url: 'mlops-lifecycle/page-url',
   user: 'mlops-lifecycle/login-user',
   secret: 'mlops-lifecycle/login-secret',
   key: 'mlops-lifecycle/login-key',
 } as const;
 
-/** URL of a page. */
-export function ingressUrl(name: string, props: IngressSettings): string {
-  return `${props.tlsSecretName ? 'https' : 'http'}://${name}.${props.domain}`;
+/** URL of a page, for links to it. The page itself opens at any port. */
+export function ingressUrl(name: string, settings: IngressSettings): string {
+  const [scheme, ownPort] = opensWithHttps(settings) ? ['https', 443] : ['http', 80];
+  const port = (settings.port ?? ownPort) === ownPort ? '' : `:${settings.port}`;
+  return `${scheme}://${name}.${settings.domain}${port}`;
+}
+
+/** Whether browsers open the pages with https only. Where it is false, something before the cluster may still end TLS. */
+export function opensWithHttps({ https, tlsSecretName }: IngressSettings): boolean {
+  return https ?? tlsSecretName !== undefined;
 }

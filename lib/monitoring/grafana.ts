@@ -54,6 +54,7 @@ export class Grafana extends Construct {
       ports: { http: 3000 },
       env: {
         GF_SECURITY_ADMIN_PASSWORD: login.key('password'),
+        // For links. Pages and logins use the host and port of the browser.
         GF_SERVER_ROOT_URL: ingressUrl('grafana', props.ingress),
         GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: `${DASHBOARDS}/${OVERVIEW_UID}/${OVERVIEW_UID}.json`,
         GF_ANALYTICS_REPORTING_ENABLED: 'false',

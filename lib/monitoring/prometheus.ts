@@ -137,6 +137,8 @@ export class Prometheus extends Construct {
         image: images.prometheus,
         version: version(images.prometheus),
         replicas: 1,
+        // Alerts link to it. It has no page but by a port-forward; without a URL the links have the pod's name.
+        externalUrl: `http://localhost:${PROMETHEUS.port}`,
         serviceAccountName: serviceAccount.name,
         podMetadata: { labels: PODS },
         securityContext: restrictedPod(NOBODY),
@@ -198,6 +200,7 @@ export class Prometheus extends Construct {
         image: images.alertmanager,
         version: version(images.alertmanager),
         replicas: 1,
+        externalUrl: `http://localhost:${ALERTMANAGER_PORT}`,
         serviceAccountName: serviceAccount.name,
         automountServiceAccountToken: false,
         podMetadata: { labels: ALERTMANAGER_PODS },

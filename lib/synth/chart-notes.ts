@@ -1,5 +1,6 @@
 import type { Monitoring } from '../monitoring/monitoring';
 import type { Manifest } from '../validation/manifests';
+import { PAGE_ANNOTATIONS } from '../kubernetes/ingress';
 import { PLATFORM_NAMESPACE } from '../kubernetes/namespaces';
 
 /** A template that refuses an install that could not work, before Helm creates an object. */
@@ -42,8 +43,6 @@ To remove that:  kubectl delete namespace ${PLATFORM_NAMESPACE}${rest}
 function pages(objects: readonly Manifest[]): string[] {
   return objects
     .filter(({ kind }) => kind === 'Ingress')
-    .flatMap(({ spec }) =>
-      (spec.rules as { host: string }[]).map(({ host }) => `${spec.tls ? 'https' : 'http'}://${host}`),
-    )
+    .map(({ metadata }) => metadata.annotations![PAGE_ANNOTATIONS.url]!)
     .sort();
 }

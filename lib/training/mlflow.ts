@@ -1,7 +1,7 @@
 import type { Construct } from 'constructs';
 import type { Connection, EnvValue } from '../kubernetes/connection';
 import { images } from '../kubernetes/images';
-import { Ingress, type IngressSettings, ingressUrl } from '../kubernetes/ingress';
+import { Ingress, type IngressSettings } from '../kubernetes/ingress';
 import { commandProbe, httpProbe } from '../kubernetes/probe';
 import { packageFiles, pythonFile } from '../kubernetes/program';
 import type { SecretRef } from '../definitions/secret-ref';
@@ -13,6 +13,7 @@ import type { IDatabase } from '../foundation/database';
 import type { IObjectStore } from '../foundation/object-store';
 import type { Secrets } from '../foundation/secrets';
 import type { Observability } from '../observability/observability';
+import { allowedHosts, allowedOrigins } from './mlflow-allow-lists';
 import { mlflowObservability } from './mlflow-observability';
 
 export interface MLflowProps {
@@ -132,8 +133,9 @@ export class MLflow extends ManifestFile implements ITracking {
       MLFLOW_AUTH_ADMIN_USERNAME: this.login.key('username'),
       MLFLOW_AUTH_ADMIN_PASSWORD: this.login.key('password'),
       MLFLOW_FLASK_SERVER_SECRET_KEY: session.key('secret-key'),
-      MLFLOW_SERVER_ALLOWED_HOSTS: allowedHosts(`mlflow.${ingress.domain}`).join(','),
-      MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: ingressUrl('mlflow', ingress),
+      POD_IP: { fieldPath: 'status.podIP' },
+      MLFLOW_SERVER_ALLOWED_HOSTS: allowedHosts(ingress, PORT, '$(POD_IP)').join(','),
+      MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: allowedOrigins(ingress).join(','),
       // The job runner takes 240 MB of memory, and nothing here uses it.
       MLFLOW_SERVER_ENABLE_JOB_EXECUTION: 'false',
       MLFLOW_DISABLE_TELEMETRY: 'true',
@@ -152,20 +154,3 @@ database_uri = postgresql+psycopg2:///
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 auth_cache_ttl_seconds = 60
 `;
-
-/**
- * The Host headers that MLflow accepts; it answers 403 to any other. The list replaces MLflow's defaults, so that it
- * must repeat them: private addresses, by which Prometheus reaches a pod, and localhost, for a port-forward.
- */
-function allowedHosts(pageHost: string): string[] {
-  const service = ['mlflow', `mlflow.${PLATFORM_NAMESPACE}`, `mlflow.${PLATFORM_NAMESPACE}.svc`];
-  const privateNetworks = ['10.*', '192.168.*', ...Array.from({ length: 16 }, (_, i) => `172.${16 + i}.*`)];
-  return [
-    ...service.flatMap((host) => [host, `${host}:${PORT}`]),
-    pageHost,
-    `${pageHost}:*`,
-    'localhost:*',
-    '127.0.0.1:*',
-    ...privateNetworks,
-  ];
-}

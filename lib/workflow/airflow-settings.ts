@@ -4,7 +4,7 @@ import type { SecretRef } from '../definitions/secret-ref';
 
 export interface AirflowSettings {
   readonly keys: SecretRef;
-  /** URL at which a person opens Airflow. */
+  /** URL at which a person opens Airflow, for links. */
   readonly ingressUrl: string;
   /** URL at which the other components reach the API server. */
   readonly apiServer: string;

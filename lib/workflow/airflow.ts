@@ -88,7 +88,9 @@ export class Airflow extends ManifestFile {
       ports: { http: API_PORT },
       memory: { request: '400Mi', limit: '1536Mi' },
       replicas: props.apiServerReplicas,
-      env: { ADMIN_PASSWORD: keys.key('admin-password') },
+      // Takes the scheme from X-Forwarded-Proto, for redirects and for cookies that only https may send.
+      args: ['api-server', '--proxy-headers'],
+      env: { ADMIN_PASSWORD: keys.key('admin-password'), ...ANY_ADDRESS },
       // `db migrate` holds a database-wide lock, so that several API servers may start at the same time.
       initContainers: [
         { name: 'migrate', args: ['db', 'migrate'] },
@@ -197,6 +199,14 @@ export class Airflow extends ManifestFile {
 const AIRFLOW_USER = { uid: 50000, gid: 0 };
 const API_SERVER = 'airflow-api-server';
 const API_PORT = 8080;
+/**
+ * Settings of the API server, with which its pages work under whatever host and port a browser uses. With a URL in
+ * `base_url`, a login would lead to that URL. The other components need the URL, for links.
+ *
+ * Exception: it believes the X-Forwarded headers of every client, because the addresses of an ingress controller's pods
+ * are not known at synth. A client that lies changes the scheme of its own redirects and its own address in the log.
+ */
+const ANY_ADDRESS = { AIRFLOW__API__BASE_URL: '/', FORWARDED_ALLOW_IPS: '*' };
 const STARTUP = { periodSeconds: 2, failureThreshold: 150 };
 const LIVENESS = { periodSeconds: 20, failureThreshold: 5 };
 

@@ -1,7 +1,7 @@
 /** `npm run status`: prints what runs, which versions serve, and where the pages and their passwords are. */
 import { parseArgs } from 'node:util';
 import { NAMESPACES, PLATFORM_NAMESPACE } from '../../lib/kubernetes/namespaces';
-import { LOGIN_ANNOTATIONS } from '../../lib/kubernetes/ingress';
+import { PAGE_ANNOTATIONS } from '../../lib/kubernetes/ingress';
 import { firingAlerts } from './platform/alerts';
 import { run } from '../command';
 import { runningEnvironment } from './platform/environments';
@@ -52,12 +52,13 @@ void run(() => {
   console.log('\nPages, their users, and the line that prints a password:');
   for (const { metadata, spec } of list<Ingress>('ingresses', `--namespace=${PLATFORM_NAMESPACE}`, OURS)) {
     const annotations = metadata.annotations ?? {};
+    // An Ingress that an earlier release applied has no URL.
+    const url =
+      annotations[PAGE_ANNOTATIONS.url] ?? `${spec.tls ? 'https' : 'http'}://${spec.rules[0]!.host}`;
+    console.log(`  ${url}  ${annotations[PAGE_ANNOTATIONS.user]}`);
     console.log(
-      `  ${spec.tls ? 'https' : 'http'}://${spec.rules[0]!.host}  ${annotations[LOGIN_ANNOTATIONS.user]}`,
-    );
-    console.log(
-      `    kubectl -n ${metadata.namespace} get secret ${annotations[LOGIN_ANNOTATIONS.secret]} ` +
-        `-o jsonpath='{.data.${annotations[LOGIN_ANNOTATIONS.key]}}' | base64 -d; echo`,
+      `    kubectl -n ${metadata.namespace} get secret ${annotations[PAGE_ANNOTATIONS.secret]} ` +
+        `-o jsonpath='{.data.${annotations[PAGE_ANNOTATIONS.key]}}' | base64 -d; echo`,
     );
   }
 });

@@ -14,6 +14,10 @@ export const OBJECT_STORE = {
     credentials: (password: string) => ({ accessKey: 'root', secretKey: password }),
     accepted: 204,
     refused: 401,
+    /** Answers 200 to whoever is logged in, and else 403. */
+    session: '/api/v1/session',
+    /** A web socket of the page. */
+    socket: '/ws/objectManager',
     /** Name and key of the Secret. */
     password: ['minio-root', 'password'],
   },

@@ -198,48 +198,6 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.err).toContain('missing on this machine: curl');
     });
 
-    it.each([
-      ['the API server', '192B', 6443],
-      ['the kubelet', '280A', 10250],
-    ])('refuses when the port of %s is taken', (_of, hex, port) => {
-      const target = machine();
-      target.write('proc/net/tcp', `  sl\n   0: 00000000:${hex} 00000000:0000 0A 0 0 0\n`);
-      const done = untouched(target, [], {});
-      expect(done.code).toBe(3);
-      expect(done.err).toContain(`port ${port} is taken`);
-      expect(done.err).toContain(`'sport = :${port}'`);
-    });
-
-    it('does not take a connection to such a port for a program that listens there', () => {
-      const target = machine();
-      target.write('proc/net/tcp', '  sl\n   0: 0100007F:192B 0100007F:9999 01 0 0 0\n');
-      expect(target.run().code).toBe(0);
-    });
-
-    it.each([
-      ['version 2', { 'sys/fs/cgroup/cgroup.controllers': 'cpuset cpu io pids\n' }],
-      [
-        'version 1',
-        {
-          'proc/cgroups':
-            '#subsys_name hierarchy num_cgroups enabled\ncpuset 1 1 1\ncpu 2 1 1\nmemory 0 1 0\n',
-        },
-      ],
-    ])('refuses a kernel with the memory cgroup switched off (%s)', (_version, files) => {
-      const target = machine();
-      for (const [file, text] of Object.entries(files)) target.write(file, text);
-      const done = untouched(target, [], {});
-      expect(done.code).toBe(3);
-      expect(done.err).toContain('switched off: memory.');
-      expect(done.err).toContain('cgroup_enable=memory');
-    });
-
-    it('refuses a kernel without cgroups', () => {
-      const target = machine();
-      fs.rmSync(target.at('proc/cgroups'));
-      expect(untouched(target, [], {}).err).toContain('no cgroups here');
-    });
-
     it('refuses an offline folder that is not there, and a mode for the kubeconfig that is neither', () => {
       expect(untouched(machine(), ['--offline', '/nowhere'], {}).err).toContain("got '/nowhere'");
       expect(untouched(machine(), ['--offline'], {}).code).toBe(64);
@@ -266,52 +224,6 @@ describe('scripts/bootstrap.sh', () => {
       expect(done.err).toContain('Triton');
       for (const { url } of Object.values(downloads('arm64')))
         expect(done.requests.join('\n')).toContain(url);
-    });
-
-    it('when disk or memory is short', () => {
-      const target = machine();
-      target.write('proc/meminfo', 'MemTotal:        4000000 kB\n');
-      const done = target.run([], { STUB_FREE_KB: '10000000' });
-      expect(done.code).toBe(0);
-      expect(done.err).toContain('10 GB free');
-      expect(done.err).toContain('3906 MiB of memory');
-    });
-
-    it('when a web port is taken, which k3s survives', () => {
-      const target = machine();
-      target.write('proc/net/tcp6', '  sl\n   0: 00000000000000000000000000000000:0050 0:0000 0A 0 0 0\n');
-      const done = target.run();
-      expect(done.code).toBe(0);
-      expect(done.err).toContain('port 80 is taken');
-    });
-
-    it.each([
-      ['firewalld', 'sudo firewall-cmd --reload', (target: Machine) => target.stub('firewall-cmd', 'true')],
-      [
-        'ufw',
-        'sudo ufw allow from 10.43.0.0/16',
-        (target: Machine) => target.write('etc/ufw/ufw.conf', 'ENABLED=yes\n'),
-      ],
-    ])('when %s is on, with the commands that let pods through', (name, command, prepare) => {
-      const target = machine();
-      prepare(target);
-      const done = target.run();
-      expect(done.code).toBe(0);
-      expect(done.err).toContain(`${name} is on`);
-      expect(done.err).toContain(command);
-    });
-
-    it('but not about a firewall that is off', () => {
-      const target = machine();
-      target.stub('firewall-cmd', 'exit 252');
-      target.write('etc/ufw/ufw.conf', '# ENABLED=yes\nENABLED=no\n');
-      expect(target.run(['--dry-run']).err).toBe('');
-    });
-
-    it('when SELinux is enforcing', () => {
-      const target = machine();
-      target.stub('getenforce', 'echo Enforcing');
-      expect(target.run(['--dry-run']).err).toContain('k3s-selinux');
     });
 
     it.each([
@@ -343,15 +255,6 @@ describe('scripts/bootstrap.sh', () => {
       expect(closed.err).toBe('');
       expect(closed.calls).toContain('systemctl restart --no-block k3s');
       expect(target.read('etc/systemd/system/k3s.service')).toContain('--write-kubeconfig-mode 600\n');
-    });
-
-    it('when the disk has less than the images take, with a GPU and without', () => {
-      const target = machine();
-      target.stub('nvidia-container-runtime', 'true');
-      const done = target.run(['--dry-run'], { STUB_GPU: '1', STUB_FREE_KB: '30000000' });
-      expect(done.err).toContain('about 40 GB');
-      expect(machine().run(['--dry-run'], { STUB_FREE_KB: '30000000' }).err).toContain('about 40 GB');
-      expect(machine().run(['--dry-run'], { STUB_FREE_KB: '50000000' }).err).toBe('');
     });
 
     it('when a kubectl is there that somebody else installed, and leaves it', () => {

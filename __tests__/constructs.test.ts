@@ -24,6 +24,7 @@ import { MinIO } from '../lib/foundation/minio';
 import type { IObjectStore } from '../lib/foundation/object-store';
 import { Postgres } from '../lib/foundation/postgres';
 import { Secrets } from '../lib/foundation/secrets';
+import { NodeExporter } from '../lib/monitoring/node-exporter';
 import { OwnMonitoring } from '../lib/monitoring/own-monitoring';
 import { Observability } from '../lib/observability/observability';
 import { Pipeline } from '../lib/pipeline/pipeline';
@@ -854,6 +855,48 @@ describe('Monitoring', () => {
       expect(pod.runtimeClassName).toBe('nvidia');
       expect(JSON.stringify(pod.containers)).not.toContain(GPU);
     }
+  });
+
+  test.each([
+    ['9100 by default', undefined, 9100],
+    ['another that is set', NodeExporter.own({ port: 9101 }), 9101],
+  ])('has node-exporter on a port of every node: %s', (_which, nodeExporter, port) => {
+    const { find } = inModule((app, shared) => {
+      return new OwnMonitoring(app, 'monitoring', {
+        ...shared,
+        nodeExporter,
+        accelerator: Accelerator.none(),
+      });
+    });
+    const { containers, hostNetwork } = podSpec(find('DaemonSet', 'node-exporter'));
+    expect(hostNetwork).toBe(true);
+    expect(containers[0].args).toContain(`--web.listen-address=:${port}`);
+    expect(containers[0].ports).toEqual([
+      { name: 'metrics', containerPort: port, hostPort: port, protocol: 'TCP' },
+    ]);
+    expect(find('PodMonitor', 'node-exporter').spec.podMetricsEndpoints[0].port).toBe('metrics');
+    const { egress } = find('NetworkPolicy', 'prometheus').spec;
+    const outside = egress.find(({ to }: Json) => to?.[0]?.ipBlock);
+    expect(portsOf([outside])).toEqual([443, 6443, port]);
+  });
+
+  test('leaves out node-exporter with all that speaks of nodes, and takes no port of a node then', () => {
+    const { find, objects } = inModule((app, shared) => {
+      const nodeExporter = NodeExporter.none();
+      return new OwnMonitoring(app, 'monitoring', {
+        ...shared,
+        nodeExporter,
+        accelerator: Accelerator.nvidia(),
+      });
+    });
+    const text = JSON.stringify(objects);
+    for (const word of ['node-exporter', 'node_cpu', 'hostPort', 'hostNetwork'])
+      expect(text).not.toContain(word);
+    const named = objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`);
+    expect(named).not.toContain('PrometheusRule/nodes');
+    expect(named).not.toContain('ConfigMap/dashboard-mlops-nodes');
+    expect(named).toContain('DaemonSet/dcgm-exporter');
+    expect(portsOf(find('NetworkPolicy', 'prometheus').spec.egress)).not.toContain(9100);
   });
 
   test('takes monitors and rules of every namespace with one label, and ours are told from others’', () => {

@@ -6,6 +6,7 @@ import {
   definePipeline,
   type EnvironmentProps,
   Monitoring,
+  NodeExporter,
   ObjectStore,
   type PipelineProps,
   SecretRef,
@@ -485,6 +486,27 @@ const ENVIRONMENT: Refusal[] = [
     '"2w"',
     "or '7d'",
   ],
+  ...[0, 80, 9100.5, 30000, 65536, '9101'].map((port): Refusal => [
+    `node-exporter on the port ${JSON.stringify(port)}`,
+    () => NodeExporter.own({ port: port as never }),
+    'port',
+    JSON.stringify(port),
+    'a whole number from 1024 to 29999',
+  ]),
+  [
+    'node-exporter on the port of the kubelet',
+    () => NodeExporter.own({ port: 10250 }),
+    'port',
+    '10250',
+    "none of Kubernetes' own ports",
+  ],
+  [
+    'a node-exporter that is only a port',
+    () => Monitoring.own({ nodeExporter: 9101 as never }),
+    'nodeExporter',
+    '9101',
+    'NodeExporter.own(…) or NodeExporter.none()',
+  ],
   ['GPUs without an accelerator', environment({ gpus: 2 }), 'gpus', '2', 'needs an accelerator'],
   [
     'an accelerator that is only a name',
@@ -788,7 +810,11 @@ describe('an environment', () => {
       https: true,
       ingressPort: 8443,
       storageClass: 'fast',
-      monitoring: Monitoring.own({ retention: '30d', storage: '1Ti' }),
+      monitoring: Monitoring.own({
+        retention: '30d',
+        storage: '1Ti',
+        nodeExporter: NodeExporter.own({ port: 9101 }),
+      }),
     } as const;
     const environment = defineEnvironment({
       ...props,
@@ -813,6 +839,8 @@ test('wrong wiring does not compile', () => {
     () => Monitoring.own({ storage: '10GB' }),
     // @ts-expect-error a number is no amount
     () => Database.inCluster({ storage: 10 }),
+    // @ts-expect-error a node-exporter is an object, never a port
+    () => Monitoring.own({ nodeExporter: 9101 }),
     // @ts-expect-error a length of time has no unit for weeks
     () => Monitoring.own({ retention: '2w' }),
     // @ts-expect-error a database is an object, never its address
@@ -844,7 +872,7 @@ test('wrong wiring does not compile', () => {
     // @ts-expect-error a pipeline is a definition with its model, never a name
     () => render('laptop', defineEnvironment({}), ['trip']),
   ];
-  expect(wrong).toHaveLength(17);
+  expect(wrong).toHaveLength(18);
 });
 
 const EVERYTHING: PipelineProps = {

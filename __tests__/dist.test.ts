@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { environments } from '../environments';
-import { loadPipelines, synthesize } from '../lib';
-import { podsOf, strings, title } from '../lib/validation/manifests';
+import { defineEnvironment, loadPipelines, Monitoring, NodeExporter, synthesize } from '../lib';
+import { render } from '../lib/synth/render';
+import { type Manifest, podsOf, strings, title } from '../lib/validation/manifests';
 import { STEPS } from '../lib/definitions/names';
 import { images } from '../lib/kubernetes/images';
 import { ENVIRONMENT_LABEL, OWNERSHIP_LABELS } from '../lib/kubernetes/labels';
@@ -196,6 +197,23 @@ test.each([
   'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
 ])('the scan for secret material finds %s', (secret) => {
   expect(randomTokens(`password: ${secret}`)).toEqual([secret]);
+});
+
+test('node-exporter alone takes a port of the node, and nothing where it is left out', () => {
+  const takers = (applied: readonly Manifest[]) => [
+    ...podsOf(applied)
+      .filter(({ spec }) => spec.hostNetwork || JSON.stringify(spec).includes('"hostPort"'))
+      .map(({ owner }) => owner),
+    ...applied
+      .filter(({ kind, spec }) => kind === 'Service' && /NodePort|LoadBalancer/.test(JSON.stringify(spec)))
+      .map(title),
+  ];
+  for (const applied of objects.values())
+    expect(takers(applied)).toEqual(['DaemonSet mlops-nodes/node-exporter']);
+  const monitoring = Monitoring.own({ nodeExporter: NodeExporter.none() });
+  const pipelines = loadPipelines(join(__dirname, '../pipelines'));
+  const without = render('laptop', defineEnvironment({ monitoring }), pipelines);
+  expect(takers([...without.values()].flat())).toEqual([]);
 });
 
 test('GPUs are asked for on the workstation and in production, and nowhere on the laptop', () => {

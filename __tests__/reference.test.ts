@@ -5,6 +5,7 @@ import {
   Database,
   defineEnvironment,
   definePipeline,
+  NodeExporter,
   ObjectStore,
   type PipelineProps,
   SecretRef,
@@ -43,6 +44,7 @@ const filledIn: Record<string, unknown> = {
   'Accelerator.nvidia({ … })': Accelerator.nvidia(),
   'Monitoring.own({ … })': ownMonitoring(),
   'Monitoring.existing({ … })': existingPrometheus(),
+  'NodeExporter.own({ … })': NodeExporter.own(),
   ExistingDashboards: existingPrometheus(),
 };
 const trip = definePipeline(TRIP);

@@ -5,6 +5,7 @@ export { type Environment, defineEnvironment, type EnvironmentProps } from './en
 export { Database } from './foundation/database';
 export { ObjectStore } from './foundation/object-store';
 export { Monitoring } from './monitoring/monitoring';
+export { NodeExporter } from './monitoring/node-exporter';
 export { definePipeline, type PipelineDefinition, type PipelineProps } from './pipeline/definition';
 export { loadPipelines } from './pipeline/load';
 export { Platform } from './platform';

@@ -39,6 +39,9 @@ HELM_SHA256_ARM64="5ea2d6bc2cda3f8edf985e028809f5a9278f404fb8ab24044de9b7cb9b79a
 
 ALL_TOOLS=(k3s kubectl k9s helm)
 
+# 2026-01-01, in seconds: a clock that is behind it is wrong, because this script is newer.
+readonly OLDEST_TIME=1767225600
+
 # --- Paths -------------------------------------------------------------------
 #
 # For tests only: BOOTSTRAP_ROOT is put in front of every path below (and of
@@ -100,7 +103,8 @@ Exit codes:
   0   done, or nothing to do
   1   a command failed unexpectedly; the message names it
   2   this machine cannot run k3s (macOS, 32-bit, no systemd)
-  3   something must be put right first (not root, tool missing, port taken)
+  3   something must be put right first (not root, tool missing, port taken,
+      a setting with which k3s does not start); all of it is named at once
   4   a file could not be had or did not match its checksum; nothing was
       installed
   5   k3s was started but the node did not become ready, or did not take the
@@ -119,16 +123,25 @@ die() {
   exit "$code"
 }
 
-# Ends the script. A dry run only prints the reason, and goes on with the plan.
-stop_unless_dry() {
+FAULT=0 # the exit code of what was found wrong; 0 where nothing was
+
+# Says what must be put right. The script goes on to the next check, so that one
+# run names all faults, and ends at stop_on_faults. A dry run goes on with the plan.
+fault() { # code text...
   local code="$1"
   shift
   if ((DRY_RUN)); then
     WOULD_STOP=1
     warn "a real run would stop here: $*"
-  else
-    die "$code" "$*"
+    return 0
   fi
+  printf 'error: %s\n' "$*" >&2
+  # That the machine cannot run k3s at all says more than that something must be put right.
+  if ((FAULT == 0 || code == E_UNSUPPORTED)); then FAULT="$code"; fi
+}
+
+stop_on_faults() {
+  ((FAULT == 0)) || exit "$FAULT"
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -259,11 +272,11 @@ require_systemd() {
   fi
   if is_wsl; then
     if grep -q '4\.4\.0-[0-9]*-Microsoft' "$ROOT/proc/version"; then
-      stop_unless_dry $E_UNSUPPORTED "this is WSL1, which has no Linux kernel to run k3s on." \
+      fault $E_UNSUPPORTED "this is WSL1, which has no Linux kernel to run k3s on." \
         "In Windows: wsl --set-version <distribution> 2"
       return 0
     fi
-    stop_unless_dry $E_UNSUPPORTED "this is WSL2 without systemd, and k3s runs as a systemd service.
+    fault $E_UNSUPPORTED "this is WSL2 without systemd, and k3s runs as a systemd service.
 Put these two lines into /etc/wsl.conf:
 
 [boot]
@@ -275,7 +288,7 @@ open Linux again and repeat:
   sudo scripts/bootstrap.sh"
     return 0
   fi
-  stop_unless_dry $E_UNSUPPORTED "systemd is not running here (no /run/systemd/system), and k3s runs as a systemd" \
+  fault $E_UNSUPPORTED "systemd is not running here (no /run/systemd/system), and k3s runs as a systemd" \
     "service. Use a machine or virtual machine that boots with systemd (Ubuntu, Debian, Fedora), not a" \
     "container; or take the client tools alone: --only kubectl,k9s,helm"
 }
@@ -429,7 +442,7 @@ foreign_k3s() {
   elif have k3s; then
     path="$(command -v k3s)"
   elif [[ -e $UNIT_FILE ]] && ! is_recorded file "$UNIT_FILE"; then
-    stop_unless_dry $E_PREFLIGHT "$UNIT_FILE exists but was not written by this script, and there is no k3s" \
+    fault $E_PREFLIGHT "$UNIT_FILE exists but was not written by this script, and there is no k3s" \
       "binary. Remove that unit, then run this again."
   fi
   [[ -n $path ]] || return 1
@@ -439,7 +452,7 @@ foreign_k3s() {
       "Its kubeconfig is /etc/rancher/k3s/k3s.yaml."
     return 0
   fi
-  stop_unless_dry $E_PREFLIGHT "$path is k3s '${version:-of unknown version}', not put there by this script; the" \
+  fault $E_PREFLIGHT "$path is k3s '${version:-of unknown version}', not put there by this script; the" \
     "project tests $K3S_VERSION. Upgrade or remove it the way it was installed (often: k3s-uninstall.sh), or run" \
     "this with --only kubectl,k9s,helm"
   return 1
@@ -467,7 +480,7 @@ require_tools() {
     have "$tool" || missing+=("$tool")
   done
   ((${#missing[@]} == 0)) ||
-    stop_unless_dry $E_PREFLIGHT "missing on this machine: ${missing[*]}. Install them with the package manager" \
+    fault $E_PREFLIGHT "missing on this machine: ${missing[*]}. Install them with the package manager" \
       "(Debian, Ubuntu: apt-get install curl coreutils tar gzip gawk procps mount; Fedora: dnf install curl" \
       "coreutils tar gzip gawk procps-ng util-linux)."
 }
@@ -476,16 +489,23 @@ require_tools() {
 # containerd's streams. Where another program has one of them, k3s stops at once,
 # or its clients reach that program.
 readonly K3S_PORTS=(6443 6444 10010 10248 10249 10250 10256 10257 10258 10259)
+# UDP, for the network between pods. k3s stops where it cannot have it.
+readonly VXLAN_PORT=8472
+# Where the platform's node-exporter listens.
+readonly NODE_EXPORTER_PORT=9100
 
 # Prints those of the ports that a program listens on.
-ports_taken() { # port...
-  # Ports stand in hexadecimal in /proc/net/tcp, and state 0A is listening.
-  local table tables=()
-  for table in "$ROOT/proc/net/tcp" "$ROOT/proc/net/tcp6"; do
+ports_taken() { # tcp|udp port...
+  # Ports stand in hexadecimal in /proc/net. A TCP port is taken in state 0A (it
+  # listens), a UDP port in state 07 (it has no peer).
+  local table tables=() protocol="$1" state=0A
+  shift
+  [[ $protocol == tcp ]] || state=07
+  for table in "$ROOT/proc/net/$protocol" "$ROOT/proc/net/${protocol}6"; do
     [[ ! -r $table ]] || tables+=("$table")
   done
-  ((${#tables[@]} == 0)) || awk -v ports="$*" '
-    $4 == "0A" { sub(/.*:/, "", $2); taken[$2] = 1 }
+  ((${#tables[@]} == 0)) || awk -v ports="$*" -v state="$state" '
+    $4 == state { sub(/.*:/, "", $2); taken[$2] = 1 }
     END {
       count = split(ports, port, " ")
       for (i = 1; i <= count; i++) if (sprintf("%04X", port[i]) in taken) print port[i]
@@ -494,42 +514,391 @@ ports_taken() { # port...
 
 check_ports() {
   local port listening taken=()
-  listening="$(ports_taken "${K3S_PORTS[@]}" 80 443)"
+  listening="$(ports_taken tcp "${K3S_PORTS[@]}" 80 443 "$NODE_EXPORTER_PORT")"
   listening=" ${listening//$'\n'/ } "
   for port in "${K3S_PORTS[@]}"; do
     [[ $listening != *" $port "* ]] || taken+=("$port")
   done
   ((${#taken[@]} == 0)) ||
-    stop_unless_dry $E_PREFLIGHT "port ${taken[*]} is taken by another program, and k3s needs it (another Kubernetes is" \
+    fault $E_PREFLIGHT "port ${taken[*]} is taken by another program, and k3s needs it (another Kubernetes is" \
       "the usual cause). See which: sudo ss -ltnp 'sport = :${taken[0]}'. Stop it, then run this again."
+  # An interface that an earlier k3s left holds the port too, and k3s takes it over.
+  if [[ ! -e $ROOT/sys/class/net/flannel.1 && -n "$(ports_taken udp "$VXLAN_PORT")" ]]; then
+    fault $E_PREFLIGHT "port $VXLAN_PORT (UDP) is taken, and k3s needs it for the network between pods. See by which" \
+      "program: sudo ss -lunp 'sport = :$VXLAN_PORT'; where it names none, by another overlay network: ip -d link" \
+      "show type vxlan. Remove it, then run this again."
+  fi
   for port in 80 443; do
     [[ $listening != *" $port "* ]] ||
       warn "port $port is taken by another program. The pages of the platform are served there; see which:" \
         "sudo ss -ltnp 'sport = :$port'. Without it they can be reached by kubectl port-forward only."
   done
+  [[ $listening != *" $NODE_EXPORTER_PORT "* ]] ||
+    warn "port $NODE_EXPORTER_PORT is taken by another program, and the platform's node-exporter wants it; see which:" \
+      "sudo ss -ltnp 'sport = :$NODE_EXPORTER_PORT'. Before the apply, write in the environment: monitoring:" \
+      "Monitoring.own({ nodeExporter: NodeExporter.own({ port: 9101 }) }), or NodeExporter.none()"
 }
 
-# The kubelet does not start without these three controllers.
+# The kubelet does not start without these controllers.
 check_cgroups() {
-  local controller have_them="" missing=() unified="$ROOT/sys/fs/cgroup/cgroup.controllers"
-  [[ ! -r $unified ]] || have_them="$(<"$unified")"
-  if [[ -n $have_them ]]; then
-    have_them=" $have_them "
-  elif [[ -r $ROOT/proc/cgroups ]]; then
-    # Version 1: the fourth column says whether the controller is on.
-    have_them=" $(awk '$4 == "1" { printf "%s ", $1 }' "$ROOT/proc/cgroups")"
+  local controller have_them wanted missing=() major minor
+  local unified="$ROOT/sys/fs/cgroup/cgroup.controllers" own="$ROOT/proc/self/cgroup"
+  if [[ -e $unified ]]; then
+    have_them=" $(<"$unified") "
+    wanted="cpu cpuset memory pids"
+    IFS=.- read -r major minor _ <<<"$(uname -r)"
+    if ((major < 4 || (major == 4 && minor < 15))); then
+      fault $E_PREFLIGHT "the kernel $major.$minor is older than 4.15, the first on which runc runs containers with" \
+        "version 2 of cgroups. Use a newer kernel."
+    fi
+  elif [[ -r $own ]]; then
+    # Version 1, or both: the second field has the controllers that are mounted.
+    have_them=" $(awk -F : '{ gsub(",", " ", $2); printf "%s ", $2 }' "$own")"
+    wanted="cpu cpuacct cpuset memory pids"
   else
-    stop_unless_dry $E_PREFLIGHT "no cgroups here (neither /sys/fs/cgroup/cgroup.controllers nor /proc/cgroups); k3s" \
+    fault $E_PREFLIGHT "no cgroups here (neither /sys/fs/cgroup/cgroup.controllers nor /proc/self/cgroup); k3s" \
       "cannot run containers without them. Use a kernel that has them, as every current distribution's does."
     return 0
   fi
-  for controller in cpu cpuset memory; do
+  for controller in $wanted; do
     [[ $have_them == *" $controller "* ]] || missing+=("$controller")
   done
   ((${#missing[@]} == 0)) ||
-    stop_unless_dry $E_PREFLIGHT "the kernel has these cgroup controllers switched off: ${missing[*]}. k3s does not start" \
+    fault $E_PREFLIGHT "the kernel has these cgroup controllers switched off: ${missing[*]}. k3s does not start" \
       "without them. Raspberry Pi: add cgroup_enable=cpuset cgroup_memory=1 cgroup_enable=memory to the line in" \
-      "/boot/firmware/cmdline.txt and reboot. Elsewhere: look for cgroup_disable in /proc/cmdline."
+      "/boot/firmware/cmdline.txt (/boot/cmdline.txt before Debian 12) and reboot. Elsewhere: look for cgroup_disable" \
+      "in /proc/cmdline; a container gets them from its host (LXC: nesting)."
+}
+
+# k3s takes the name of the machine, in lower case, for the node's, and waits for
+# ever where Kubernetes refuses it.
+check_hostname() {
+  local LC_ALL=C name file="$ROOT/proc/sys/kernel/hostname" part='[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?'
+  [[ -r $file ]] || return 0
+  name="$(<"$file")"
+  if [[ ! $name =~ ^$part(\.$part)*$ ]] || ((${#name} > 63)); then
+    fault $E_PREFLIGHT "this machine is called '$name', which Kubernetes does not take as the name of a node: letters," \
+      "digits, '-' and '.', at most 63, with a letter or digit at both ends. Rename it (sudo hostnamectl" \
+      "set-hostname NAME), then run this again."
+  fi
+}
+
+# k3s takes the address of the interface with the default route, and stops
+# where there is no such route.
+check_route() {
+  local table tables=() found
+  for table in "$ROOT/proc/net/route" "$ROOT/proc/net/ipv6_route"; do
+    [[ ! -r $table ]] || tables+=("$table")
+  done
+  ((${#tables[@]} > 0)) || return 0
+  # Addresses stand in hexadecimal. The kernel's own default route of IPv6 has no gateway.
+  found="$(awk '
+    FILENAME ~ /ipv6_route$/ { if ($1 ~ /^0+$/ && $5 !~ /^0+$/) print "ipv6"; next }
+    $2 == "00000000" { print "ipv4" }
+    $2 ~ /2[AB]0A$/ && $1 !~ /^(cni|flannel)/ { print "pods" }' "${tables[@]}")"
+  if [[ $found != *ipv[46]* ]]; then
+    fault $E_PREFLIGHT "this machine has no default route, and k3s takes the node's address from it. Without a network, one" \
+      "that leads nowhere will do:
+  sudo ip link add dummy0 type dummy
+  sudo ip link set dummy0 up
+  sudo ip addr add 203.0.113.254/31 dev dummy0
+  sudo ip route add default via 203.0.113.255 dev dummy0 metric 1000
+It is gone after a reboot: let the network's own configuration set it too."
+  elif [[ $found != *ipv4* ]]; then
+    warn "this machine has a default route of IPv6 alone. k3s then runs pods with IPv6, where the platform was never" \
+      "tried: its NetworkPolicies let pods out to IPv4 addresses only. Give the machine an IPv4 address."
+  fi
+  [[ $found != *pods* ]] ||
+    warn "this machine has a route of its own into 10.42.0.0/16 or 10.43.0.0/16, where k3s has its pods and Services." \
+      "What lies there cannot be reached from pods; see: ip route"
+}
+
+# What the kernel must have, as OPTION:MODULE. Of two options with a slash, one is enough: iptables in its older
+# or its newer form. The list is that of k3s's own check-config, without what only other settings of k3s need.
+readonly KERNEL_PARTS="NAMESPACES: NET_NS: PID_NS: IPC_NS: UTS_NS: SECCOMP: KEYS: POSIX_MQUEUE:
+  CGROUP_DEVICE: CGROUP_FREEZER: OVERLAY_FS:overlay VXLAN:vxlan VETH:veth BRIDGE:bridge BRIDGE_NETFILTER:br_netfilter
+  NF_CONNTRACK:nf_conntrack NF_NAT:nf_nat IP_NF_FILTER/NFT_COMPAT: IP_NF_NAT/NFT_COMPAT:
+  NETFILTER_XT_MATCH_ADDRTYPE:xt_addrtype NETFILTER_XT_MATCH_COMMENT:xt_comment
+  NETFILTER_XT_MATCH_CONNTRACK:xt_conntrack NETFILTER_XT_MATCH_MULTIPORT:xt_multiport
+  NETFILTER_XT_MATCH_STATISTIC:xt_statistic"
+
+# Prints the configuration that the running kernel was built with, where it is to be had.
+kernel_config() { # release
+  local file
+  if [[ -r $ROOT/proc/config.gz ]]; then
+    gzip -dc <"$ROOT/proc/config.gz" 2>/dev/null || true
+    return 0
+  fi
+  for file in "$ROOT/boot/config-$1" "$ROOT/lib/modules/$1/config"; do
+    if [[ -r $file ]]; then
+      cat "$file"
+      return 0
+    fi
+  done
+}
+
+check_kernel() {
+  local release state part module lacking=() absent=()
+  release="$(uname -r)"
+  # For each part: its options and y, m (a module) or n; ? where the configuration is not known.
+  while read -r part state; do
+    module="${part#*:}"
+    case "$state" in
+      n) lacking+=("CONFIG_${part%%:*}") ;;
+      m | '?') module_there "$release" "$module" || absent+=("$module") ;;
+    esac
+  done < <(kernel_config "$release" | awk -v parts="${KERNEL_PARTS//$'\n'/ }" '
+    /^CONFIG_[A-Za-z0-9_]+=[ym]$/ { known = 1; split(substr($0, 8), pair, "="); set[pair[1]] = pair[2] }
+    END {
+      count = split(parts, part, " ")
+      for (i = 1; i <= count; i++) {
+        options = part[i]
+        sub(/:.*/, "", options)
+        state = known ? "n" : "?"
+        total = split(options, option, "/")
+        for (j = 1; j <= total; j++) if (option[j] in set && state != "y") state = set[option[j]]
+        print part[i], state
+      }
+    }')
+  ((${#lacking[@]} == 0)) ||
+    fault $E_PREFLIGHT "the kernel $release was built without what k3s needs: ${lacking[*]}. Use a kernel of a current" \
+      "distribution."
+  ((${#absent[@]} == 0)) ||
+    fault $E_PREFLIGHT "the kernel $release has no module ${absent[*]}, and k3s needs it. After an update of the kernel:" \
+      "reboot. Ubuntu on a Raspberry Pi: sudo apt-get install linux-modules-extra-raspi. RHEL 10 and alike: sudo dnf" \
+      "install kernel-modules-extra. A container: load it on its host. Then run this again."
+}
+
+# Is the module loaded, built in, or a file? True also where that cannot be told: it
+# has no name of its own, or the machine has no list of any kernel's modules, as a
+# container, whose kernel finds them on the host.
+module_there() { # release module
+  local list known=0
+  [[ -n $2 && ! -e $ROOT/sys/module/$2 ]] || return 0
+  for list in "$ROOT/lib/modules/$1"/modules.{dep,builtin}; do
+    [[ ! -r $list ]] || ! grep -q "/$2\.ko" "$list" || return 0
+  done
+  for list in "$ROOT"/lib/modules/*/modules.dep; do
+    [[ ! -r $list ]] || known=1
+  done
+  ((!known))
+}
+
+# The kubelet reads the kernel's log, and sets these, or ends. Both are closed in
+# containers, where only the host can open them.
+readonly KUBELET_SETTINGS=(vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1
+  kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000)
+
+check_kubelet() {
+  local setting file locked=()
+  [[ -e $ROOT/dev/kmsg ]] ||
+    fault $E_PREFLIGHT "there is no /dev/kmsg here, the kernel's log, without which the kubelet does not start. This is" \
+      "usual in a container. LXC: add lxc.mount.entry = /dev/kmsg dev/kmsg none defaults,bind,create=file to its" \
+      "configuration on the host; or use a virtual machine."
+  # Only root may set them, and so only root can tell.
+  (($(id -u) == 0)) || return 0
+  for setting in "${KUBELET_SETTINGS[@]}"; do
+    file="$ROOT/proc/sys/${setting%=*}"
+    if [[ -r $file && "$(<"$file")" == "${setting#*=}" ]]; then
+      continue
+    fi
+    mount_of "${file%/*}"
+    [[ -w $file && $MOUNT_OPTIONS != *,ro,* ]] || locked+=("${setting//\//.}")
+  done
+  ((${#locked[@]} == 0)) ||
+    fault $E_PREFLIGHT "the kubelet must set ${locked[*]} and cannot: /proc/sys is read-only, as in a container without" \
+      "privileges. Set them on the host (sudo sysctl -w ${locked[0]}), let the container write there, or use a" \
+      "virtual machine."
+}
+
+# The kernel applies profiles to containers, and containerd needs this program to load them.
+check_apparmor() {
+  local enabled="$ROOT/sys/module/apparmor/parameters/enabled" dir
+  [[ -r $enabled && "$(<"$enabled")" == Y ]] || return 0
+  for dir in "$ROOT"/{usr/,}{s,}bin; do
+    [[ ! -e $dir/apparmor_parser ]] || return 0
+  done
+  fault $E_PREFLIGHT "AppArmor is on and its program apparmor_parser is missing: containers with a profile are then not" \
+    "created. Install it (Debian, Ubuntu: sudo apt-get install apparmor; openSUSE: sudo zypper install" \
+    "apparmor-parser), then run this again."
+}
+
+# Versions that add the same rules again and again, in the mode for nftables.
+check_iptables() {
+  local version remedy="Use a newer iptables, or its older mode: sudo update-alternatives --set iptables /usr/sbin/iptables-legacy"
+  have iptables || return 0
+  version="$(iptables --version 2>/dev/null)" || return 0
+  [[ $version == *nf_tables* ]] || return 0
+  if [[ $version =~ v1\.8\.[0-3]([^0-9]|$) ]]; then
+    fault $E_PREFLIGHT "$version has a fault by which k3s fills the machine with rules; k3s's own check refuses it." \
+      "$remedy"
+  elif [[ $version =~ v1\.8\.4([^0-9]|$) ]]; then
+    warn "$version is known to add the same rules again and again under k3s, unless the distribution has repaired it." \
+      "$remedy"
+  fi
+}
+
+# Services that take the network or the ports from k3s when the machine starts.
+check_services() {
+  local unit name others=()
+  for unit in "$ROOT"/etc/systemd/system/*.wants/*; do
+    name="${unit##*/}"
+    case "$name" in
+      kubelet.service | k3s-agent.service | rke2-*.service | k0scontroller.service | k0sworker.service | snap.microk8s.*)
+        others+=("$name")
+        ;;
+    esac
+  done
+  ((${#others[@]} == 0)) ||
+    fault $E_PREFLIGHT "another Kubernetes starts with this machine: ${others[*]}. Two cannot share it: remove it, or switch" \
+      "it off (sudo systemctl disable --now ${others[0]}), then run this again."
+  for unit in "$ROOT"/etc/systemd/system/*.wants/nm-cloud-setup.{service,timer}; do
+    if [[ -e $unit || -L $unit ]]; then
+      check_cloud_setup
+      break
+    fi
+  done
+}
+
+# NetworkManager's service for clouds rewrites routes, before RHEL 8.4 also those of pods.
+check_cloud_setup() {
+  local disable="sudo systemctl disable nm-cloud-setup.service nm-cloud-setup.timer, then reboot" version
+  version="$(awk -F '[="]+' '
+    $1 == "ID" || $1 == "ID_LIKE" { if ($0 ~ /rhel|centos|fedora/) alike = 1 }
+    $1 == "VERSION_ID" { version = $2 }
+    END { if (alike) print version }' "$ROOT/etc/os-release" 2>/dev/null)" || true
+  if [[ $version =~ ^(7|8\.[0-3])(\.|$) ]]; then
+    fault $E_PREFLIGHT "nm-cloud-setup is on and takes the network from k3s's pods on this version of RHEL. Switch it off:" \
+      "$disable."
+  else
+    warn "nm-cloud-setup is on, which changes routes while k3s runs. If pods lose the network: $disable."
+  fi
+}
+
+# What an earlier k3s left is taken over by this one.
+check_leftovers() {
+  local path
+  for path in "$ROOT/etc/rancher/k3s/config.yaml" "$ROOT/etc/rancher/k3s/config.yaml.d"; do
+    [[ ! -e $path ]] || warn "$path is there, and k3s goes by it. Remove it if its settings are not wanted."
+  done
+  [[ ! -e $K3S_DATA/server/db ]] || is_recorded dir "$K3S_DATA" ||
+    warn "$K3S_DATA has the data of an earlier cluster, and k3s goes on with it. Remove the folder if it is not wanted."
+}
+
+# Certificates are made now, and are not valid where the clock is put right later.
+check_clock() {
+  (($(date +%s) >= OLDEST_TIME)) ||
+    fault $E_PREFLIGHT "the clock says $(date), which is before this script was written; certificates will not be valid. Set it:" \
+      "sudo timedatectl set-ntp true (or, without a network: sudo timedatectl set-time 'YYYY-MM-DD hh:mm:ss'), then" \
+      "run this again."
+}
+
+# k3s gives its pods the first of these files whose name servers a pod can reach.
+check_dns() {
+  local file
+  for file in "$ROOT/etc/resolv.conf" "$ROOT/run/systemd/resolve/resolv.conf"; do
+    if [[ -r $file ]] && awk '
+      $1 == "nameserver" {
+        found = 1
+        if ($2 ~ /^(127\.|169\.254\.|0\.0\.0\.0$|22[4-9]\.|23[0-9]\.|255\.)/ || $2 ~ /^(::1?$|[Ff][Ee][89AaBb]|[Ff][Ff])/) bad = 1
+      }
+      END { exit !(found && !bad) }' "$file"; then
+      return 0
+    fi
+  done
+  warn "/etc/resolv.conf has no name server that pods can reach (one on this machine itself does not count), and k3s" \
+    "then asks 8.8.8.8. Where that is closed, or names of your own network are needed, put the server's address there."
+}
+
+# k3s watches files by inotify, and so do most programs of the platform.
+check_inotify() {
+  local file="$ROOT/proc/sys/fs/inotify/max_user_instances" limit
+  [[ -r $file ]] || return 0
+  limit="$(<"$file")"
+  [[ $limit =~ ^[0-9]+$ ]] && ((limit < 128)) || return 0
+  warn "a user may watch files $limit times only (fs.inotify.max_user_instances), and k3s may end with 'too many open" \
+    "files'. Raise it: echo fs.inotify.max_user_instances=512 | sudo tee /etc/sysctl.d/60-inotify.conf && sudo sysctl --system"
+}
+
+# Sets MOUNT_POINT, MOUNT_TYPE and MOUNT_OPTIONS (",rw,noexec,") to those of the file
+# system that holds a path, or to nothing where that is not known.
+mount_of() { # path
+  local path mounted type options
+  MOUNT_POINT="" MOUNT_TYPE="" MOUNT_OPTIONS=""
+  path="$(folder_there "$1")"
+  [[ -r $ROOT/proc/mounts ]] || return 0
+  while read -r _ mounted type options _; do
+    # The kernel writes a space in a path as \040.
+    mounted="$(printf '%b' "${mounted//\\0/\\00}")"
+    # Of two mounts at one place, the later one is seen.
+    if [[ $path == "$mounted" || $path == "${mounted%/}"/* ]] && ((${#mounted} >= ${#MOUNT_POINT})); then
+      MOUNT_POINT="$mounted" MOUNT_TYPE="$type" MOUNT_OPTIONS=",$options,"
+    fi
+  done <"$ROOT/proc/mounts"
+}
+
+# Prints the path itself, or the nearest folder above it that is there, with links followed.
+folder_there() { # path
+  local path="$1"
+  until [[ -d $path ]]; do
+    path="${path%/*}"
+    [[ -n $path ]] || path=/
+  done
+  (cd -- "$path" && pwd -P)
+}
+
+# k3s unpacks programs into its data and runs them there, and keeps images in
+# layers, by overlayfs, which needs a file system on a disk of this machine.
+check_disk() {
+  local path
+  for path in "$BIN_DIR" "$K3S_DATA" "${UNIT_FILE%/*}"; do
+    mount_of "$path"
+    if [[ $MOUNT_OPTIONS == *,ro,* ]]; then
+      fault $E_PREFLIGHT "$path is on a file system that is mounted read-only. Mount it for writing (sudo mount -o" \
+        "remount,rw ...), or use a system that lets software be installed there."
+    elif [[ $MOUNT_OPTIONS == *,noexec,* && $path != "${UNIT_FILE%/*}" ]]; then
+      fault $E_PREFLIGHT "$path is on a file system that is mounted noexec, and k3s runs programs there. Take noexec out of" \
+        "its options in /etc/fstab, and mount it again."
+    fi
+  done
+  mount_of "$K3S_DATA"
+  case "$MOUNT_TYPE" in
+    nfs | nfs4 | cifs | smb3 | 9p | ceph | lustre | vfat | msdos | exfat | ntfs | ntfs3 | fuse | fuse.* | fuseblk | overlay | aufs | ecryptfs)
+      no_overlay "the kernel does not have it on $MOUNT_TYPE"
+      ;;
+    xfs)
+      if have xfs_info && [[ "$(xfs_info "$MOUNT_POINT" 2>/dev/null)" == *ftype=0* ]]; then
+        no_overlay "the XFS there was made with ftype=0, and needs mkfs.xfs -n ftype=1"
+      else
+        ((DRY_RUN || FAULT)) || try_overlay
+      fi
+      ;;
+    *) ((DRY_RUN || FAULT)) || try_overlay ;;
+  esac
+}
+
+no_overlay() { # reason
+  fault $E_PREFLIGHT "k3s cannot keep images in $K3S_DATA: that takes overlayfs, and $1. Mount a disk with ext4 or xfs" \
+    "at /var/lib/rancher (ZFS: version 2.2 or newer, or a zvol; a container: give it such a volume, and privileges)," \
+    "then run this again."
+}
+
+# Does what k3s does at its start: mounts an overlay where the images will be. All
+# of it is removed again.
+try_overlay() {
+  local answer
+  PROBE="$(mktemp -d "$(folder_there "$K3S_DATA")/.mlops-lifecycle.XXXXXXXX")"
+  mkdir "$PROBE/lower" "$PROBE/upper" "$PROBE/work" "$PROBE/merged"
+  answer="$(mount -t overlay overlay -o "lowerdir=$PROBE/lower,upperdir=$PROBE/upper,workdir=$PROBE/work" \
+    "$PROBE/merged" 2>&1)" || no_overlay "mounting one failed (${answer:-mount gives no reason})"
+  remove_probe
+}
+
+remove_probe() {
+  [[ -n $PROBE ]] || return 0
+  umount "$PROBE/merged" 2>/dev/null || true
+  rm -rf --one-file-system -- "$PROBE"
+  PROBE=""
 }
 
 check_proxy() {
@@ -564,19 +933,30 @@ check_firewall() {
   fi
 }
 
+selinux_enforces() { have getenforce && [[ "$(getenforce 2>/dev/null)" == Enforcing ]]; }
+
+# k3s's own installer ends without this policy.
 check_selinux() {
-  if have getenforce && [[ "$(getenforce 2>/dev/null)" == Enforcing ]]; then
-    warn "SELinux is enforcing. k3s needs the policy package k3s-selinux there, which this script does not install;" \
-      "without it containers may be denied access to their files."
+  if selinux_enforces && [[ ! -e $ROOT/usr/share/selinux/packages/k3s.pp ]]; then
+    fault $E_PREFLIGHT "SELinux is enforcing, and the policy for k3s is missing (package k3s-selinux): containers would be" \
+      "denied access to their files. Install it: sudo dnf install container-selinux, then the package for your release" \
+      "from https://github.com/k3s-io/k3s-selinux/releases (openSUSE: zypper), then run this again."
   fi
 }
 
 check_space() {
   # Triton's image alone, the same with and without a GPU, is 9 GB to pull and 16 GB unpacked.
-  local want_gb=40 free_kb memory_kb place="$ROOT/var/lib"
-  [[ -d $place ]] || place="${ROOT:-/}"
-  free_kb="$(df -Pk "$place" | awk 'NR == 2 { print $4 }')"
-  if [[ $free_kb =~ ^[0-9]+$ ]] && ((free_kb < want_gb * 1000 * 1000)); then
+  local want_gb=40 total_kb free_kb memory_kb cores
+  read -r total_kb free_kb <<<"$(df -Pk "$(folder_there "$K3S_DATA")" | awk 'NR == 2 { print $2, $4 }')"
+  if [[ ! $free_kb =~ ^[0-9]+$ ]]; then
+    :
+  elif ((free_kb < 1000 * 1000)); then
+    fault $E_PREFLIGHT "$((free_kb / 1000)) MB free for $K3S_DATA: k3s cannot even unpack itself there. The images need" \
+      "about $want_gb GB. Free some space, then run this again."
+  elif ((free_kb * 20 < total_kb)); then
+    fault $E_PREFLIGHT "less than 5% of the disk of $K3S_DATA is free ($((free_kb / 1000 / 1000)) GB): k3s gives a node no pods" \
+      "then. Free some space, then run this again."
+  elif ((free_kb < want_gb * 1000 * 1000)); then
     warn "$((free_kb / 1000 / 1000)) GB free under /var/lib; the images need about $want_gb GB." \
       "Free some space, or pods will be evicted."
   fi
@@ -585,30 +965,52 @@ check_space() {
   if [[ $memory_kb =~ ^[0-9]+$ ]] && ((memory_kb < 7864320)); then
     warn "$((memory_kb / 1024)) MiB of memory; the platform wants 8 GiB or more. Expect slow starts and pods that are killed."
   fi
+  cores="$(grep -c '^processor' "$ROOT/proc/cpuinfo" 2>/dev/null)" || true
+  [[ $cores != 1 ]] || warn "this machine has one processor core, and k3s alone wants two. Expect slow starts."
 }
 
 preflight() {
   local tools=(sha256sum tar gzip install awk)
   [[ -n $OFFLINE ]] || tools+=(curl)
+  ! needed k3s || tools+=(mount umount)
   require_tools "${tools[@]}"
   check_proxy
-  if needed k3s; then
-    require_systemd
-    # An upgrade finds its own k3s on the ports.
-    is_recorded binary "$BIN_DIR/k3s" || check_ports
-    check_cgroups
-    check_space
-    check_firewall
-    check_selinux
-  fi
+  check_clock
+  ! needed k3s || preflight_k3s
+}
+
+# What k3s refuses at its start, and what its documentation warns of. Nothing is
+# changed before all of it was looked at; docs/bootstrap.md has the sources.
+preflight_k3s() {
+  require_systemd
+  # An upgrade finds its own k3s on the ports.
+  is_recorded binary "$BIN_DIR/k3s" || check_ports
+  check_hostname
+  check_route
+  check_dns
+  check_cgroups
+  check_kernel
+  check_kubelet
+  check_inotify
+  check_apparmor
+  check_selinux
+  check_iptables
+  check_firewall
+  check_services
+  check_leftovers
+  check_space
+  # Last, because it tries what the others only look at.
+  check_disk
 }
 
 # --- Downloads ---------------------------------------------------------------
 
 WORK=""
 DOWNLOAD=""
+PROBE="" # the folder in which overlayfs is tried
 
 cleanup() {
+  remove_probe
   [[ -z $DOWNLOAD ]] || kill "$DOWNLOAD" 2>/dev/null || true
   [[ -z $WORK ]] || rm -rf -- "$WORK"
   rm -f -- "$BIN_DIR"/.mlops-lifecycle.*.new 2>/dev/null || true
@@ -762,6 +1164,10 @@ put_binary() {
   local tool="$1" path="$BIN_DIR/$1" next="$BIN_DIR/.mlops-lifecycle.$1.new"
   install -d -m 0755 "$BIN_DIR"
   install -m 0755 "$WORK/$tool" "$next"
+  # The policy for k3s holds for programs with this label, as k3s's own installer sets it.
+  if [[ $tool == k3s ]] && selinux_enforces; then
+    chcon -u system_u -r object_r -t container_runtime_exec_t "$next"
+  fi
   record binary "$tool" "$(version_of "$tool")" "$(sha256_of "$next")" "$path"
   mv -f "$next" "$path"
   say "$tool $(version_of "$tool"): installed at $path"
@@ -879,6 +1285,7 @@ do_service_work() {
   case "$SERVICE" in
     restart)
       require_systemd
+      stop_on_faults
       start_k3s
       wait_for_node
       ;;
@@ -1164,12 +1571,14 @@ install_all() {
   ((DRY_RUN)) || require_root
   # The list of what was installed cannot be read without these two.
   require_tools awk sha256sum
+  stop_on_faults
   find_needed
   find_definitions
   ! selected k3s || detect_gpu
   if ((${#NEEDED[@]} > 0)); then
     preflight
   fi
+  stop_on_faults
   ! selected k3s || report_gpu
   ! selected k3s || find_service_work
 
@@ -1324,6 +1733,7 @@ uninstall_all() {
   local answer paths=() path tool
   ((DRY_RUN)) || require_root
   require_tools awk sha256sum
+  stop_on_faults
   if [[ ! -s $MANIFEST ]]; then
     say "Nothing to remove: $MANIFEST lists nothing that this script installed."
     return 0
@@ -1355,6 +1765,7 @@ uninstall_all() {
 
   if selected k3s && grep -q $'^[a-z]*\tk3s\t' "$MANIFEST"; then
     require_tools ps umount
+    stop_on_faults
     WORK="$(mktemp -d "${TMPDIR:-/tmp}/mlops-lifecycle.XXXXXXXX")"
     uninstall_k3s
   fi

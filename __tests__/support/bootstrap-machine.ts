@@ -17,6 +17,19 @@ const HARMLESS =
   'awk basename bash cat chmod cp cut date df dirname env grep gzip head install ls mkdir mktemp mv rm rmdir sed ' +
   'sha256sum sleep sort tail tar tr';
 
+/** The first line of /proc/net/route. */
+export const ROUTES = 'Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n';
+
+/** What the kubelet sets below /proc/sys. */
+const KUBELET_SETTINGS = {
+  'vm/overcommit_memory': 1,
+  'vm/panic_on_oom': 0,
+  'kernel/panic': 10,
+  'kernel/panic_on_oops': 1,
+  'kernel/keys/root_maxkeys': 1_000_000,
+  'kernel/keys/root_maxbytes': 25_000_000,
+};
+
 /** The file that was given last to `kubectl apply` of the stand-in for k3s, below a machine's root. */
 export const APPLIED = 'var/lib/rancher/k3s/server/applied';
 
@@ -54,12 +67,16 @@ export const downloads = (arch: 'amd64' | 'arm64'): Record<Tool, Download> => {
  * is needed.
  */
 const STUBS: Record<string, string> = {
-  uname: 'case "$1" in -s) echo "${STUB_OS:-Linux}";; *) echo "${STUB_ARCH:-x86_64}";; esac',
+  uname:
+    'case "$1" in -s) echo "${STUB_OS:-Linux}";; -r) echo "${STUB_RELEASE:-6.8.0-generic}";; ' +
+    '*) echo "${STUB_ARCH:-x86_64}";; esac',
   id: 'case "$*" in -u) echo "${STUB_UID:-0}";; *) echo 1000;; esac',
   getent: 'echo "$2:x:1000:1000::/home/$2:${STUB_SHELL:-/bin/bash}"',
   runuser: 'echo "runuser $2" >>"$CALLS"; shift 3; "$@"',
   chown: 'echo "chown $*" >>"$CALLS"',
-  df: 'printf "F B U A\\n/dev/x 1 1 ${STUB_FREE_KB:-90000000}\\n"',
+  df: 'printf "F B U A\\n/dev/x ${STUB_DISK_KB:-100000000} 1 ${STUB_FREE_KB:-90000000}\\n"',
+  mount:
+    'echo "mount $*" >>"$CALLS"; [[ -z ${STUB_NO_OVERLAY:-} ]] || { echo "mount: $STUB_NO_OVERLAY" >&2; exit 32; }',
   'nvidia-smi': '[[ -z ${STUB_GPU:-} ]] && exit 9; echo "GPU 0: Test (UUID: GPU-0)"',
   lspci: '[[ -z ${STUB_LSPCI:-} ]] || echo "01:00.0 3D controller: NVIDIA Corporation Test"',
   ps: 'cat "$BOOTSTRAP_ROOT/ps" 2>/dev/null; true',
@@ -159,12 +176,15 @@ export class Machine {
     this.write('run/systemd/system/.keep', '');
     this.write('proc/version', 'Linux version 6.8.0-generic');
     this.write('proc/meminfo', 'MemTotal:       32768000 kB\n');
-    this.write(
-      'proc/cgroups',
-      '#subsys_name hierarchy num_cgroups enabled\ncpuset 1 1 1\ncpu 2 1 1\nmemory 3 1 1\n',
-    );
+    this.write('sys/fs/cgroup/cgroup.controllers', 'cpuset cpu io memory pids\n');
     this.write('proc/net/tcp', '  sl  local_address rem_address   st\n');
+    this.write('proc/net/route', `${ROUTES}eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\n`);
     this.write('proc/mounts', '');
+    this.write('proc/sys/kernel/hostname', 'machine\n');
+    for (const [setting, value] of Object.entries(KUBELET_SETTINGS))
+      this.write(`proc/sys/${setting}`, `${value}\n`);
+    this.write('dev/kmsg', '');
+    this.write('etc/resolv.conf', 'nameserver 192.0.2.1\n');
     this.write('var/lib/.keep', '');
     this.write('var/log/.keep', '');
     fs.writeFileSync(this.callsFile, '');

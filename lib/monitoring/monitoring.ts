@@ -8,6 +8,7 @@ import { NAMESPACE_MATCHER, OWN_PROMETHEUS, type PrometheusServer } from '../obs
 import { ExistingMonitoring } from './existing-monitoring';
 import { type ExistingMonitoringProps, existingMonitoringSchema, isOurs } from './existing-prometheus';
 import type { MonitoringContext } from './monitoring-context';
+import { NodeExporter } from './node-exporter';
 import { OwnMonitoring } from './own-monitoring';
 
 /** Settings of the platform's own Prometheus. */
@@ -22,6 +23,11 @@ export interface OwnMonitoringProps {
    * @default 10Gi
    */
   readonly storage?: Bytes;
+  /**
+   * What measures the nodes. Node-exporter takes a port of every node, which another node-exporter may have already.
+   * @default - node-exporter on port 9100
+   */
+  readonly nodeExporter?: NodeExporter;
 }
 
 /** What monitors the platform: its own Prometheus, or one that the cluster already has. */
@@ -75,4 +81,10 @@ export abstract class Monitoring {
 const ownSchema = z.strictObject({
   retention: rules.duration().default('15d'),
   storage: rules.bytes().default('10Gi'),
+  nodeExporter: z
+    .custom<NodeExporter>(
+      (value) => value instanceof NodeExporter,
+      'must be NodeExporter.own(…) or NodeExporter.none()',
+    )
+    .prefault(() => NodeExporter.own()),
 });

@@ -6,8 +6,8 @@ import { NodeAgent } from '../kubernetes/node-agent';
 import { NOBODY, restrictedContainer, restrictedPodOfNode } from '../kubernetes/pod-defaults';
 import { httpProbe } from '../kubernetes/probe';
 
-/** Exports the use of a node's CPUs, memory, disks and network. */
-export function nodeExporter(scope: Construct): NodeAgent {
+/** Exports the use of a node's CPUs, memory, disks and network, on a port of the node. */
+export function nodeExporter(scope: Construct, port: number): NodeAgent {
   return new NodeAgent(scope, 'node-exporter', {
     name: 'node-exporter',
     image: images.nodeExporter,
@@ -15,12 +15,12 @@ export function nodeExporter(scope: Construct): NodeAgent {
       '--path.procfs=/host/proc',
       '--path.sysfs=/host/sys',
       '--path.rootfs=/host/root',
-      '--web.listen-address=:9100',
+      `--web.listen-address=:${port}`,
       // Container mounts and virtual interfaces come and go by the hundred.
       '--collector.filesystem.mount-points-exclude=^/(dev|proc|sys|run/k3s/containerd/.+|run/containerd/.+|var/lib/kubelet/pods/.+|var/lib/docker/.+)($|/)',
       '--collector.netdev.device-exclude=^(veth.*|cni.*|flannel.*)$',
     ],
-    ports: { metrics: 9100 },
+    ports: { metrics: port },
     cpu: { request: '20m' },
     memory: { request: '32Mi', limit: '128Mi' },
     // It reads the host's own /proc and network counters; nothing else would show the node.

@@ -6,6 +6,7 @@ import { gpuMonitoring } from './gpu-monitoring';
 import { kubernetesObservability, nodeObservability } from './kubernetes-observability';
 import { kubeStateMetrics } from './kube-state-metrics';
 import { nodeExporter } from './node-agents';
+import { NodeExporter } from './node-exporter';
 import { modelObservability } from './model-observability';
 import type { MonitoringContext } from './monitoring-context';
 import { Prometheus } from './prometheus';
@@ -17,6 +18,8 @@ export interface OwnMonitoringFileProps extends MonitoringContext {
   readonly retention?: string;
   /** Size of Prometheus' volume. @default 10Gi */
   readonly storage?: Bytes;
+  /** @default - the platform's own, on port 9100 */
+  readonly nodeExporter?: NodeExporter;
 }
 
 /** The platform's own Prometheus, Alertmanager and Grafana, for what all modules declared. It is created last. */
@@ -26,13 +29,15 @@ export class OwnMonitoring extends ManifestFile {
 
   constructor(scope: Construct, id: string, props: OwnMonitoringFileProps) {
     super(scope, id, { file: '50-monitoring' });
-    const { observability } = props;
+    const { observability, nodeExporter: { port } = NodeExporter.own() } = props;
     const operator = prometheusOperator(this);
     prometheusObservability(this, { observability, operator });
     kubernetesObservability(this, { observability, kubeStateMetrics: kubeStateMetrics(this) });
     modelObservability(this, { observability });
-    nodeExporter(this);
-    nodeObservability(this, { observability });
+    if (port !== undefined) {
+      nodeExporter(this, port);
+      nodeObservability(this, { observability });
+    }
     gpuMonitoring(this, props);
     this.grafana = new Grafana(this, 'grafana', {
       secrets: props.secrets,
@@ -40,6 +45,6 @@ export class OwnMonitoring extends ManifestFile {
       ingress: props.ingress,
       storageClass: props.storageClass,
     });
-    this.prometheus = new Prometheus(this, 'prometheus', props);
+    this.prometheus = new Prometheus(this, 'prometheus', { ...props, nodeExporterPort: port });
   }
 }

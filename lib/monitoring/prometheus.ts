@@ -28,6 +28,12 @@ export interface PrometheusProps {
   readonly observability: Observability;
 
   /**
+   * Port of node-exporter on the nodes' own addresses.
+   * @default - there is no node-exporter
+   */
+  readonly nodeExporterPort?: number;
+
+  /**
    * How long samples are kept, as Prometheus writes it.
    * @default 15d
    */
@@ -100,9 +106,11 @@ export class Prometheus extends Construct {
   }
 
   private openEdges(): void {
-    // To find targets, and to reach node-exporter, which is on the nodes' own addresses.
+    // To find targets.
     this.networkPolicy.allowToKubernetesApi();
-    this.networkPolicy.allowToOutside(9100);
+    // The addresses of nodes are not known at synth.
+    if (this.props.nodeExporterPort !== undefined)
+      this.networkPolicy.allowToOutside(this.props.nodeExporterPort);
     this.networkPolicy.allowTo(this.alertmanagerNetworkPolicy, ALERTMANAGER_PORT);
     // All ports, because those of other projects' monitors are not known at synth.
     this.networkPolicy.allowToNamespacesLabelled(MONITORED_LABEL, NAMESPACES);

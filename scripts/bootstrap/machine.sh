@@ -23,6 +23,9 @@ mount -t tmpfs -o size=64g tmpfs /mnt
 mkdir /mnt/{upper,work,root}
 mount -t overlay overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" /mnt/root
 cd /mnt/root
+# k3s keeps images by overlayfs, for which an overlay will not do.
+cp -a var/lib /mnt/lib
+mount --bind /mnt/lib var/lib
 
 mount -t tmpfs -o mode=755 tmpfs dev
 for device in null zero full random urandom tty; do
@@ -32,6 +35,7 @@ done
 mkdir dev/pts dev/shm
 mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
+touch dev/kmsg
 ln -s /proc/self/fd dev/fd
 mount -t proc proc proc
 # The kernel's settings are the whole computer's: nothing in here may change them.
@@ -39,6 +43,21 @@ mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
 mount -t sysfs sysfs sys
 mount -t tmpfs -o mode=755 tmpfs run
+mkdir run/pretended
+pretend() { # PATH TEXT: what the machine reads there instead of the computer's own
+  local file="run/pretended/${1//\//-}"
+  printf '%s\n' "$2" > "$file"
+  mount --bind "$file" "$1"
+}
+for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
+  kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
+  pretend "proc/sys/${setting%=*}" "${setting#*=}"
+done
+[ ! -e sys/module/apparmor/parameters/enabled ] || pretend sys/module/apparmor/parameters/enabled N
+if [ "$init" = none ]; then
+  mount -t tmpfs tmpfs sys/fs/cgroup
+  echo 'cpuset cpu io memory pids' > sys/fs/cgroup/cgroup.controllers
+fi
 ip link set lo up
 
 echo machine > etc/hostname

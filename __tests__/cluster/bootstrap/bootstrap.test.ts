@@ -159,7 +159,8 @@ describe('a download that is not what was published', () => {
   });
 
   test('no network', () => {
-    expect(refused(fresh({ network: 'none' }), 4).err).toContain('no network, or no DNS');
+    const { err } = refused(fresh({ network: 'none' }), 4, ['--only', 'helm']);
+    expect(err).toContain('no network, or no DNS');
   });
 });
 
@@ -244,11 +245,50 @@ describe('a machine that lacks what it needs', () => {
 
   test('a memory controller that is switched off', () => {
     const machine = fresh();
-    machine.pretend(
-      '/proc/cgroups',
-      '#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t1\t1\t1\ncpuset\t1\t1\t1\nmemory\t0\t1\t0\n',
-    );
+    machine.pretend('/sys/fs/cgroup/cgroup.controllers', 'cpuset cpu io pids\n');
     expect(refused(machine, 3).err).toContain('switched off: memory.');
+  });
+
+  test('no default route: told to make one, which then is enough', () => {
+    const machine = fresh({ network: 'none' });
+    const { err } = refused(machine, 3, ['--offline', '/home/ada']);
+    expect(err).toContain('no default route');
+    const commands = err.split('\n').filter((line) => line.startsWith('  sudo ip '));
+    expect(commands).toHaveLength(4);
+    // A dummy interface needs a module that this computer's kernel may lack; a bridge does not.
+    machine.must(commands.join(' && ').replace('type dummy', 'type bridge'));
+    const done = machine.bootstrap(['--dry-run']);
+    expect([done.code, done.err]).toEqual([0, '']);
+  });
+
+  test.each([
+    ['a name that no node may have', 'hostname my_machine', "is called 'my_machine'"],
+    ['a kernel setting that cannot be changed', 'umount /proc/sys/kernel/panic', 'must set kernel.panic=10'],
+    ['no kernel log', 'rm /dev/kmsg', 'there is no /dev/kmsg'],
+    ['data on a file system without overlayfs', 'umount -l /var/lib', 'does not have it on overlay'],
+    ['data where no program may run', 'mount -o remount,bind,noexec /var/lib', 'is mounted noexec'],
+    [
+      'a folder for programs that is read-only',
+      'mount --bind /usr/local/bin /usr/local/bin && mount -o remount,bind,ro /usr/local/bin',
+      'is mounted read-only',
+    ],
+  ])('%s: refused', (_what, command, said) => {
+    const machine = fresh();
+    machine.must(command);
+    expect(refused(machine, 3).err).toContain(said);
+  });
+
+  test('several things at once: all are named, and nothing is changed', () => {
+    const machine = fresh();
+    machine.must('hostname my_machine && rm /dev/kmsg /usr/bin/curl');
+    const done = unchanged(machine, () => machine.bootstrap());
+    expect(done.code).toBe(3);
+    const first = done.err.match(/^error: .{20}/gm);
+    expect(first).toEqual([
+      'error: missing on this mach',
+      'error: this machine is call',
+      'error: there is no /dev/kms',
+    ]);
   });
 
   test('little memory and a firewall: warned, and installed all the same', () => {
@@ -335,7 +375,7 @@ describe('ways around', () => {
   });
 
   test('offline folder: installs without a network, k3s with the images of its own pods', () => {
-    const machine = fresh({ network: 'none' });
+    const machine = fresh({ network: 'nowhere' });
     carry(machine);
     machine.write(`/home/ada/usb/${IMAGES}`, 'images\n');
     const done = machine.bootstrap(['--offline', '~/usb']);
@@ -358,14 +398,14 @@ describe('ways around', () => {
   });
 
   test('offline folder with a tampered archive of images', () => {
-    const machine = fresh({ network: 'none' });
+    const machine = fresh({ network: 'nowhere' });
     carry(machine);
     machine.write(`/home/ada/usb/${IMAGES}`, 'other images\n');
     expect(refused(machine, 4, ['--offline', '~/usb']).err).toContain(`${IMAGES} does not match`);
   });
 
   test.each(TOOLS)('offline folder with a tampered %s', (tool) => {
-    const machine = fresh({ network: 'none' });
+    const machine = fresh({ network: 'nowhere' });
     carry(machine);
     appendFileSync(inFolder(machine, tool, 'url'), 'x');
     expect(refused(machine, 4, ['--offline', '~/usb']).err).toContain(
@@ -374,7 +414,7 @@ describe('ways around', () => {
   });
 
   test('offline folder without a checksum file', () => {
-    const machine = fresh({ network: 'none' });
+    const machine = fresh({ network: 'nowhere' });
     carry(machine);
     rmSync(inFolder(machine, 'helm', 'sums'));
     expect(refused(machine, 4, ['--offline', '~/usb']).err).toContain('.sha256sum is missing');

@@ -28,10 +28,11 @@ interface MachineProps {
    */
   readonly init?: 'systemd' | 'none';
   /**
-   * How the machine reaches the internet: by name, by a proxy alone, or not at all.
+   * How the machine reaches the internet: by name, by a proxy alone, or not at all. It has a default route in all cases
+   * but the last; that of `nowhere` leads to no machine.
    * @default 'direct'
    */
-  readonly network?: 'direct' | 'proxy' | 'none';
+  readonly network?: 'direct' | 'proxy' | 'nowhere' | 'none';
   /**
    * Whether it trusts the authority that signed for the internet's hosts.
    * @default true
@@ -56,7 +57,11 @@ export class Machine {
       this.pid = this.start(root, init);
       // The same memory on every computer, in kB; a test of a machine with little memory sets its own.
       this.pretend('/proc/meminfo', 'MemTotal:       16000000 kB\n');
-      if (network !== 'none') this.connect(network);
+      // The same controllers on every computer, whichever version of cgroups it uses.
+      if (init === 'systemd')
+        this.pretend('/sys/fs/cgroup/cgroup.controllers', 'cpuset cpu io memory pids\n');
+      if (network === 'nowhere') this.must(NOWHERE);
+      else if (network !== 'none') this.connect(network);
       if (trusts) {
         const bundle = '/etc/ssl/certs/ca-certificates.crt';
         this.write(bundle, this.read(bundle) + readFileSync(join(this.web, 'ca.crt'), 'utf8'));
@@ -202,6 +207,7 @@ export class Machine {
       ip(pid, 'address', 'add', address, 'dev', 'lan');
       ip(pid, 'link', 'set', 'lan', 'up');
     }
+    ip(this.pid, 'route', 'add', 'default', 'via', '192.0.2.1');
     ip(there, 'link', 'set', 'lo', 'up');
     const hosts = network === 'direct' ? HOSTS.join(' ') : 'proxy.corp.example';
     this.write('/etc/hosts', `${this.read('/etc/hosts')}192.0.2.1 ${hosts}\n`);
@@ -233,6 +239,11 @@ export class Machine {
     });
   }
 }
+
+/** Gives the machine a default route that leads nowhere. */
+const NOWHERE =
+  'ip link add lan type bridge && ip link set lan up && ip address add 203.0.113.254/31 dev lan && ' +
+  'ip route add default via 203.0.113.255 dev lan';
 
 /** Every host that bootstrap.sh asks, and those it is sent on to. */
 export const HOSTS = [

@@ -1,6 +1,6 @@
 import { cpSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { definitionFault, loadPipelines, synthesize } from './lib';
+import { definitionFault } from './lib/definitions/definition-error';
 
 const DIST = join(__dirname, 'dist');
 /**
@@ -11,7 +11,8 @@ const CDK8S_OUTPUT = 'node_modules/.cache/cdk8s';
 
 async function main(): Promise<void> {
   try {
-    // Imported here and not at the top, so that the `catch` below also reports a fault in an environment.
+    // Imported here and not at the top, so that the `catch` below also reports a fault in an environment or a file.
+    const { loadPipelines, synthesize } = await import('./lib');
     const { environments } = await import('./environments');
     const pipelines = loadPipelines(join(__dirname, 'pipelines'));
     const wanted = process.env.CDK8S_OUTDIR;

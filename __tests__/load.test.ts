@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { loadPipelines } from '../lib';
@@ -33,7 +33,94 @@ describe('the pipelines of a folder', () => {
   });
 });
 
+describe('a folder of pipelines', () => {
+  test('may have symbolic links to a pipeline and to a model', () => {
+    write('trip', {});
+    renameSync(join(folder, 'trip'), join(folder, '.trip'));
+    symlinkSync('.trip', join(folder, 'trip'));
+    renameSync(join(folder, '.trip/model.py'), join(folder, '.trip/shared.py'));
+    symlinkSync('shared.py', join(folder, '.trip/model.py'));
+    expect(loadPipelines(folder).map(({ model }) => model)).toEqual([MODEL]);
+  });
+
+  test('may have what systems, editors and Python leave, also where a pipeline has gone', () => {
+    write('trip', {});
+    for (const name of ['.DS_Store', 'Thumbs.db', 'README.md~', 'trip/model.py~', 'trip/._model.py'])
+      writeFileSync(join(folder, name), '\0');
+    for (const name of ['__pycache__', 'gone/__pycache__', '.pytest_cache'])
+      mkdirSync(join(folder, name), { recursive: true });
+    expect(loadPipelines(folder)).toHaveLength(1);
+  });
+
+  test.each(['\r\n', '\r'])(
+    'gives the same model with the line ends %j, and with a byte order mark',
+    (end) => {
+      write('trip', {
+        'model.py': `\ufeff${MODEL.replaceAll('\n', end)}`,
+        'pipeline.ts': `\ufeff${definition('trip').replaceAll('\n', end)}`,
+      });
+      expect(loadPipelines(folder)[0]!.model).toBe(MODEL);
+    },
+  );
+});
+
 describe('the pipelines of a folder are refused', () => {
+  test.each<[string, () => void, string]>([
+    [
+      'with a link that leads nowhere',
+      () => symlinkSync('nowhere', join(folder, 'fare')),
+      'fare: must be a folder, got a symbolic link that leads nowhere; remove it, or correct it',
+    ],
+    [
+      'with a link to a folder that git wrote as text',
+      () => writeFileSync(join(folder, 'fare'), 'trip'),
+      "fare: must be a folder, got the path 'trip', which git writes for a symbolic link where core.symlinks is false",
+    ],
+    [
+      'with an empty folder',
+      () => mkdirSync(join(folder, 'fare')),
+      'fare/pipeline.ts: is required, got no such file',
+    ],
+    [
+      'with two folders that are one where case is ignored',
+      () => write('Trip', { 'pipeline.ts': definition('trip') }),
+      "Trip: must have a name without upper-case letters, got 'Trip'; rename the folder",
+    ],
+    [
+      'with a file whose name differs in case',
+      () => {
+        write('fare', { 'model.py': undefined });
+        writeFileSync(join(folder, 'fare/Model.py'), MODEL);
+      },
+      "fare/model.py: is required, got 'Model.py'; rename it",
+    ],
+    [
+      'with a model in UTF-16',
+      () => {
+        write('fare', { 'model.py': undefined });
+        writeFileSync(join(folder, 'fare/model.py'), MODEL, 'utf16le');
+      },
+      'fare/model.py: must be text in UTF-8, got a zero byte in line 1; save it as UTF-8',
+    ],
+    [
+      'with a definition in UTF-16',
+      () => {
+        write('fare', { 'pipeline.ts': undefined });
+        writeFileSync(join(folder, 'fare/pipeline.ts'), `\ufeff${definition('fare')}`, 'utf16le');
+      },
+      'fare/pipeline.ts: must be text in UTF-8, got UTF-16; save it as UTF-8',
+    ],
+    [
+      'with the name of another model in the place of one',
+      () => write('fare', { 'model.py': '../trip/model.py' }),
+      "fare/model.py: must be the file itself, got the path '../trip/model.py'",
+    ],
+  ])('%s', (_, change, says) => {
+    write('trip', {});
+    change();
+    expect(() => loadPipelines(folder)).toThrow(says);
+  });
+
   test('with file, line and column, and without a stack, where a definition is not valid TypeScript', () => {
     write('trip', { 'pipeline.ts': "export const pipeline = { name: 'trip'\n  owner: 'us' };\n" });
     const program = `

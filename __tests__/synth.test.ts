@@ -59,6 +59,14 @@ describe('a folder is replaced', () => {
     },
   );
 
+  test('with what a file manager has left in it, and where git has written it with CRLF', () => {
+    replaceFolder(outdir, files({ 'a.yaml': 'old' }), HEADER);
+    writeFileSync(join(outdir, 'a.yaml'), '# ours\r\nold');
+    writeFileSync(join(outdir, '.DS_Store'), '\0');
+    replaceFolder(outdir, files({ 'a.yaml': 'new' }), HEADER);
+    expect(snapshot(outdir)).toEqual({ 'a.yaml': `${HEADER}new` });
+  });
+
   test('or left as it was, where a file cannot be written', () => {
     replaceFolder(outdir, files({ 'a.yaml': 'old' }), HEADER);
     const before = snapshot(outdir);

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Lazy } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
@@ -8,6 +7,7 @@ import { images } from '../kubernetes/images';
 import { Ingress, ingressUrl, opensWithHttps } from '../kubernetes/ingress';
 import { until, waitContainer } from '../kubernetes/pod-defaults';
 import type { Bytes } from '../definitions/quantity';
+import { textFile } from '../definitions/text-file';
 import { PersistentVolumeClaim, contentHash, emptyDir } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
 import { minioObservability } from './minio-observability';
@@ -29,7 +29,7 @@ export interface MinIOProps extends ObjectStoreContext {
 const MINIO_USER = { uid: 1000, gid: 1000 };
 const ROOT = 'root';
 const BUCKETS: BucketUse[] = ['airflow-logs', 'data', 'mlflow', 'models'];
-const PROVISION = readFileSync(join(__dirname, 'provision-minio.sh'), 'utf8');
+const PROVISION = textFile(join(__dirname, 'provision-minio.sh'));
 
 /** An S3 store in the cluster, with the platform's buckets and one key for each client. */
 export class MinIO extends Construct implements IObjectStore {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { k8s } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
@@ -7,6 +6,7 @@ import { images } from '../kubernetes/images';
 import { until, waitContainer } from '../kubernetes/pod-defaults';
 import type { Bytes } from '../definitions/quantity';
 import type { SecretRef } from '../definitions/secret-ref';
+import { textFile } from '../definitions/text-file';
 import { PersistentVolumeClaim, ConfigFiles, emptyDir } from '../kubernetes/volume';
 import { Workload } from '../kubernetes/workload';
 import { type DatabaseContext, type IDatabase, postgresConnection, WAIT_FOR_POSTGRES } from './database';
@@ -116,7 +116,7 @@ export class Postgres extends Construct implements IDatabase {
   private provisioningJob(): Workload {
     const files = new ConfigFiles(this, 'provisioning-files', {
       name: 'postgres-provision',
-      files: { 'provision.sh': readFileSync(join(__dirname, 'provision-postgres.sh'), 'utf8') },
+      files: { 'provision.sh': textFile(join(__dirname, 'provision-postgres.sh')) },
     });
     const job = new Workload(this, 'provisioning', {
       name: 'postgres-provision',

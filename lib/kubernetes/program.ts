@@ -1,11 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { textFile } from '../definitions/text-file';
 
 const FOLDER = join(__dirname, '../../python');
+const NAMES = join(__dirname, '../../contract/names.json');
 
 /** The text of a file in `python/`. */
 export function pythonFile(name: string): string {
-  return readFileSync(join(FOLDER, name), 'utf8');
+  return textFile(join(FOLDER, name));
 }
 
 /**
@@ -24,9 +26,12 @@ export function packageFiles(modules: readonly string[], folder = ''): Record<st
     [...packagesAround(module), ...imported(pythonFile(moduleFile(module)))].forEach(add);
   };
   modules.forEach(add);
-  const files = [...needed].sort().map((module) => `${pathOf(module)}.py`);
-  if (needed.has('names')) files.push('names.json');
-  return Object.fromEntries(files.map((file) => [`${folder}${file}`, pythonFile(`lifecycle/${file}`)]));
+  const files = [...needed]
+    .sort()
+    .map((module) => [`${folder}${pathOf(module)}.py`, pythonFile(moduleFile(module))]);
+  // Not lifecycle/names.json, a symbolic link to it: git writes no links where core.symlinks is false.
+  if (needed.has('names')) files.push([`${folder}names.json`, textFile(NAMES)]);
+  return Object.fromEntries(files) as Record<string, string>;
 }
 
 /** What Python imports before a module: `__init__` and `steps.__init__` before `steps.collect`. */

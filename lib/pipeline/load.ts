@@ -1,7 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { type Dirent, existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { DefinitionErrors, show } from '../definitions/definition-error';
+import { isLitter } from '../definitions/litter';
 import { FILES, FUNCTIONS } from '../definitions/names';
+import { linkTarget, textFile } from '../definitions/text-file';
 import { type Source, SOURCE_FUNCTIONS } from '../collection/source';
 import { definePipeline, type PipelineDefinition } from './definition';
 import type { LoadedPipeline } from './pipeline';
@@ -11,13 +13,15 @@ const REQUIRED_FUNCTIONS = [FUNCTIONS.features, FUNCTIONS.train];
 
 /**
  * Loads every pipeline of a folder, sorted by name. A pipeline is a folder `<name>` with `pipeline.ts`, which exports
- * `pipeline`, and `model.py`.
- * @throws DefinitionErrors where the folder is empty, a file or a function is missing, or a name is not its folder's.
+ * `pipeline`, and `model.py`. Hidden folders are left out, and folders in which only litter is left, as after the switch
+ * to a branch without that pipeline.
+ * @throws DefinitionErrors where the folder is empty, a file or a function is missing, a file is not text, or a name is
+ * not its folder's.
  */
 export function loadPipelines(folder: string): LoadedPipeline[] {
   const names = existsSync(folder)
     ? readdirSync(folder, { withFileTypes: true })
-        .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+        .filter((entry) => !entry.name.startsWith('.') && !isLitter(entry.name) && isPipeline(folder, entry))
         .map((entry) => entry.name)
         .sort()
     : [];
@@ -30,14 +34,47 @@ export function loadPipelines(folder: string): LoadedPipeline[] {
   return names.map((name) => load(resolve(folder, name), join(shown, name), name));
 }
 
+/**
+ * Whether an entry of the folder is a pipeline's folder, or a symbolic link to one.
+ * @throws DefinitionErrors where it is a link that leads nowhere, or that git wrote as text.
+ */
+function isPipeline(folder: string, entry: Dirent): boolean {
+  const path = join(folder, entry.name);
+  const refuse = (problem: string) =>
+    new DefinitionErrors('a pipeline cannot be synthesized:', [`${relative('', path)}: ${problem}`]);
+  if (entry.isSymbolicLink() && !existsSync(path))
+    throw refuse('must be a folder, got a symbolic link that leads nowhere; remove it, or correct it');
+  const found = statSync(path);
+  if (found.isDirectory()) {
+    const inside = readdirSync(path);
+    return inside.length === 0 || !inside.every(isLitter);
+  }
+  const target = found.isFile() ? linkTarget(path) : undefined;
+  if (target !== undefined && statSync(resolve(folder, target)).isDirectory()) {
+    throw refuse(
+      `must be a folder, got the path '${target}', which git writes for a symbolic link where core.symlinks is false; put a copy of that folder here`,
+    );
+  }
+  return false;
+}
+
 function load(folder: string, shown: string, name: string): LoadedPipeline {
   const problems: string[] = [];
-  const missing = ['pipeline.ts', FILES.model].filter((file) => !existsSync(join(folder, file)));
-  for (const file of missing) problems.push(`${join(shown, file)}: is required, got no such file`);
+  // By its listing, because a file system that ignores case would find Model.py too, and another would not.
+  const there = readdirSync(folder);
+  for (const file of ['pipeline.ts', FILES.model].filter((each) => !there.includes(each))) {
+    const twin = there.find((each) => each.toLowerCase() === file);
+    problems.push(
+      `${join(shown, file)}: is required, got ${twin === undefined ? 'no such file' : `'${twin}'; rename it`}`,
+    );
+  }
+  if (name !== name.toLowerCase())
+    problems.push(`${shown}: must have a name without upper-case letters, got '${name}'; rename the folder`);
   if (problems.length > 0)
     throw new DefinitionErrors(`pipeline ${show(name)} cannot be synthesized:`, problems);
 
-  const model = readFileSync(join(folder, FILES.model), 'utf8');
+  const model = textFile(join(folder, FILES.model));
+  textFile(join(folder, 'pipeline.ts'));
   // Only a pipeline's path is known, so that it cannot be imported statically. definePipeline checks its values.
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   const { pipeline } = require(join(folder, 'pipeline.ts')) as { pipeline?: PipelineDefinition };

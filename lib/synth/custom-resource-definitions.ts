@@ -1,5 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { isLitter } from '../definitions/litter';
+import { textFile } from '../definitions/text-file';
 import { OWNERSHIP_LABELS } from '../kubernetes/labels';
 
 /** File of the definitions in each environment's folder. Its name sorts before all others. */
@@ -12,9 +14,10 @@ export const DEFINITIONS_FILE = '00-crds.yaml';
 export function customResourceDefinitions(): string[] {
   const folder = join(__dirname, '../../imports/crds');
   return readdirSync(folder)
+    .filter((file) => !isLitter(file))
     .sort()
     .map((file) =>
-      readFileSync(join(folder, file), 'utf8')
+      textFile(join(folder, file))
         .replace(/^# Generated .*\n/, '')
         .replaceAll(/^metadata:\n/gm, `metadata:\n  labels:\n${LABELS}`),
     );

@@ -10,13 +10,14 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DefinitionErrors } from '../definitions/definition-error';
+import { isLitter } from '../definitions/litter';
 
 /**
  * Replaces a folder as a whole. The new one is written beside the old one and then renamed, so that a failure leaves
  * the old one as it was, and no file of the old one remains.
  * @param files path below the folder to content
  * @param header first line of every generated file
- * @throws DefinitionErrors where the folder has a file that does not begin with the header.
+ * @throws DefinitionErrors where the folder has a file that does not begin with the header, litter aside.
  */
 export function replaceFolder(folder: string, files: ReadonlyMap<string, string>, header: string): void {
   const target = resolve(folder);
@@ -50,9 +51,10 @@ function swap(target: string, fresh: string, old: string): void {
 function refuseForeignFiles(folder: string, header: string): void {
   if (!existsSync(folder)) return;
   const foreign = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => !entry.isDirectory())
+    .filter((entry) => !entry.isDirectory() && !isLitter(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => !readFileSync(path, 'utf8').startsWith(header));
+    // Git may have written the file with other line ends.
+    .filter((path) => !readFileSync(path, 'utf8').replace(/\r\n?/g, '\n').startsWith(header));
   if (foreign.length > 0) {
     throw new DefinitionErrors(
       `${folder} will not be replaced, because it holds files that no synth wrote; move them, or write elsewhere:`,

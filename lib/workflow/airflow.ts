@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Construct } from 'constructs';
+import { textFile } from '../definitions/text-file';
 import type { Connection, EnvValue } from '../kubernetes/connection';
 import { images } from '../kubernetes/images';
 import { Ingress, type IngressSettings, ingressUrl } from '../kubernetes/ingress';
@@ -213,7 +213,7 @@ const LIVENESS = { periodSeconds: 20, failureThreshold: 5 };
 /** AIRFLOW_HOME receives airflow.cfg and logs; one emptyDir serves both paths. */
 const HOME: Mount[] = [emptyDir('home', '/opt/airflow', '2Gi'), emptyDir('home', '/tmp', '2Gi', 'tmp')];
 
-const DELETE_OLD_WATCH_RUNS = readFileSync(join(__dirname, 'delete-old-watch-runs.sh'), 'utf8');
+const DELETE_OLD_WATCH_RUNS = textFile(join(__dirname, 'delete-old-watch-runs.sh'));
 
 const WAIT_FOR_MIGRATION = {
   name: 'wait-for-migration',

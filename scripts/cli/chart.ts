@@ -2,6 +2,7 @@
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Environment } from '../../lib';
+import { definitionFault } from '../../lib/definitions/definition-error';
 import { PLATFORM_NAMESPACE } from '../../lib/kubernetes/namespaces';
 import { version } from '../../package.json';
 import { environmentFolder } from './platform/environments';
@@ -46,13 +47,11 @@ function options() {
 }
 
 async function write(name: string, outdir: string) {
-  // Imported here, because loading lib takes a second: a wrong option is reported without that delay.
-  const [{ definitionFault, loadPipelines }, { MAX_RELEASE_BYTES, writeChart }] = await Promise.all([
-    import('../../lib'),
-    import('../../lib/synth/chart'),
-  ]);
   try {
-    // Imported here and not at the top, so that the `catch` below also reports a fault in an environment.
+    // Imported here, because loading lib takes a second: a wrong option is reported without that delay. And the `catch`
+    // below also reports a fault in an environment or in a file.
+    const { loadPipelines } = await import('../../lib');
+    const { MAX_RELEASE_BYTES, writeChart } = await import('../../lib/synth/chart');
     const { environments } = await import('../../environments');
     const folder = environmentFolder(name, Object.keys(environments));
     const written = writeChart({

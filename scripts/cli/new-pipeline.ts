@@ -1,17 +1,10 @@
 /** `npm run new-pipeline NAME`: writes a working pipeline, which the user then changes. */
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { join, relative } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
 import { parseArgs } from 'node:util';
+import { isLitter } from '../../lib/definitions/litter';
 import { rules } from '../../lib/definitions/rules';
+import { textFile } from '../../lib/definitions/text-file';
 import { Failure, run } from '../command';
 
 const HELP = `usage: npm run new-pipeline NAME [-- --folder FOLDER]
@@ -25,6 +18,7 @@ Makes FOLDER/NAME (pipelines/NAME) with
 It works as it is, on data it makes up. Change it step by step into your own.`;
 
 const TEMPLATE = join(__dirname, '../templates/pipeline');
+const ENDING = '.template';
 const LIB = join(__dirname, '../../lib');
 const PIPELINES = join(__dirname, '../../pipelines');
 
@@ -54,18 +48,21 @@ void run(() => {
   npm run deploy -- ENVIRONMENT    to run it in the cluster`);
 });
 
+function templates(): string[] {
+  return readdirSync(TEMPLATE).filter((file) => file.endsWith(ENDING) && !isLitter(file));
+}
+
 /** Writes the files under another name first, so that an error never leaves an incomplete pipeline. */
 function fill(folder: string, name: string): void {
   const partial = join(folder, '..', `.${name}.partial`);
   try {
     mkdirSync(partial, { recursive: true });
-    cpSync(TEMPLATE, partial, { recursive: true });
-    for (const file of readdirSync(partial)) {
-      const text = readFileSync(join(partial, file), 'utf8')
+    for (const file of templates()) {
+      const text = textFile(join(TEMPLATE, file))
         .replaceAll('NAME', name)
-        .replace('../../lib', relative(folder, LIB));
-      writeFileSync(join(partial, file.replace(/\.template$/, '')), text);
-      rmSync(join(partial, file));
+        // An import has slashes on Windows too.
+        .replace('../../lib', relative(folder, LIB).replaceAll(sep, '/'));
+      writeFileSync(join(partial, file.slice(0, -ENDING.length)), text);
     }
     renameSync(partial, folder);
   } finally {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
+import { isLitter } from '../../../lib/definitions/litter';
 import type { Manifest } from '../../../lib/validation/manifests';
 import { Failure } from '../../command';
 
@@ -16,7 +17,9 @@ export function appliedObjects(folder: string): Manifest[] {
 
 /** Names of a folder's files in the order of `kubectl apply`. @throws Failure when there are none. */
 export function appliedFiles(folder: string): string[] {
-  const files = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.yaml')) : [];
+  const files = existsSync(folder)
+    ? readdirSync(folder).filter((name) => name.endsWith('.yaml') && !isLitter(name))
+    : [];
   if (files.length === 0) throw new Failure(`${folder} holds no YAML; 'npm run synth' writes it`);
   return files.sort();
 }

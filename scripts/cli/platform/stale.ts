@@ -1,6 +1,9 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
+import { definitionFault } from '../../../lib/definitions/definition-error';
+import { isLitter } from '../../../lib/definitions/litter';
+import { textFile } from '../../../lib/definitions/text-file';
 
 const PIPELINES = join(__dirname, '../../../pipelines');
 
@@ -11,12 +14,12 @@ const PIPELINES = join(__dirname, '../../../pipelines');
 export async function stale(dist: string): Promise<string | undefined> {
   const scratch = mkdtempSync(join(tmpdir(), 'dist-'));
   const fresh = join(scratch, 'dist');
-  // Imported here, because loading lib takes a second: a misspelt name is reported without that delay.
-  const { definitionFault, loadPipelines, synthesize } = await import('../../../lib');
   try {
+    // Imported here, because loading lib takes a second: a misspelt name is reported without that delay.
+    const { loadPipelines, synthesize } = await import('../../../lib');
     const { environments } = await import('../../../environments');
     synthesize({ environments, pipelines: loadPipelines(PIPELINES), outdir: fresh });
-    const files = [...new Set([...yamlOf(dist), ...yamlOf(fresh)])].sort();
+    const files = [...new Set([...filesOf(dist), ...filesOf(fresh)])].sort();
     const differing = files.filter((file) => textOf(dist, file) !== textOf(fresh, file));
     return differing.length > 0 ? `'npm run synth' would change ${differing.join(', ')}` : undefined;
   } catch (error) {
@@ -28,12 +31,13 @@ export async function stale(dist: string): Promise<string | undefined> {
   }
 }
 
-function yamlOf(folder: string): string[] {
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
-  return files.filter((file) => file.endsWith('.yaml'));
+function filesOf(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !isLitter(entry.name))
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
 }
 
 function textOf(folder: string, file: string): string | undefined {
   const path = join(folder, file);
-  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+  return existsSync(path) ? textFile(path) : undefined;
 }

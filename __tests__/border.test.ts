@@ -116,7 +116,7 @@ const LITERALS: Record<string, { pattern: RegExp; where: RegExp }> = {
   'a metric': { pattern: /\bmlops_[a-z]/, where: /./ },
   'a label or the API version': {
     pattern:
-      /["'`]mlops-lifecycle\/(?!model-clients|config|login-|environment|monitored['"`]|custom-resources)/,
+      /["'`]mlops-lifecycle\/(?!model-clients|config|login-|page-|environment|monitored['"`]|custom-resources)/,
     where: /./,
   },
   'an alert that retrains': {

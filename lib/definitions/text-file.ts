@@ -23,17 +23,10 @@ export function textFile(path: string): string {
     const line = linesOf(bytes).findIndex((each) => !isUtf8(Buffer.from(each, 'latin1'))) + 1;
     throw refusal(path, `must be text in UTF-8, got other bytes in line ${line}; save it as UTF-8`);
   }
-  const text = bytes
-    .toString('utf8')
-    .replace(/^\ufeff+/, '')
-    .replaceAll(LINE_END, '\n');
-  const target = linkTarget(path);
-  if (target !== undefined) {
-    throw refusal(
-      path,
-      `must be the file itself, got the path '${target}', which git writes for a symbolic link where core.symlinks is false; put a copy of that file here`,
-    );
-  }
+  const written = bytes.toString('utf8');
+  const target = linkTarget(path, written);
+  if (target !== undefined) throw refusal(path, `must be the file itself, ${linkAsText(target, 'file')}`);
+  const text = written.replace(/^\ufeff+/, '').replaceAll(LINE_END, '\n');
   return text === '' || text.endsWith('\n') ? text : `${text}\n`;
 }
 
@@ -42,11 +35,14 @@ export function textFile(path: string): string {
  * default on Windows.
  * @returns undefined where the file's text is not the path of something that exists
  */
-export function linkTarget(path: string): string | undefined {
-  const { size } = statSync(path);
-  if (size === 0 || size > LONGEST_PATH) return undefined;
-  const text = readFileSync(path, 'utf8');
-  return !text.includes('\n') && existsSync(resolve(dirname(path), text)) ? text : undefined;
+export function linkTarget(path: string, text = shortText(path)): string | undefined {
+  const mayBePath = text !== '' && text.length <= LONGEST_PATH && !text.includes('\n');
+  return mayBePath && existsSync(resolve(dirname(path), text)) ? text : undefined;
+}
+
+/** What an error says of such a file, after what it must be. */
+export function linkAsText(target: string, kind: 'file' | 'folder'): string {
+  return `got the path '${target}', which git writes for a symbolic link where core.symlinks is false; put a copy of that ${kind} here`;
 }
 
 /** Bytes of the longest path on Linux. */
@@ -61,6 +57,11 @@ function bytesOf(path: string): Buffer {
   } catch (error) {
     throw refusal(path, `must be a file that can be read, got ${(error as NodeJS.ErrnoException).code}`);
   }
+}
+
+/** The text of a file that is short enough to be a path, else an empty text. */
+function shortText(path: string): string {
+  return statSync(path).size > LONGEST_PATH ? '' : readFileSync(path, 'utf8');
 }
 
 function linesOf(bytes: Buffer): string[] {

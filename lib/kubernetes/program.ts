@@ -19,19 +19,20 @@ export function pythonFile(name: string): string {
  * @returns path in the package to text
  */
 export function packageFiles(modules: readonly string[], folder = ''): Record<string, string> {
-  const needed = new Set<string>();
+  const texts = new Map<string, string>();
   const add = (module: string): void => {
-    if (needed.has(module)) return;
-    needed.add(module);
-    [...packagesAround(module), ...imported(pythonFile(moduleFile(module)))].forEach(add);
+    if (texts.has(module)) return;
+    const text = pythonFile(moduleFile(module));
+    texts.set(module, text);
+    [...packagesAround(module), ...imported(text)].forEach(add);
   };
   modules.forEach(add);
-  const files = [...needed]
+  const files: (readonly [string, string])[] = [...texts.keys()]
     .sort()
-    .map((module) => [`${folder}${pathOf(module)}.py`, pythonFile(moduleFile(module))]);
+    .map((module) => [`${pathOf(module)}.py`, texts.get(module)!]);
   // Not lifecycle/names.json, a symbolic link to it: git writes no links where core.symlinks is false.
-  if (needed.has('names')) files.push([`${folder}names.json`, textFile(NAMES)]);
-  return Object.fromEntries(files) as Record<string, string>;
+  if (texts.has('names')) files.push(['names.json', textFile(NAMES)]);
+  return Object.fromEntries(files.map(([file, text]) => [`${folder}${file}`, text]));
 }
 
 /** What Python imports before a module: `__init__` and `steps.__init__` before `steps.collect`. */

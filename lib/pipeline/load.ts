@@ -3,7 +3,7 @@ import { join, relative, resolve } from 'node:path';
 import { DefinitionErrors, show } from '../definitions/definition-error';
 import { isLitter } from '../definitions/litter';
 import { FILES, FUNCTIONS } from '../definitions/names';
-import { linkTarget, textFile } from '../definitions/text-file';
+import { linkAsText, linkTarget, textFile } from '../definitions/text-file';
 import { type Source, SOURCE_FUNCTIONS } from '../collection/source';
 import { definePipeline, type PipelineDefinition } from './definition';
 import type { LoadedPipeline } from './pipeline';
@@ -51,9 +51,7 @@ function isPipeline(folder: string, entry: Dirent): boolean {
   }
   const target = found.isFile() ? linkTarget(path) : undefined;
   if (target !== undefined && statSync(resolve(folder, target)).isDirectory()) {
-    throw refuse(
-      `must be a folder, got the path '${target}', which git writes for a symbolic link where core.symlinks is false; put a copy of that folder here`,
-    );
+    throw refuse(`must be a folder, ${linkAsText(target, 'folder')}`);
   }
   return false;
 }

@@ -740,24 +740,20 @@ check_iptables() {
 
 # Services that take the network or the ports from k3s when the machine starts.
 check_services() {
-  local unit name others=()
+  local unit name others=() cloud_setup=0
   for unit in "$ROOT"/etc/systemd/system/*.wants/*; do
     name="${unit##*/}"
     case "$name" in
       kubelet.service | k3s-agent.service | rke2-*.service | k0scontroller.service | k0sworker.service | snap.microk8s.*)
         others+=("$name")
         ;;
+      nm-cloud-setup.service | nm-cloud-setup.timer) cloud_setup=1 ;;
     esac
   done
   ((${#others[@]} == 0)) ||
     fault $E_PREFLIGHT "another Kubernetes starts with this machine: ${others[*]}. Two cannot share it: remove it, or switch" \
       "it off (sudo systemctl disable --now ${others[0]}), then run this again."
-  for unit in "$ROOT"/etc/systemd/system/*.wants/nm-cloud-setup.{service,timer}; do
-    if [[ -e $unit || -L $unit ]]; then
-      check_cloud_setup
-      break
-    fi
-  done
+  ((cloud_setup == 0)) || check_cloud_setup
 }
 
 # NetworkManager's service for clouds rewrites routes, before RHEL 8.4 also those of pods.
@@ -850,7 +846,7 @@ folder_there() { # path
 # k3s unpacks programs into its data and runs them there, and keeps images in
 # layers, by overlayfs, which needs a file system on a disk of this machine.
 check_disk() {
-  local path
+  local path reason=""
   for path in "$BIN_DIR" "$K3S_DATA" "${UNIT_FILE%/*}"; do
     mount_of "$path"
     if [[ $MOUNT_OPTIONS == *,ro,* ]]; then
@@ -864,17 +860,19 @@ check_disk() {
   mount_of "$K3S_DATA"
   case "$MOUNT_TYPE" in
     nfs | nfs4 | cifs | smb3 | 9p | ceph | lustre | vfat | msdos | exfat | ntfs | ntfs3 | fuse | fuse.* | fuseblk | overlay | aufs | ecryptfs)
-      no_overlay "the kernel does not have it on $MOUNT_TYPE"
+      reason="the kernel does not have it on $MOUNT_TYPE"
       ;;
     xfs)
       if have xfs_info && [[ "$(xfs_info "$MOUNT_POINT" 2>/dev/null)" == *ftype=0* ]]; then
-        no_overlay "the XFS there was made with ftype=0, and needs mkfs.xfs -n ftype=1"
-      else
-        ((DRY_RUN || FAULT)) || try_overlay
+        reason="the XFS there was made with ftype=0, and needs mkfs.xfs -n ftype=1"
       fi
       ;;
-    *) ((DRY_RUN || FAULT)) || try_overlay ;;
   esac
+  if [[ -n $reason ]]; then
+    no_overlay "$reason"
+  elif ((!DRY_RUN && !FAULT)); then
+    try_overlay
+  fi
 }
 
 no_overlay() { # reason
